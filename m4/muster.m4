@@ -1,0 +1,81 @@
+# Lines of the closing summary: MU_NOTE([what], [state])
+AC_DEFUN([MU_NOTE], [mu_summary="$mu_summary
+  $(printf '%-22s' "$1") $2"])
+
+AC_DEFUN([MU_SUMMARY], [
+AC_MSG_NOTICE([muster $PACKAGE_VERSION
+  $(printf '%-22s' "prefix") $prefix
+  $(printf '%-22s' "compiler") $CC $CFLAGS$mu_summary
+])])
+
+# --enable-werror (for CI) and the warnings that the tree keeps clean.
+AC_DEFUN([MU_WARNINGS], [
+AC_ARG_ENABLE([werror], [AS_HELP_STRING([--enable-werror], [treat warnings as errors])], [], [enable_werror=no])
+MU_CFLAGS="-std=gnu17 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wno-missing-field-initializers"
+AS_IF([test "x$enable_werror" = xyes], [MU_CFLAGS="$MU_CFLAGS -Werror"])
+MU_NOTE([warnings as errors], [$enable_werror])
+AC_SUBST([MU_CFLAGS])])
+
+AC_DEFUN([MU_SANITIZERS], [
+mu_sanitize=
+AC_ARG_ENABLE([asan], [AS_HELP_STRING([--enable-asan], [address sanitizer])], [], [enable_asan=no])
+AC_ARG_ENABLE([ubsan], [AS_HELP_STRING([--enable-ubsan], [undefined-behaviour sanitizer])], [], [enable_ubsan=no])
+AC_ARG_ENABLE([coverage], [AS_HELP_STRING([--enable-coverage], [gcov coverage])], [], [enable_coverage=no])
+AS_IF([test "x$enable_asan" = xyes], [mu_sanitize="$mu_sanitize -fsanitize=address -fno-omit-frame-pointer"])
+AS_IF([test "x$enable_ubsan" = xyes], [mu_sanitize="$mu_sanitize -fsanitize=undefined -fno-sanitize-recover=undefined"])
+AS_IF([test "x$enable_coverage" = xyes], [mu_sanitize="$mu_sanitize --coverage"])
+MU_CFLAGS="$MU_CFLAGS $mu_sanitize"
+MU_LDFLAGS="$mu_sanitize"
+AC_SUBST([MU_LDFLAGS])
+AM_CONDITIONAL([WITH_ASAN], [test "x$enable_asan" = xyes])
+MU_NOTE([sanitizers], [${mu_sanitize:-none}])])
+
+AC_DEFUN([MU_OPENMP], [
+AC_OPENMP
+AS_IF([test "x$enable_openmp" != xno && test "x$ac_cv_prog_c_openmp" = xunsupported],
+  [AC_MSG_ERROR([the compiler has no OpenMP; use gcc, or pass --disable-openmp])])
+AC_SUBST([OPENMP_CFLAGS])])
+
+# MU_WITH(name, title, pkg-config spec, required|guess, Debian package): --with-NAME=DIR|guess|no.
+# DIR is a prefix whose lib/pkgconfig is searched first. An explicit wish that fails is an error, a guess only a line of
+# the summary. Sets NAME_CFLAGS, NAME_LIBS, WITH_NAME and defines HAVE_NAME.
+AC_DEFUN([MU_WITH], [
+m4_pushdef([UP], m4_toupper([$1]))
+AC_ARG_WITH([$1], [AS_HELP_STRING([--with-$1=DIR|guess|no], [$2])], [], [with_$1=m4_if([$4],[required],[yes],[guess])])
+mu_have=no
+AS_CASE([$with_$1],
+  [no], [mu_why="switched off"],
+  [AS_CASE([$with_$1], [yes|guess], [], [PKG_CONFIG_PATH="$with_$1/lib/pkgconfig:$with_$1/lib/x86_64-linux-gnu/pkgconfig:$PKG_CONFIG_PATH"; export PKG_CONFIG_PATH])
+   PKG_CHECK_MODULES(UP, [$3], [mu_have=yes], [mu_why="not found; install $5"])])
+AS_IF([test $mu_have = no && test "m4_if([$4],[required],[required],[$with_$1])" != guess && test "x$with_$1" != xno],
+  [AC_MSG_ERROR([$2 ($3) is missing: install $5, run ./bootstrap, or pass --with-$1=DIR])])
+m4_if([$4], [required], [AS_IF([test $mu_have = no], [AC_MSG_ERROR([$2 is required and cannot be switched off])])])
+AS_IF([test $mu_have = yes], [AC_DEFINE(HAVE_[]UP, [1], [$2])
+  MU_NOTE([$2], [yes])], [MU_NOTE([$2], [no ($mu_why)])])
+AM_CONDITIONAL(WITH_[]UP, [test $mu_have = yes])
+m4_popdef([UP])])
+
+# oneDNN has no pkg-config file in Debian. The 2.x and the 3.x API are told apart by its own version header.
+AC_DEFUN([MU_WITH_ONEDNN], [
+AC_ARG_WITH([onednn], [AS_HELP_STRING([--with-onednn=DIR|guess|no], [oneDNN 2.6 or newer, 2.x or 3.x])], [], [with_onednn=guess])
+mu_have=no
+AS_CASE([$with_onednn], [no], [mu_why="switched off"], [
+  AS_CASE([$with_onednn], [yes|guess], [], [
+    ONEDNN_CFLAGS="-I$with_onednn/include"
+    ONEDNN_LIBS="-L$with_onednn/lib -Wl,-rpath,$with_onednn/lib"])
+  ONEDNN_LIBS="$ONEDNN_LIBS -ldnnl"
+  mu_save_cppflags=$CPPFLAGS; mu_save_libs=$LIBS
+  CPPFLAGS="$CPPFLAGS $ONEDNN_CFLAGS"; LIBS="$LIBS $ONEDNN_LIBS"
+  AC_MSG_CHECKING([for oneDNN])
+  AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <oneapi/dnnl/dnnl.h>
+#if DNNL_VERSION_MAJOR < 2 || (DNNL_VERSION_MAJOR == 2 && DNNL_VERSION_MINOR < 6)
+#error oneDNN 2.6 or newer is needed
+#endif]], [[return dnnl_version()->major == 0;]])], [mu_have=yes], [mu_why="not found or older than 2.6; install libdnnl-dev"])
+  AC_MSG_RESULT([$mu_have])
+  CPPFLAGS=$mu_save_cppflags; LIBS=$mu_save_libs
+  AS_IF([test $mu_have = no && test "x$with_onednn" != xguess],
+    [AC_MSG_ERROR([oneDNN in $with_onednn: $mu_why])])])
+AS_IF([test $mu_have = yes], [AC_DEFINE([HAVE_ONEDNN], [1], [oneDNN]) MU_NOTE([oneDNN], [yes])],
+  [ONEDNN_CFLAGS=; ONEDNN_LIBS=; MU_NOTE([oneDNN], [no ($mu_why)])])
+AC_SUBST([ONEDNN_CFLAGS]) AC_SUBST([ONEDNN_LIBS])
+AM_CONDITIONAL([WITH_ONEDNN], [test $mu_have = yes])])

@@ -1,0 +1,136 @@
+/* The backend interface, for those who write one: how a device prepares and runs operations.
+ *
+ * A backend instance is one device. It says in which layouts a kernel wants its operands, the planner puts reorders
+ * between, and a prepared kernel is bound once to addresses and then only run: `run` neither allocates nor looks
+ * anything up. An instance is used by one thread at a time. */
+#ifndef MU_BACKEND_H
+#define MU_BACKEND_H
+
+#include "core/type.h"
+#include "ir/op.h"
+
+typedef struct mu_backend mu_backend;
+typedef struct mu_kernel mu_kernel;
+
+/* How the bytes of a logical tensor lie in memory. Made and interned by a backend, so that equal layouts of one instance are
+ * equal pointers; borrowed until the instance is closed. NULL always means dense row-major. */
+typedef enum {
+    MU_LAYOUT_ROW_MAJOR,
+    MU_LAYOUT_CHANNELS_LAST,    /* [N,C,spatial...] stored as N, spatial..., C */
+    MU_LAYOUT_CHANNELS_BLOCKED, /* stored as N, C/block, spatial..., block; C is padded with zeros up to a multiple */
+    MU_LAYOUT_OPAQUE            /* only its maker can read it */
+} mu_layout_kind;
+
+typedef struct mu_layout {
+    mu_type type;
+    mu_layout_kind kind;
+    int block;     /* CHANNELS_BLOCKED: channels in a block */
+    bool padded;   /* holds zeros that are not part of the tensor and must stay zero */
+    size_t bytes;
+    char name[48]; /* "nChw16c" */
+} mu_layout;
+
+/* Bytes that a tensor takes in a layout (NULL: row-major). */
+size_t mu_layout_bytes(const mu_layout *layout, const mu_type *type);
+
+/* What may differ from run to run without new bindings. */
+typedef struct {
+    uint64_t seed;         /* of the random stream of this run */
+    int64_t step;          /* optimizer step: part of every random key */
+    int64_t sample_offset; /* index in the global batch of this rank's first sample: random numbers do not depend on ranks */
+} mu_run;
+
+/* A prepared operation. A backend's own kernel type has this as its first member. */
+typedef struct {
+    mu_err (*run)(mu_kernel *kernel, const mu_run *run);
+    void (*release)(mu_kernel *kernel);
+    /* Fixes the addresses. in[i], out[i]: NULL for absent operands; scratch: scratch_bytes, shared with other kernels.
+     * out[o] == in[i] where `inplace` allowed it. NULL: the addresses are taken from kernel->args. */
+    mu_err (*bind)(mu_kernel *kernel);
+} mu_kernel_ops;
+
+struct mu_kernel {
+    const mu_kernel_ops *ops;
+    mu_call call;            /* deep copy, owned by the kernel (mu_kernel_init) */
+    const mu_layout **in_layout, **out_layout; /* [n_in], [n_out]; set by prepare; NULL entries are row-major */
+    size_t scratch_bytes;    /* wanted at bind */
+    signed char inplace[MU_OP_MAX_OUT]; /* out o may be in inplace[o]-1; 0: not. Starts as the operation's own */
+    void **in, **out;        /* addresses, set by mu_kernel_bind */
+    void *scratch;
+    const char *impl;        /* static text for profiles: "jit_wino:avx512_core", "ref" */
+};
+
+typedef struct {
+    int n_threads;               /* 0: all cores of this process's binding */
+    bool direct_convolution;     /* conv_algorithm: direct */
+    bool deterministic;          /* same bits from run to run: no measured choice of algorithm */
+    const char *cache_dir;       /* measured choices; NULL: $MUSTER_CACHE_DIR, $XDG_CACHE_HOME/muster, ~/.cache/muster; "": none */
+} mu_backend_options;
+
+typedef struct {
+    const char *name; /* "ref" */
+    const char *doc;
+    size_t size;      /* of the instance struct, whose first member is a mu_backend */
+
+    mu_err (*open)(mu_backend *backend, const mu_backend_options *options);
+    void (*close)(mu_backend *backend);
+
+    /* Can this call be prepared? On false *why is a short text that ends a sentence ("bf16 needs avx512_bf16"), static. */
+    bool (*supports)(mu_backend *backend, const mu_call *call, const char **why);
+
+    /* Prepares a kernel. in_layout[i] is how operand i lies now; the kernel may ask for another in kernel->in_layout[i].
+     * want_out[o] is a wish (a parameter's gradient in the parameter's layout) or NULL for no wish; may be ignored. */
+    mu_err (*prepare)(mu_backend *backend, const mu_call *call, const mu_layout *const *in_layout,
+                      const mu_layout *const *want_out, mu_kernel **out);
+
+    /* A kernel from one layout to another of the same type (in[0] to out[0]). */
+    mu_err (*reorder)(mu_backend *backend, const mu_type *type, const mu_layout *from, const mu_layout *to,
+                      mu_kernel **out);
+
+    /* Memory of the device, MU_ALIGN-aligned, and copies between it and host memory. */
+    mu_err (*alloc)(mu_backend *backend, size_t bytes, void **out);
+    void (*dealloc)(mu_backend *backend, void *block);
+    mu_err (*upload)(mu_backend *backend, void *device, const void *host, size_t bytes);
+    mu_err (*download)(mu_backend *backend, void *host, const void *device, size_t bytes);
+    /* Waits for all work; reports what failed late. */
+    mu_err (*synchronize)(mu_backend *backend);
+} mu_backend_ops;
+
+struct mu_backend {
+    const mu_backend_ops *ops;
+    int n_threads;
+    bool host_memory; /* upload and download are memcpy: callers may use pointers directly */
+};
+
+/* "cpu" or "auto" (the best there is), "cpu:ref", "cpu:onednn", "check:cpu:onednn", later "cuda:0".
+ * MU_ERR_NOT_FOUND with the nearest name; MU_ERR_UNSUPPORTED for one that was not built. options may be NULL. */
+MU_CHECKED mu_err mu_backend_open(const char *device, const mu_backend_options *options, mu_backend **out);
+void mu_backend_close(mu_backend *backend);
+
+/* For iteration (`muster list backend`): NULL past the end. `why_off` is NULL for one that is built and usable here. */
+const mu_backend_ops *mu_backend_at(int i, const char **why_off);
+
+/* Allocates a kernel of `size` bytes (first member mu_kernel) with a deep copy of the call and row-major layouts. */
+MU_CHECKED mu_err mu_kernel_new(size_t size, const mu_kernel_ops *ops, const mu_call *call, mu_kernel **out);
+/* Frees what mu_kernel_new made, after the ops' release. NULL is allowed. */
+void mu_kernel_release(mu_kernel *kernel);
+/* Stores the addresses (copied) and calls ops->bind. */
+MU_CHECKED mu_err mu_kernel_bind(mu_kernel *kernel, void *const *in, void *const *out, void *scratch);
+
+static inline mu_err mu_kernel_run(mu_kernel *kernel, const mu_run *run)
+{
+    return kernel->ops->run(kernel, run);
+}
+
+/* A CPU backend's table: starts as a copy of ref's and overrides entries. */
+typedef mu_err mu_kernel_prepare_fn(mu_backend *backend, const mu_call *call, const mu_layout *const *in_layout,
+                                    const mu_layout *const *want_out, mu_kernel **out);
+typedef bool mu_kernel_supports_fn(mu_backend *backend, const mu_call *call, const char **why);
+
+typedef struct {
+    const mu_op *op;
+    mu_kernel_supports_fn *supports; /* NULL: always */
+    mu_kernel_prepare_fn *prepare;
+} mu_kernel_entry;
+
+#endif

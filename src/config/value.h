@@ -1,0 +1,65 @@
+/* The value tree of a config: null, bool, int, float, string, list, dict, each with the place it was read from. */
+#ifndef MU_CONFIG_VALUE_H
+#define MU_CONFIG_VALUE_H
+
+#include "core/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum { MU_CFG_NULL, MU_CFG_BOOL, MU_CFG_INT, MU_CFG_FLOAT, MU_CFG_STRING, MU_CFG_LIST, MU_CFG_DICT } mu_cfg_kind;
+
+/* `file` is interned for the life of the process by the reader ("<command line>", "<string>"); line and column from 1. */
+typedef struct {
+    const char *file;
+    int line, column;
+} mu_pos;
+
+/* A dict keeps insertion order. A tree is owned by its root; children belong to their parents. */
+typedef struct mu_cfg mu_cfg;
+
+MU_CHECKED mu_err mu_cfg_new_null(mu_pos pos, mu_cfg **out);
+MU_CHECKED mu_err mu_cfg_new_bool(bool x, mu_pos pos, mu_cfg **out);
+MU_CHECKED mu_err mu_cfg_new_int(int64_t x, mu_pos pos, mu_cfg **out);
+MU_CHECKED mu_err mu_cfg_new_float(double x, mu_pos pos, mu_cfg **out);
+MU_CHECKED mu_err mu_cfg_new_string(const char *text, size_t length, mu_pos pos, mu_cfg **out);
+MU_CHECKED mu_err mu_cfg_new_list(mu_pos pos, mu_cfg **out);
+MU_CHECKED mu_err mu_cfg_new_dict(mu_pos pos, mu_cfg **out);
+/* Deep; places are kept. */
+MU_CHECKED mu_err mu_cfg_copy(const mu_cfg *cfg, mu_cfg **out);
+/* Does not recurse on the C stack. NULL is allowed. */
+void mu_cfg_release(mu_cfg *cfg);
+
+mu_cfg_kind mu_cfg_kind_of(const mu_cfg *cfg);
+const char *mu_cfg_kind_name(mu_cfg_kind kind); /* "dictionary", "integer", ... */
+mu_pos mu_cfg_pos(const mu_cfg *cfg);
+mu_pos mu_cfg_key_pos(const mu_cfg *cfg); /* of the key that it stands under, else its own */
+
+/* Readers of one kind; undefined on another (asserted in debug builds). */
+bool mu_cfg_bool(const mu_cfg *cfg);
+int64_t mu_cfg_int(const mu_cfg *cfg);
+double mu_cfg_float(const mu_cfg *cfg); /* of INT too */
+const char *mu_cfg_string(const mu_cfg *cfg);
+size_t mu_cfg_string_length(const mu_cfg *cfg);
+
+/* Lists and dicts: number of children; child i; key of child i (dict only). */
+size_t mu_cfg_size(const mu_cfg *cfg);
+mu_cfg *mu_cfg_at(const mu_cfg *cfg, size_t i);
+const char *mu_cfg_key_at(const mu_cfg *cfg, size_t i);
+/* NULL when absent or not a dict. O(1). */
+mu_cfg *mu_cfg_get(const mu_cfg *cfg, const char *key);
+/* By dotted path "model.backbone.0.depth"; NULL when absent. */
+mu_cfg *mu_cfg_find(const mu_cfg *cfg, const char *path);
+
+/* Takes `child` over, also on failure. set replaces in place, keeping the key's position. */
+MU_CHECKED mu_err mu_cfg_append(mu_cfg *list, mu_cfg *child);
+MU_CHECKED mu_err mu_cfg_set(mu_cfg *dict, const char *key, mu_pos key_pos, mu_cfg *child);
+MU_CHECKED mu_err mu_cfg_set_at(mu_cfg *list, size_t i, mu_cfg *child);
+/* Removes and frees; false when absent. */
+bool mu_cfg_remove(mu_cfg *dict, const char *key);
+
+/* Same kinds and values, keys in any order; places do not count. NaN equals NaN; 1 and 1.0 differ. */
+bool mu_cfg_equal(const mu_cfg *a, const mu_cfg *b);
+
+#endif

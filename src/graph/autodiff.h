@@ -1,0 +1,16 @@
+/* Automatic differentiation in reverse mode: appends the nodes that compute d(loss)/d(leaf) to the graph. */
+#ifndef MU_GRAPH_AUTODIFF_H
+#define MU_GRAPH_AUTODIFF_H
+
+#include "ir/graph.h"
+
+/* Differentiates the scalar `loss` with respect to every parameter that reaches it and records the gradients with
+ * mu_graph_set_gradient in the order in which they are produced. `extra` (n_extra values, may be NULL) are further
+ * leaves, inputs for instance, whose gradients go to extra_grad. Parameters that do not reach the loss have none:
+ * mu_graph_unused_params. Errors are sticky in the graph. */
+void mu_graph_backward(mu_graph *graph, mu_value loss, const mu_value *extra, int n_extra, mu_value *extra_grad);
+
+/* Parameters of the graph without a gradient: calls visit for each. Returns how many. */
+int mu_graph_unused_params(const mu_graph *graph, void (*visit)(void *user, const char *name), void *user);
+
+#endif

@@ -1,0 +1,74 @@
+/* A plan: a graph made ready for one backend: prepared kernels in order, offsets into one arena, addresses bound.
+ *
+ * Making a plan may take seconds; running it does nothing but run kernels. */
+#ifndef MU_GRAPH_PLAN_H
+#define MU_GRAPH_PLAN_H
+
+#include "backend.h"
+#include "graph/params.h"
+#include "ir/graph.h"
+
+#include <stdio.h>
+
+typedef struct mu_plan mu_plan;
+
+typedef struct {
+    mu_dtype autocast;   /* MU_NONE, MU_BF16 or MU_F16 */
+    bool no_fusion;      /* for tests and debugging: one kernel per traced node */
+    bool keep_all;       /* no memory reuse: every value can be read after a run (mu_plan_read_value) */
+    bool profile;        /* time every node */
+    bool dry;            /* prepare and lay out, but allocate and bind nothing: `muster check` */
+} mu_plan_options;
+
+/* Runs the passes, prepares the kernels, lays out memory. Freezes `params` if they are not yet. The graph is borrowed for
+ * the call only; backend and params are kept (params retained). */
+MU_CHECKED mu_err mu_plan_new(const mu_graph *graph, mu_backend *backend, mu_params *params, const mu_plan_options *options,
+                              mu_plan **out);
+void mu_plan_release(mu_plan *plan);
+
+/* Host address of an input's row-major bytes, filled by the caller before each run (on devices: a pinned staging buffer
+ * that run uploads). NULL when the plan does not read an input of this name. */
+void *mu_plan_input(mu_plan *plan, const char *name, mu_type *type);
+
+/* One pass over the kernels. Not collective. */
+MU_CHECKED mu_err mu_plan_run(mu_plan *plan, const mu_run *run);
+
+/* Parameters or states were written from outside: folded weights are computed anew before the next run. */
+void mu_plan_refresh(mu_plan *plan);
+
+/* Copies an output, row-major in its dtype, to the host. */
+MU_CHECKED mu_err mu_plan_read(mu_plan *plan, const char *output, void *host, size_t bytes);
+/* The type of an output; MU_NONE when there is none of this name. */
+mu_type mu_plan_output_type(const mu_plan *plan, const char *output);
+
+/* After MU_ERR_NUMERIC or on suspicion: runs node by node and fails at the first node whose output holds a NaN or infinity,
+ * naming node, operation, operand ranges. */
+MU_CHECKED mu_err mu_plan_run_checked(mu_plan *plan, const mu_run *run);
+
+typedef struct {
+    const char *name, *op, *impl; /* borrowed from the plan */
+    bool backward, reorder, once; /* once: runs only after a refresh */
+    int64_t flops, bytes;
+    double seconds;               /* sum over the profiled runs */
+    int64_t runs;
+} mu_plan_step;
+
+typedef struct {
+    size_t arena_bytes;       /* activations and scratch */
+    size_t activation_bytes;  /* of those, activations */
+    size_t lower_bound_bytes; /* largest sum of values alive at once */
+    size_t param_bytes, gradient_bytes, state_bytes;
+    int64_t flops, bytes;     /* per run */
+    int n_steps, n_reorders;
+} mu_plan_stats;
+
+mu_plan_stats mu_plan_get_stats(const mu_plan *plan);
+int mu_plan_n_steps(const mu_plan *plan);
+mu_plan_step mu_plan_get_step(const mu_plan *plan, int i);
+
+/* With `profile`: the runs so far in Chrome's trace event format. */
+MU_CHECKED mu_err mu_plan_write_trace(const mu_plan *plan, FILE *file);
+/* Steps, layouts, offsets and reuse, one line each. */
+MU_CHECKED mu_err mu_plan_print(const mu_plan *plan, FILE *file);
+
+#endif
