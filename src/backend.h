@@ -44,8 +44,8 @@ typedef struct {
 typedef struct {
     mu_err (*run)(mu_kernel *kernel, const mu_run *run);
     void (*release)(mu_kernel *kernel);
-    /* Fixes the addresses. in[i], out[i]: NULL for absent operands; scratch: scratch_bytes, shared with other kernels.
-     * out[o] == in[i] where `inplace` allowed it. NULL: the addresses are taken from kernel->args. */
+    /* Called by mu_kernel_bind when kernel->in, out and scratch are set. in[i], out[i]: NULL for absent operands; scratch: scratch_bytes, shared with other kernels.
+     * out[o] == in[i] where `inplace` allowed it. NULL: run reads the addresses from the kernel. */
     mu_err (*bind)(mu_kernel *kernel);
 } mu_kernel_ops;
 
@@ -107,8 +107,16 @@ struct mu_backend {
 MU_CHECKED mu_err mu_backend_open(const char *device, const mu_backend_options *options, mu_backend **out);
 void mu_backend_close(mu_backend *backend);
 
-/* For iteration (`muster list backend`): NULL past the end. `why_off` is NULL for one that is built and usable here. */
-const mu_backend_ops *mu_backend_at(int i, const char **why_off);
+/* Opens an instance of a backend that is not in the list: a plug-in's, or one of a test. */
+MU_CHECKED mu_err mu_backend_open_ops(const mu_backend_ops *ops, const mu_backend_options *options, mu_backend **out);
+
+/* The built-in backends in order of preference, for `muster list backend`; false past the end. */
+typedef struct {
+    const char *name;
+    const mu_backend_ops *ops; /* NULL when it was not built */
+    const char *why_off;       /* NULL when it was */
+} mu_backend_info;
+bool mu_backend_at(int i, mu_backend_info *out);
 
 /* Allocates a kernel of `size` bytes (first member mu_kernel) with a deep copy of the call and row-major layouts. */
 MU_CHECKED mu_err mu_kernel_new(size_t size, const mu_kernel_ops *ops, const mu_call *call, mu_kernel **out);
@@ -121,16 +129,5 @@ static inline mu_err mu_kernel_run(mu_kernel *kernel, const mu_run *run)
 {
     return kernel->ops->run(kernel, run);
 }
-
-/* A CPU backend's table: starts as a copy of ref's and overrides entries. */
-typedef mu_err mu_kernel_prepare_fn(mu_backend *backend, const mu_call *call, const mu_layout *const *in_layout,
-                                    const mu_layout *const *want_out, mu_kernel **out);
-typedef bool mu_kernel_supports_fn(mu_backend *backend, const mu_call *call, const char **why);
-
-typedef struct {
-    const mu_op *op;
-    mu_kernel_supports_fn *supports; /* NULL: always */
-    mu_kernel_prepare_fn *prepare;
-} mu_kernel_entry;
 
 #endif

@@ -72,8 +72,8 @@ mu_value mu_graph_apply1(mu_graph *graph, const mu_op *op, const void *attrs, co
 /* Scopes name the nodes made inside: push("backbone") push("conv1") gives "backbone.conv1". */
 void mu_graph_push(mu_graph *graph, const char *scope);
 void mu_graph_pop(mu_graph *graph);
-/* While set, new nodes count as backward and take this name instead of the scope's. NULL ends it. */
-void mu_graph_mark_backward(mu_graph *graph, const char *name);
+/* Until `name` is NULL, new nodes take this name instead of the scope's, and this direction. */
+void mu_graph_mark(mu_graph *graph, const char *name, bool backward);
 
 /* What the graph is for: values that the caller reads after a run, by name. Kept alive by every pass. */
 void mu_graph_output(mu_graph *graph, const char *name, mu_value value);
@@ -83,6 +83,8 @@ mu_value mu_graph_output_value(const mu_graph *graph, int i);
 
 /* d(loss)/d(param) of each trained parameter, in the order in which backward produces them (graph/autodiff.h). */
 void mu_graph_set_gradient(mu_graph *graph, mu_value param, mu_value gradient);
+int mu_graph_n_gradients(const mu_graph *graph);
+mu_value mu_graph_gradient_param(const mu_graph *graph, int i);
 /* None when there is none. */
 mu_value mu_graph_gradient_of(const mu_graph *graph, mu_value param);
 
@@ -97,16 +99,14 @@ mu_value mu_graph_find(const mu_graph *graph, const char *name);
 /* Fills types (n_in + n_out entries, caller's) and returns the call that they belong to. */
 mu_call mu_graph_call(const mu_graph *graph, const mu_node *node, mu_type *types);
 
-/* Rewriting, for passes: replaces every use of `from` (operands, outputs, gradients) by `to`. */
-void mu_graph_replace(mu_graph *graph, mu_value from, mu_value to);
-/* Copies the live part into a new graph through `rewrite`, which maps each old node to new values (out[0..n_out-1]) by
- * appending to `to`; old operands are already translated in `in`. A pass is one such function. */
+/* Rewriting, for passes (ir/rewrite.c): walks the nodes that something needs, in order, and lets `rewrite` append to `to` what
+ * each becomes. `in` are the node's operands translated into `to`; `out[0..n_out-1]` must be set to the translations of its
+ * outputs. Leaves are declared in `to` as they are met; outputs and gradients are carried over. Errors are sticky in `to`. */
 typedef void mu_rewrite_fn(void *user, mu_graph *to, const mu_graph *from, const mu_node *node, const mu_value *in,
                            mu_value *out);
 MU_CHECKED mu_err mu_graph_rewrite(const mu_graph *from, mu_rewrite_fn *rewrite, void *user, mu_graph **to);
-/* The default action: the same operation on the translated operands. */
+/* The default action: the same operation, name and direction on the translated operands. */
 void mu_graph_copy_node(mu_graph *to, const mu_node *node, const mu_value *in, mu_value *out);
-
 /* What a gradient rule sees. `node` is copied from the graph and stays valid while nodes are appended. */
 struct mu_grad {
     mu_graph *graph;

@@ -1,1 +1,15 @@
-# src/backend/ref
+# Kernels are compiled twice: in float, and in double with REF_F64.
+REF_KERNELS = src/backend/ref/ref.h src/backend/ref/ref.def src/backend/ref/activation.h src/backend/ref/index.h \
+	src/backend/ref/broadcast_to.c \
+	src/backend/ref/cast.c \
+	src/backend/ref/conv2d.c \
+	src/backend/ref/relu.c \
+	src/backend/ref/sum.c
+
+noinst_LTLIBRARIES += libref32.la libref64.la
+libref32_la_SOURCES = $(REF_KERNELS)
+libref64_la_SOURCES = $(REF_KERNELS)
+libref32_la_CPPFLAGS = $(AM_CPPFLAGS)
+libref64_la_CPPFLAGS = $(AM_CPPFLAGS) -DREF_F64
+libmuster_la_SOURCES += src/backend/ref/ref.c
+libmuster_la_LIBADD += libref32.la libref64.la
