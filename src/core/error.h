@@ -81,13 +81,21 @@ mu_err mu_error_restore(const mu_error *error);
 /* Writes "message\n  hint: ..." (and the frames when `frames`) into buf; always terminated. Returns the length needed. */
 size_t mu_error_format(const mu_error *error, int frames, char *buf, size_t size);
 
-#define MU_FAIL(code, ...) mu_error_set((code), __FILE__, __LINE__, __func__, __VA_ARGS__)
+/* The value is `code` as the caller wrote it, so that the compiler sees that it is not MU_OK. */
+#define MU_FAIL(code, ...) mu_error_code(mu_error_set((code), __FILE__, __LINE__, __func__, __VA_ARGS__), (code))
+static inline mu_err mu_error_code(mu_err set, mu_err code)
+{
+    (void)set;
+    return code;
+}
 
 #define MU_TRY(expr)                                                         \
     do {                                                                     \
         mu_err mu_try_ = (expr);                                             \
-        if (__builtin_expect(mu_try_ != MU_OK, 0))                           \
-            return mu_error_trace(mu_try_, __FILE__, __LINE__, __func__);    \
+        if (__builtin_expect(mu_try_ != MU_OK, 0)) {                         \
+            mu_error_trace(mu_try_, __FILE__, __LINE__, __func__);           \
+            return mu_try_;                                                  \
+        }                                                                    \
     } while (0)
 
 /* As MU_TRY, but leaves through a label that undoes what was done; `err` is a mu_err in scope. */
