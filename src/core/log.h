@@ -1,5 +1,5 @@
-/* Logging by level, room and rank, to one sink (stderr unless set): MU_LOG=level[:room][,level:room...], where the last rule
- * of a room counts, and MU_LOG_RANKS=0,2 or all. */
+/* Logging by level, room and rank, to one sink (stderr unless set): MU_LOG=level[:room][,level:room...], where the last
+ * rule of a room counts, and MU_LOG_RANKS=0,2 or all. */
 #ifndef MU_CORE_LOG_H
 #define MU_CORE_LOG_H
 
@@ -7,7 +7,8 @@
 
 typedef enum { MU_LOG_ERROR, MU_LOG_WARNING, MU_LOG_INFO, MU_LOG_DEBUG, MU_LOG_TRACE } mu_log_level;
 
-/* Lines reach the sink one at a time, whole (cut at 4 KiB), without a newline. `room` is the source folder ("graph"). */
+/* Lines reach the sink one at a time, whole (cut at 4 KiB), without a newline. `room` is the
+ * source folder ("graph"). */
 typedef void mu_log_sink(void *user, mu_log_level level, const char *room, const char *line);
 
 /* Reads MU_LOG and MU_LOG_RANKS (a bad value is MU_ERR_USAGE and names what is allowed). rank 0 logs by default, others

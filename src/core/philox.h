@@ -1,5 +1,5 @@
-/* Counter-based random numbers: Philox 4x32-10 (Salmon et al., SC'11). A number depends on its key and counter only, never on
- * threads or ranks. */
+/* Counter-based random numbers: Philox 4x32-10 (Salmon et al., SC'11). A number depends on its key and counter only,
+ * never on threads or ranks. */
 #ifndef MU_CORE_PHILOX_H
 #define MU_CORE_PHILOX_H
 
@@ -17,8 +17,8 @@ typedef struct {
     uint32_t stream[2]; /* upper half of the counter */
 } mu_philox;
 
-/* The stream of (seed, purpose, a, b): a and b are epoch and sample, or call and step. Distinct tuples give distinct streams:
- * key and stream come from a 64-bit finaliser over all four. */
+/* The stream of (seed, purpose, a, b): a and b are epoch and sample, or call and step. Distinct tuples give distinct
+ * streams: key and stream come from a 64-bit finaliser over all four. */
 mu_philox mu_philox_key(uint64_t seed, mu_rng_purpose purpose, uint64_t a, uint64_t b);
 
 /* Block n of the stream: four 32-bit numbers. */

@@ -27,7 +27,7 @@ struct mu_pool {
     int64_t capacity, first, next;
     int running;
 
-    int64_t failed; /* number of the failed job that was given first, or -1. Jobs start in order, so all before it ran. */
+    int64_t failed; /* number of the failed job that was given first, or -1: jobs start in order, so all before it ran */
     mu_error error;
 };
 
@@ -91,8 +91,8 @@ static mu_err start_threads(mu_pool *pool, int n_threads)
 mu_err mu_pool_new(int n_threads, int capacity, mu_pool **out)
 {
     if (n_threads < 0 || capacity < 1)
-        return MU_FAIL(MU_ERR_USAGE, "a pool has 0 or more threads and room for 1 or more jobs, not %d and %d", n_threads,
-                       capacity);
+        return MU_FAIL(MU_ERR_USAGE, "a pool has 0 or more threads and room for 1 or more jobs, not %d and %d",
+                       n_threads, capacity);
     mu_pool *pool;
     mu_err err;
     MU_TRY(mu_calloc(&pool, 1, sizeof *pool));

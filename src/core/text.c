@@ -115,7 +115,7 @@ int mu_utf8_length(const char *s, size_t n)
 
 enum { MAX_WORD = 64 };
 
-/* Edit distance with swaps of neighbours, case folded (optimal string alignment). Both words are at most MAX_WORD long. */
+/* Edit distance with swaps of neighbours, case folded (optimal string alignment). Words have at most MAX_WORD bytes. */
 static size_t edit_distance(const char *a, size_t na, const char *b, size_t nb)
 {
     size_t rows[3][MAX_WORD + 1];

@@ -27,8 +27,8 @@ void mu_text_append_json(mu_text *text, const char *s, size_t n);
 /* Length of the valid UTF-8 sequence at s (at most n bytes left): 1..4, or 0. No surrogates, no overlong forms. */
 int mu_utf8_length(const char *s, size_t n);
 
-/* The candidate with the least edit distance (Damerau, case folded) to `word`, or NULL when none is near: the distance may be
- * at most a third of the word's length, rounded up. */
+/* The candidate with the least edit distance (Damerau, case folded) to `word`, or NULL when none is near: the distance
+ * may be at most a third of the word's length, rounded up. Of several the first. */
 const char *mu_nearest(const char *word, const char *const *candidates, size_t n);
 
 #endif

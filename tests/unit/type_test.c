@@ -57,8 +57,8 @@ static void check_rounding(uint16_t low, double below, double above, uint16_t (*
 START_TEST(rounding)
 {
     for (uint32_t h = 0; h < 0x7c00; h++) /* the last one rounds to infinity, whose place is 2^16 */
-        check_rounding((uint16_t)h, value_of((uint16_t)h, 5, 10), h == 0x7bff ? 0x1p16 : value_of((uint16_t)(h + 1), 5, 10),
-                       mu_f32_to_f16);
+        check_rounding((uint16_t)h, value_of((uint16_t)h, 5, 10),
+                       h == 0x7bff ? 0x1p16 : value_of((uint16_t)(h + 1), 5, 10), mu_f32_to_f16);
     for (uint32_t h = 0; h < 0x7f7f; h++)
         check_rounding((uint16_t)h, value_of((uint16_t)h, 8, 7), value_of((uint16_t)(h + 1), 8, 7), mu_f32_to_bf16);
     ck_assert_uint_eq(mu_f32_to_bf16(INFINITY), 0x7f80);
