@@ -2,3 +2,4 @@
 TEST_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CHECK_CFLAGS) -DMU_TEST_SRCDIR='"$(abs_top_srcdir)/tests"'
 TEST_LDADD = libmuster.la $(CHECK_LIBS)
 EXTRA_DIST += tests/test.h
+dist_check_SCRIPTS += tests/rules/arrows.sh
