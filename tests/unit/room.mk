@@ -23,3 +23,10 @@ tests_unit_type_test_SOURCES = tests/unit/type_test.c
 tests_unit_type_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_type_test_LDADD = $(TEST_LDADD)
 EXTRA_DIST += tests/golden/randperm.py
+
+if WITH_CHECK
+check_PROGRAMS += tests/unit/ir_test
+endif
+tests_unit_ir_test_SOURCES = tests/unit/ir_test.c
+tests_unit_ir_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_ir_test_LDADD = $(TEST_LDADD)
