@@ -87,6 +87,10 @@ typedef struct {
     mu_err (*reorder)(mu_backend *backend, const mu_type *type, const mu_layout *from, const mu_layout *to,
                       mu_kernel **out);
 
+    /* The layout CHANNELS_LAST, or CHANNELS_BLOCKED with this block, of a tensor: how a kernel that keeps the layout of its
+     * operand names that of an output of another shape. NULL entry: the backend has row-major only. */
+    mu_err (*layout)(mu_backend *backend, const mu_type *type, mu_layout_kind kind, int block, const mu_layout **out);
+
     /* Memory of the device, MU_ALIGN-aligned, and copies between it and host memory. */
     mu_err (*alloc)(mu_backend *backend, size_t bytes, void **out);
     void (*dealloc)(mu_backend *backend, void *block);

@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "backend/host.h"
 
 #include "core/mem.h"

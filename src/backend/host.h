@@ -5,9 +5,7 @@
 #include "backend.h"
 
 extern const mu_backend_ops mu_backend_ref;
-#ifdef HAVE_ONEDNN
-extern const mu_backend_ops mu_backend_onednn;
-#endif
+extern const mu_backend_ops mu_backend_onednn; /* when built: HAVE_ONEDNN */
 
 mu_err mu_host_alloc(mu_backend *backend, size_t bytes, void **out);
 void mu_host_dealloc(mu_backend *backend, void *block);

@@ -1,1 +1,16 @@
-# src/backend/onednn
+if WITH_ONEDNN
+noinst_LTLIBRARIES += libmuonednn.la
+libmuonednn_la_SOURCES = \
+	src/backend/onednn/backend.c \
+	src/backend/onednn/compat.c \
+	src/backend/onednn/compat.h \
+	src/backend/onednn/kernel.c \
+	src/backend/onednn/layout.c \
+	src/backend/onednn/onednn.def \
+	src/backend/onednn/onednn.h \
+	src/backend/onednn/reorder.c
+libmuonednn_la_CPPFLAGS = $(AM_CPPFLAGS) $(ONEDNN_CFLAGS)
+libmuonednn_la_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
+libmuonednn_la_LIBADD = $(ONEDNN_LIBS)
+libmuster_la_LIBADD += libmuonednn.la
+endif
