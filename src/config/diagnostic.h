@@ -5,7 +5,7 @@
 #include "config/value.h"
 
 typedef struct {
-    mu_pos pos;
+    mu_pos pos;     /* file owned too */
     char *path;     /* "model.backbone.depth" */
     char *expected; /* "one of 18, 34, 50, 101" */
     char *found;    /* "integer 42" */

@@ -10,7 +10,8 @@
 
 typedef enum { MU_CFG_NULL, MU_CFG_BOOL, MU_CFG_INT, MU_CFG_FLOAT, MU_CFG_STRING, MU_CFG_LIST, MU_CFG_DICT } mu_cfg_kind;
 
-/* `file` is interned for the life of the process by the reader ("<command line>", "<string>"); line and column from 1. */
+/* Where something was read: a file or "<command line>", "<string>"; line and column (in characters) from 1.
+ * Whoever keeps a mu_pos copies the file's name; one that a function returns is borrowed from the value asked. */
 typedef struct {
     const char *file;
     int line, column;
@@ -19,6 +20,7 @@ typedef struct {
 /* A dict keeps insertion order. A tree is owned by its root; children belong to their parents. */
 typedef struct mu_cfg mu_cfg;
 
+/* pos.file NULL: the one of the parent, once attached. Text is UTF-8 without NUL bytes; MU_ERR_FORMAT otherwise. */
 MU_CHECKED mu_err mu_cfg_new_null(mu_pos pos, mu_cfg **out);
 MU_CHECKED mu_err mu_cfg_new_bool(bool x, mu_pos pos, mu_cfg **out);
 MU_CHECKED mu_err mu_cfg_new_int(int64_t x, mu_pos pos, mu_cfg **out);
@@ -52,7 +54,8 @@ mu_cfg *mu_cfg_get(const mu_cfg *cfg, const char *key);
 /* By dotted path "model.backbone.0.depth"; NULL when absent. */
 mu_cfg *mu_cfg_find(const mu_cfg *cfg, const char *path);
 
-/* Takes `child` over, also on failure. set replaces in place, keeping the key's position. */
+/* Takes `child` (which has no parent) over, also on failure. set replaces the value of a known key in its place among the
+ * keys; key_pos.file NULL is that of the dict. */
 MU_CHECKED mu_err mu_cfg_append(mu_cfg *list, mu_cfg *child);
 MU_CHECKED mu_err mu_cfg_set(mu_cfg *dict, const char *key, mu_pos key_pos, mu_cfg *child);
 MU_CHECKED mu_err mu_cfg_set_at(mu_cfg *list, size_t i, mu_cfg *child);
