@@ -1,1 +1,1 @@
-# doc
+EXTRA_DIST += doc/design.md doc/style.md
