@@ -37,6 +37,8 @@ struct mu_graph {
 
     char *scope; /* "a.b", "" at the top */
     size_t scope_length, scope_capacity;
+    size_t *outer; /* [n_scopes] the length before each push */
+    size_t n_scopes, outer_capacity;
     bool backward;
     char *mark; /* the name of new nodes, or NULL: the scope's */
 };
@@ -87,6 +89,7 @@ void mu_graph_release(mu_graph *graph)
     mu_free(graph->outputs);
     mu_free(graph->gradients);
     mu_free(graph->scope);
+    mu_free(graph->outer);
     mu_free(graph->mark);
     mu_free(graph);
 }
@@ -327,6 +330,8 @@ static mu_err push(mu_graph *graph, const char *scope)
 {
     size_t length = graph->scope_length + (graph->scope_length ? 1 : 0) + strlen(scope);
     MU_TRY(mu_grow(&graph->scope, &graph->scope_capacity, length + 1, 1));
+    MU_TRY(mu_grow(&graph->outer, &graph->outer_capacity, graph->n_scopes + 1, sizeof(*graph->outer)));
+    graph->outer[graph->n_scopes++] = graph->scope_length;
     if (graph->scope_length)
         graph->scope[graph->scope_length++] = '.';
     strcpy(graph->scope + graph->scope_length, scope);
@@ -342,12 +347,10 @@ void mu_graph_push(mu_graph *graph, const char *scope)
 
 void mu_graph_pop(mu_graph *graph)
 {
-    if (failed(graph))
+    if (failed(graph) || graph->n_scopes == 0)
         return;
-    char *dot = graph->scope ? strrchr(graph->scope, '.') : NULL;
-    graph->scope_length = dot ? (size_t)(dot - graph->scope) : 0;
-    if (graph->scope)
-        graph->scope[graph->scope_length] = '\0';
+    graph->scope_length = graph->outer[--graph->n_scopes];
+    graph->scope[graph->scope_length] = '\0';
 }
 
 void mu_graph_mark(mu_graph *graph, const char *name, bool backward)

@@ -18,6 +18,8 @@ static mu_err trace(mu_graph **out)
     MU_TRY(mu_graph_new(&g));
     mu_value x = mu_graph_input(g, "inputs", MU_TYPE(MU_F32, 2, 3, 8, 8));
     mu_graph_push(g, "backbone");
+    mu_graph_push(g, "layer1.0");
+    mu_graph_pop(g);
     mu_graph_push(g, "conv1");
     mu_value w = mu_graph_param(g, "backbone.conv1.weight", MU_TYPE(MU_F32, 4, 3, 3, 3));
     mu_conv2d_attrs a = same3x3();
