@@ -1,1 +1,11 @@
 # tests/ops
+
+if WITH_CHECK
+if WITH_ONEDNN
+check_PROGRAMS += tests/ops/onednn_conv_test
+endif
+endif
+EXTRA_DIST += tests/ops/onednn_run.h
+tests_ops_onednn_conv_test_SOURCES = tests/ops/onednn_conv_test.c
+tests_ops_onednn_conv_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_ops_onednn_conv_test_LDADD = $(TEST_LDADD)

@@ -1,5 +1,6 @@
 #include "backend/host.h"
 #include "backend/onednn/onednn.h"
+#include "backend/onednn/tune.h"
 #include "backend/ref/ref.h"
 #include "core/mem.h"
 #include "core/pool.h"
@@ -94,6 +95,7 @@ int64_t mu_onednn_created(const mu_backend *backend)
 static void close_onednn(mu_backend *backend)
 {
     mu_onednn *self = (mu_onednn *)backend;
+    mu_onednn_tune_close(self->tune);
     mu_onednn_layouts_release(self);
     if (self->attr)
         dnnl_primitive_attr_destroy(self->attr);
@@ -116,6 +118,7 @@ static mu_err open_onednn(mu_backend *backend, const mu_backend_options *options
     MU_TRY_DNN_GOTO(err, dnnl_stream_create(&self->stream, self->engine, dnnl_stream_default_flags), fail);
     MU_TRY_DNN_GOTO(err, dnnl_primitive_attr_create(&self->attr), fail);
     MU_TRY_DNN_GOTO(err, dnnl_primitive_attr_set_scratchpad_mode(self->attr, dnnl_scratchpad_mode_user), fail);
+    MU_TRY_GOTO(err, mu_onednn_tune_open(options->cache_dir, backend->n_threads, &self->tune), fail);
     return MU_OK;
 fail:
     close_onednn(backend);

@@ -1,0 +1,17 @@
+#include "backend/onednn/conv.h"
+
+/* conv2d_grad_weight(x, dy) -> dw, db? */
+static const mu_conv_roles roles = {.product = MU_CONV_GRAD_WEIGHT, .x = 0, .w = MU_ONEDNN_OUT(0), .y = 1,
+                                    .bias = MU_ONEDNN_OUT(1), .residual = MU_CONV_ABSENT};
+
+bool conv2d_grad_weight_supports_onednn(const mu_call *call, const char **why)
+{
+    return mu_onednn_conv_supports(call, &roles, why);
+}
+
+mu_err conv2d_grad_weight_prepare_onednn(mu_onednn *self, const mu_call *call, const mu_layout *const *in_layout,
+                                         const mu_layout *const *want_out, mu_kernel **out)
+{
+    MU_TRY(mu_onednn_conv_prepare(self, call, &roles, in_layout, want_out, out));
+    return MU_OK;
+}

@@ -1,0 +1,316 @@
+#include "backend/onednn/tune.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char header[] = "muster oneDNN choices 1";
+
+typedef struct {
+    char *key, *choice;
+    double seconds;
+} choice;
+
+struct mu_onednn_tune {
+    choice *list;
+    size_t n, capacity;
+    char *path; /* NULL: not kept on disk */
+};
+
+static choice *find(const mu_onednn_tune *tune, const char *key)
+{
+    for (size_t i = 0; i < tune->n; i++)
+        if (strcmp(tune->list[i].key, key) == 0)
+            return &tune->list[i];
+    return NULL;
+}
+
+static mu_err add(mu_onednn_tune *tune, const char *key, const char *name, double seconds)
+{
+    choice c = {.seconds = seconds};
+    mu_err err;
+    MU_TRY(mu_grow(&tune->list, &tune->capacity, tune->n + 1, sizeof *tune->list));
+    MU_TRY_GOTO(err, mu_strdup(&c.key, key), fail);
+    MU_TRY_GOTO(err, mu_strdup(&c.choice, name), fail);
+    tune->list[tune->n++] = c;
+    return MU_OK;
+fail:
+    mu_free(c.key);
+    return err;
+}
+
+static void forget(mu_onednn_tune *tune, size_t from)
+{
+    while (tune->n > from) {
+        tune->n--;
+        mu_free(tune->list[tune->n].key);
+        mu_free(tune->list[tune->n].choice);
+    }
+}
+
+/* One line without its newline; false when it is malformed. */
+static bool parse(char *line, char **key, char **name, double *seconds)
+{
+    char *tab = strchr(line, '\t'), *second = tab ? strchr(tab + 1, '\t') : NULL, *end;
+    if (!second || tab == line || second == tab + 1)
+        return false;
+    *tab = *second = '\0';
+    *key = line;
+    *name = tab + 1;
+    *seconds = strtod(second + 1, &end) * 1e-3;
+    return end != second + 1 && *end == '\0' && *seconds >= 0;
+}
+
+/* Adds what the file has and this process has not. A bad file adds nothing. */
+static mu_err load(mu_onednn_tune *tune)
+{
+    FILE *file = tune->path ? fopen(tune->path, "re") : NULL;
+    if (!file)
+        return MU_OK;
+    char line[1024];
+    size_t before = tune->n;
+    bool good = fgets(line, sizeof line, file) && strcmp(strtok(line, "\n") ? line : "", header) == 0;
+    mu_err err = MU_OK;
+    while (good && err == MU_OK && fgets(line, sizeof line, file)) {
+        char *end = strchr(line, '\n'), *key, *name;
+        double seconds;
+        if (end)
+            *end = '\0';
+        good = end && parse(line, &key, &name, &seconds);
+        if (good && !find(tune, key))
+            err = add(tune, key, name, seconds);
+    }
+    fclose(file);
+    if (err != MU_OK || !good)
+        forget(tune, before);
+    if (err == MU_OK && !good)
+        MU_WARN("onednn", "%s is not a cache of measured choices; it is ignored and will be replaced", tune->path);
+    return err;
+}
+
+static bool write_all(const mu_onednn_tune *tune, const char *path)
+{
+    FILE *file = fopen(path, "we");
+    if (!file)
+        return false;
+    fprintf(file, "%s\n", header);
+    for (size_t i = 0; i < tune->n; i++)
+        fprintf(file, "%s\t%s\t%.4f\n", tune->list[i].key, tune->list[i].choice, tune->list[i].seconds * 1e3);
+    bool good = !ferror(file);
+    return fclose(file) == 0 && good;
+}
+
+static void make_folders(char *path)
+{
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)mkdir(path, 0777); /* a failure shows when the file is opened */
+        *slash = '/';
+    }
+}
+
+static mu_err save(mu_onednn_tune *tune)
+{
+    if (!tune->path)
+        return MU_OK;
+    MU_TRY(load(tune));
+    make_folders(tune->path);
+    char *temporary;
+    MU_TRY(mu_asprintf(&temporary, "%s.%ld", tune->path, (long)getpid()));
+    if (!write_all(tune, temporary) || rename(temporary, tune->path) != 0) {
+        MU_DEBUG("onednn", "measured choices are not kept: %s: %s", tune->path, strerror(errno));
+        (void)unlink(temporary);
+    }
+    mu_free(temporary);
+    return MU_OK;
+}
+
+/* Letters and digits of the processor's name, family and model: "amd-epyc-26-2". */
+static void processor_name(mu_text *out)
+{
+    static const char *const wanted[] = {"model name", "cpu family", "model", "CPU implementer", "CPU part"};
+    bool seen[sizeof wanted / sizeof *wanted] = {false};
+    char line[512];
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    while (file && fgets(line, sizeof line, file) && line[0] != '\n') {
+        char *colon = strchr(line, ':');
+        if (!colon)
+            continue;
+        size_t length = (size_t)(colon - line);
+        while (length && isspace((unsigned char)line[length - 1]))
+            length--;
+        for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+            if (seen[i] || strlen(wanted[i]) != length || strncmp(line, wanted[i], length) != 0)
+                continue;
+            seen[i] = true;
+            bool dash = true;
+            for (const char *c = colon + 1; *c; c++) {
+                if (isalnum((unsigned char)*c)) {
+                    if (dash)
+                        mu_text_append_n(out, "-", 1);
+                    mu_text_append_n(out, &(char){(char)tolower((unsigned char)*c)}, 1);
+                }
+                dash = !isalnum((unsigned char)*c);
+            }
+        }
+    }
+    if (file)
+        fclose(file);
+}
+
+static mu_err cache_path(const char *dir, int n_threads, char **out)
+{
+    const char *muster = getenv("MUSTER_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    mu_text path = {0};
+    if (!dir && muster)
+        dir = muster;
+    if (dir)
+        mu_text_append(&path, dir);
+    else if (xdg && *xdg)
+        mu_text_printf(&path, "%s/muster", xdg);
+    else if (home && *home)
+        mu_text_printf(&path, "%s/.cache/muster", home);
+    if (path.length == 0)
+        return mu_text_status(&path);
+    const dnnl_version_t *v = dnnl_version();
+    mu_text_printf(&path, "/onednn-%d.%d.%d", v->major, v->minor, v->patch);
+    processor_name(&path);
+    mu_text_printf(&path, "-t%d.txt", n_threads);
+    mu_err err = mu_text_take(&path, out);
+    mu_text_release(&path);
+    return err;
+}
+
+mu_err mu_onednn_tune_open(const char *cache_dir, int n_threads, mu_onednn_tune **out)
+{
+    mu_onednn_tune *tune;
+    MU_TRY(mu_calloc(&tune, 1, sizeof *tune));
+    mu_err err;
+    MU_TRY_GOTO(err, cache_path(cache_dir, n_threads, &tune->path), fail);
+    MU_TRY_GOTO(err, load(tune), fail);
+    *out = tune;
+    return MU_OK;
+fail:
+    mu_onednn_tune_close(tune);
+    return err;
+}
+
+void mu_onednn_tune_close(mu_onednn_tune *tune)
+{
+    if (!tune)
+        return;
+    forget(tune, 0);
+    mu_free(tune->list);
+    mu_free(tune->path);
+    mu_free(tune);
+}
+
+const char *mu_onednn_tune_get(const mu_onednn_tune *tune, const char *key)
+{
+    const choice *c = find(tune, key);
+    return c ? c->choice : NULL;
+}
+
+mu_err mu_onednn_tune_put(mu_onednn_tune *tune, const char *key, const char *name, double seconds)
+{
+    choice *old = find(tune, key);
+    if (old) {
+        char *copy;
+        MU_TRY(mu_strdup(&copy, name));
+        mu_free(old->choice);
+        old->choice = copy;
+        old->seconds = seconds;
+    } else {
+        MU_TRY(add(tune, key, name, seconds));
+    }
+    MU_TRY(save(tune));
+    return MU_OK;
+}
+
+const char *mu_onednn_tune_path(const mu_onednn_tune *tune)
+{
+    return tune->path;
+}
+
+/* Values that are neither zero nor denormal in any float type. */
+static void fill(void *block, size_t bytes)
+{
+    uint32_t *word = block;
+    for (size_t i = 0; i < bytes / sizeof *word; i++)
+        word[i] = 0x3f003f00u ^ (uint32_t)(i * 2654435761u & 0x807f007fu);
+    memset((char *)block + bytes / sizeof *word * sizeof *word, 0, bytes % sizeof *word);
+}
+
+static mu_err buffer(mu_onednn *self, const mu_layout *layout, const mu_type *type, void **out)
+{
+    size_t bytes = mu_layout_bytes(layout, type);
+    MU_TRY(self->base.ops->alloc(&self->base, bytes, out));
+    fill(*out, bytes);
+    return MU_OK;
+}
+
+static mu_err time_bound(mu_kernel *kernel, double *seconds)
+{
+    enum { MAX_RUNS = 8, MIN_RUNS = 3 };
+    const double enough = 0.04;
+    const mu_run run = {0};
+    double best = 1e30, total = 0;
+    MU_TRY(mu_kernel_run(kernel, &run));
+    for (int i = 0; i < MAX_RUNS && (i < MIN_RUNS || total < enough); i++) {
+        double begin = mu_clock();
+        MU_TRY(mu_kernel_run(kernel, &run));
+        double took = mu_clock() - begin;
+        total += took;
+        best = took < best ? took : best;
+    }
+    *seconds = best;
+    return MU_OK;
+}
+
+mu_err mu_onednn_time(mu_onednn *self, mu_kernel *kernel, double *seconds)
+{
+    const mu_call *call = &kernel->call;
+    int n = call->n_in + call->n_out;
+    void **block;
+    MU_TRY(mu_calloc(&block, (size_t)n + 1, sizeof *block));
+    mu_err err = MU_OK;
+    for (int i = 0; i < call->n_in && err == MU_OK; i++)
+        if (call->in[i].dtype != MU_NONE)
+            err = buffer(self, kernel->in_layout[i], &call->in[i], &block[i]);
+    for (int o = 0; o < call->n_out && err == MU_OK; o++)
+        if (call->out[o].dtype != MU_NONE)
+            err = buffer(self, kernel->out_layout[o], &call->out[o], &block[call->n_in + o]);
+    if (err == MU_OK && kernel->scratch_bytes)
+        err = self->base.ops->alloc(&self->base, kernel->scratch_bytes, &block[n]);
+    if (err == MU_OK)
+        err = mu_kernel_bind(kernel, block, block + call->n_in, block[n]);
+    if (err == MU_OK)
+        err = time_bound(kernel, seconds);
+    for (int i = 0; i <= n; i++)
+        if (block[i])
+            self->base.ops->dealloc(&self->base, block[i]);
+    mu_free(block);
+    MU_TRY(err);
+    return MU_OK;
+}
+
+mu_err mu_onednn_time_reorder(mu_onednn *self, const mu_type *type, const mu_layout *from, const mu_layout *to,
+                              double *seconds)
+{
+    *seconds = 0;
+    if (from == to)
+        return MU_OK;
+    mu_kernel *kernel;
+    MU_TRY(self->base.ops->reorder(&self->base, type, from, to, &kernel));
+    mu_err err = mu_onednn_time(self, kernel, seconds);
+    mu_kernel_release(kernel);
+    MU_TRY(err);
+    return MU_OK;
+}
