@@ -1,11 +1,15 @@
 nobase_pkginclude_HEADERS += src/ops/ops.h src/ops/ops.def
 libmuster_la_SOURCES += src/ops/ops.c \
+	src/ops/operand.c src/ops/operand.h \
 	src/ops/reduce.c src/ops/reduce.h \
 	src/ops/unary.c src/ops/unary.h \
+	src/ops/batch_norm.c \
 	src/ops/broadcast_to.c \
 	src/ops/cast.c \
 	src/ops/conv2d.c \
 	src/ops/conv_transpose2d.c \
+	src/ops/linear.c \
+	src/ops/matmul.c \
 	src/ops/relu.c \
 	src/ops/reshape.c \
 	src/ops/sum.c

@@ -62,11 +62,6 @@ static void to_w(void *user, int64_t y, int64_t x, int64_t w)
     p->sum[w] += p->a[x] * p->b[y];
 }
 
-static const real *operand(const mu_call *call, void *const *in, int i)
-{
-    return i < call->n_in ? in[i] : NULL;
-}
-
 /* Sets t [N,C,H,W] to a value per channel. */
 static void fill(real *t, const mu_type *type, const real *bias)
 {
@@ -79,9 +74,9 @@ mu_err REF(conv2d)(const mu_call *call, void *const *in, void *const *out, const
 {
     (void)run;
     const mu_conv2d_attrs *a = call->attrs;
-    const real *residual = operand(call, in, 3);
+    const real *residual = ref_in(call, in, 3);
     real *y = out[0];
-    fill(y, &call->out[0], operand(call, in, 2));
+    fill(y, &call->out[0], ref_in(call, in, 2));
     visit_all(&(conv){a, &call->in[0], &call->in[1], &call->out[0]}, to_y, &(product){in[0], in[1], y});
     for (int64_t i = 0; i < mu_type_count(&call->out[0]); i++)
         y[i] = REF(activation)(a->activation, a->alpha, residual ? y[i] + residual[i] : y[i]);
@@ -91,7 +86,7 @@ mu_err REF(conv2d)(const mu_call *call, void *const *in, void *const *out, const
 mu_err REF(conv2d_grad_input)(const mu_call *call, void *const *in, void *const *out, const mu_run *run)
 {
     (void)run;
-    fill(out[0], &call->out[0], operand(call, in, 2));
+    fill(out[0], &call->out[0], ref_in(call, in, 2));
     visit_all(&(conv){call->attrs, &call->out[0], &call->in[1], &call->in[0]}, to_x, &(product){in[0], in[1], out[0]});
     return MU_OK;
 }

@@ -22,6 +22,12 @@ typedef float real;
 #define REF_DTYPE MU_F32
 #endif
 
+/* The address of an optional operand: NULL when it is absent. */
+static inline void *ref_in(const mu_call *call, void *const *in, int i)
+{
+    return i < call->n_in ? in[i] : NULL;
+}
+
 #define REF_KERNEL(name) mu_ref_fn name##_ref_f32, name##_ref_f64;
 #include "backend/ref/ref.def"
 #undef REF_KERNEL
