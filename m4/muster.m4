@@ -36,6 +36,19 @@ AS_IF([test "x$enable_openmp" != xno && test "x$ac_cv_prog_c_openmp" = xunsuppor
   [AC_MSG_ERROR([the compiler has no OpenMP; use gcc, or pass --disable-openmp])])
 AC_SUBST([OPENMP_CFLAGS])])
 
+# Kernels for several levels of x86-64 in one binary, chosen at run time.
+AC_DEFUN([MU_X86_LEVELS], [
+mu_levels=no
+AS_CASE([$host_cpu], [x86_64], [
+  mu_save_cflags=$CFLAGS; CFLAGS="$CFLAGS -march=x86-64-v4 -mprefer-vector-width=512"
+  AC_MSG_CHECKING([for -march=x86-64-v4])
+  AC_COMPILE_IFELSE([AC_LANG_PROGRAM([[]], [[return 0;]])], [mu_levels=yes])
+  AC_MSG_RESULT([$mu_levels])
+  CFLAGS=$mu_save_cflags])
+AS_IF([test $mu_levels = yes], [AC_DEFINE([HAVE_X86_LEVELS], [1], [kernels for x86-64-v3 and v4])])
+AM_CONDITIONAL([X86_LEVELS], [test $mu_levels = yes])
+MU_NOTE([x86-64-v3, v4 kernels], [$mu_levels])])
+
 # MU_WITH(name, title, pkg-config spec, required|guess, Debian package): --with-NAME=DIR|guess|no.
 # DIR is a prefix whose lib/pkgconfig is searched first. An explicit wish that fails is an error, a guess only a line of
 # the summary. Sets NAME_CFLAGS, NAME_LIBS, WITH_NAME and defines HAVE_NAME.

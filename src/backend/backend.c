@@ -14,6 +14,7 @@ static const struct {
 #else
     {"onednn", "not built; install libdnnl-dev and configure --with-onednn", NULL},
 #endif
+    {"simd", NULL, &mu_backend_simd},
     {"ref", NULL, &mu_backend_ref},
 };
 
@@ -46,7 +47,7 @@ mu_err mu_backend_open_ops(const mu_backend_ops *ops, const mu_backend_options *
 static mu_err unknown(const char *device)
 {
     MU_FAIL(MU_ERR_NOT_FOUND, "there is no device \"%s\"", device);
-    return mu_error_hint("use cpu, cpu:onednn, cpu:ref or auto; `muster list backend` shows what is built");
+    return mu_error_hint("use cpu, cpu:onednn, cpu:simd, cpu:ref or auto; `muster list backend` shows what is built");
 }
 
 mu_err mu_backend_open(const char *device, const mu_backend_options *options, mu_backend **out)

@@ -5,6 +5,7 @@
 #include "backend.h"
 
 extern const mu_backend_ops mu_backend_ref;
+extern const mu_backend_ops mu_backend_simd;
 extern const mu_backend_ops mu_backend_onednn; /* when built: HAVE_ONEDNN */
 
 mu_err mu_host_alloc(mu_backend *backend, size_t bytes, void **out);

@@ -9,3 +9,11 @@ EXTRA_DIST += tests/ops/onednn_run.h
 tests_ops_onednn_conv_test_SOURCES = tests/ops/onednn_conv_test.c
 tests_ops_onednn_conv_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_ops_onednn_conv_test_LDADD = $(TEST_LDADD)
+
+if WITH_CHECK
+check_PROGRAMS += tests/ops/simd_elementwise_test
+endif
+EXTRA_DIST += tests/ops/simd_case.h
+tests_ops_simd_elementwise_test_SOURCES = tests/ops/simd_elementwise_test.c
+tests_ops_simd_elementwise_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_ops_simd_elementwise_test_LDADD = $(TEST_LDADD)

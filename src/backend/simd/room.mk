@@ -1,1 +1,27 @@
-# src/backend/simd
+# Kernels are compiled once per instruction set; table.c picks one at run time.
+SIMD_KERNELS = src/backend/simd/kernel.h src/backend/simd/simd.def src/backend/simd/vec.h src/backend/simd/vmath.h \
+	src/backend/simd/elementwise.c
+
+SIMD_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS) -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast
+
+noinst_LTLIBRARIES += libsimdbase.la
+libsimdbase_la_SOURCES = $(SIMD_KERNELS)
+libsimdbase_la_CPPFLAGS = $(AM_CPPFLAGS) -DSIMD_ISA=base
+libsimdbase_la_CFLAGS = $(SIMD_CFLAGS)
+libmuster_la_LIBADD += libsimdbase.la
+
+if X86_LEVELS
+noinst_LTLIBRARIES += libsimdv3.la libsimdv4.la
+libsimdv3_la_SOURCES = $(SIMD_KERNELS)
+libsimdv3_la_CPPFLAGS = $(AM_CPPFLAGS) -DSIMD_ISA=v3
+libsimdv3_la_CFLAGS = $(SIMD_CFLAGS) -march=x86-64-v3
+libsimdv4_la_SOURCES = $(SIMD_KERNELS)
+libsimdv4_la_CPPFLAGS = $(AM_CPPFLAGS) -DSIMD_ISA=v4
+libsimdv4_la_CFLAGS = $(SIMD_CFLAGS) -march=x86-64-v4 -mprefer-vector-width=512
+libmuster_la_LIBADD += libsimdv3.la libsimdv4.la
+endif
+
+noinst_LTLIBRARIES += libsimd.la
+libsimd_la_SOURCES = src/backend/simd/backend.c src/backend/simd/simd.h src/backend/simd/table.c
+libsimd_la_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
+libmuster_la_LIBADD += libsimd.la

@@ -1,0 +1,209 @@
+#include "config.h"
+
+#include "backend/ref/ref.h"
+#include "backend/simd/kernel.h"
+#include "backend/simd/simd.h"
+
+#include <stdlib.h>
+
+enum { ISA_BASE, ISA_V3, ISA_V4, N_ISA };
+
+static const char *const isa_names[N_ISA] = {"baseline", "x86-64-v3", "x86-64-v4"};
+
+typedef struct {
+    const mu_op *op;
+    const mu_simd_impl *impl[N_ISA];
+} entry;
+
+static const entry table[] = {
+#ifdef HAVE_X86_LEVELS
+#define SIMD_KERNEL(op, impl) {&mu_op_##op, {&impl##_simd_base, &impl##_simd_v3, &impl##_simd_v4}},
+#else
+#define SIMD_KERNEL(op, impl) {&mu_op_##op, {&impl##_simd_base}},
+#endif
+#include "backend/simd/simd.def"
+#undef SIMD_KERNEL
+};
+
+/* Read at every preparation, which is rare, so that a test can switch. */
+static int isa(void)
+{
+    int best = ISA_BASE;
+#ifdef HAVE_X86_LEVELS
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
+        best = ISA_V3;
+    if (best == ISA_V3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        best = ISA_V4;
+#endif
+    const char *wish = getenv("MU_SIMD_ISA");
+    for (int i = ISA_BASE; wish && i < best; i++)
+        if (strcmp(wish, isa_names[i]) == 0)
+            return i;
+    return best;
+}
+
+const char *mu_simd_isa(void)
+{
+    return isa_names[isa()];
+}
+
+bool mu_simd_one_float(const mu_call *call, const char **why)
+{
+    mu_dtype one = MU_NONE;
+    *why = "the vectorised kernels compute f32 and bf16, one of them for all operands";
+    for (int i = 0; i < call->n_in + call->n_out; i++) {
+        mu_dtype dtype = i < call->n_in ? call->in[i].dtype : call->out[i - call->n_in].dtype;
+        if (!mu_dtype_is_float(dtype))
+            continue;
+        if ((dtype != MU_F32 && dtype != MU_BF16) || (one != MU_NONE && dtype != one))
+            return false;
+        one = dtype;
+    }
+    return true;
+}
+
+static const mu_simd_impl *find(const mu_call *call)
+{
+    const char *why;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (table[i].op == call->op) {
+            const mu_simd_impl *impl = table[i].impl[isa()];
+            return (impl->supports ? impl->supports : mu_simd_one_float)(call, &why) ? impl : NULL;
+        }
+    return NULL;
+}
+
+bool mu_simd_is_vectorised(const mu_call *call)
+{
+    return find(call) != NULL;
+}
+
+bool mu_simd_supports(mu_backend *backend, const mu_call *call, const char **why)
+{
+    return find(call) || mu_ref_supports(backend, call, why);
+}
+
+mu_simd_view mu_simd_view_of(const mu_type *type, const mu_layout *layout)
+{
+    mu_simd_view v = {.kind = layout ? layout->kind : MU_LAYOUT_ROW_MAJOR, .n = 1, .c = 1, .space = 1, .h = 1, .w = 1};
+    if (type->ndim == 1)
+        v.c = type->dim[0];
+    if (type->ndim >= 2) {
+        v.n = type->dim[0];
+        v.c = type->dim[1];
+    }
+    for (int i = 2; i < type->ndim; i++)
+        v.space *= type->dim[i];
+    if (type->ndim >= 3)
+        v.w = type->dim[type->ndim - 1];
+    if (type->ndim >= 4)
+        v.h = type->dim[type->ndim - 2];
+    v.width = v.kind == MU_LAYOUT_CHANNELS_LAST ? v.c : v.kind == MU_LAYOUT_CHANNELS_BLOCKED ? layout->block : 1;
+    v.blocks = v.width ? (v.c + v.width - 1) / v.width : 0;
+    return v;
+}
+
+static bool readable(const mu_layout *layout)
+{
+    return layout && layout->kind != MU_LAYOUT_OPAQUE && layout->kind != MU_LAYOUT_ROW_MAJOR;
+}
+
+/* The layout that all alike operands share: that of the first of them that is not row-major. */
+static const mu_layout *shared_layout(const mu_call *call, const mu_simd_impl *impl, const mu_layout *const *in_layout)
+{
+    if (impl->layouts == MU_SIMD_ROWS || !in_layout)
+        return NULL;
+    if (impl->layouts == MU_SIMD_CHANNELS)
+        return call->in[0].ndim >= 3 && readable(in_layout[0]) ? in_layout[0] : NULL;
+    const mu_layout *shared = NULL;
+    for (int i = 0; i < call->n_in; i++) {
+        if (call->in[i].dtype == MU_NONE || mu_type_count(&call->in[i]) == 1)
+            continue;
+        if (!mu_type_same_shape(&call->in[i], &call->out[0]))
+            return NULL;
+        if (!shared && readable(in_layout[i]))
+            shared = in_layout[i];
+    }
+    return shared;
+}
+
+static bool alike(const mu_call *call, const mu_simd_impl *impl, const mu_type *type)
+{
+    if (impl->layouts == MU_SIMD_FLAT)
+        return mu_type_same_shape(type, &call->out[0]);
+    const mu_type *x = &call->in[0];
+    return type->ndim == x->ndim && type->dim[0] == x->dim[0] && type->dim[1] == x->dim[1];
+}
+
+static mu_err choose(mu_simd_kernel *kernel, mu_backend *backend, const mu_layout *const *in_layout)
+{
+    const mu_call *call = &kernel->base.call;
+    const mu_layout *shared = backend->ops->layout ? shared_layout(call, kernel->impl, in_layout) : NULL;
+    for (int i = 0; shared && i < call->n_in + call->n_out; i++) {
+        const mu_type *type = i < call->n_in ? &call->in[i] : &call->out[i - call->n_in];
+        if (type->dtype == MU_NONE || !alike(call, kernel->impl, type))
+            continue;
+        mu_err err = backend->ops->layout(backend, type, shared->kind, shared->block, &kernel->base.in_layout[i]);
+        if (err == MU_ERR_UNSUPPORTED) {
+            mu_error_clear();
+            shared = NULL;
+        } else if (err != MU_OK) {
+            return err;
+        }
+    }
+    if (!shared)
+        memset(kernel->base.in_layout, 0, (size_t)(call->n_in + call->n_out) * sizeof *kernel->base.in_layout);
+    return MU_OK;
+}
+
+static bool must_zero_tail(const mu_call *call, const mu_layout *shared)
+{
+    if (!shared || !shared->padded)
+        return false;
+    bool keeps = call->op->flags & MU_OP_ZERO_KEEPS;
+    for (int i = 0; i < call->n_in; i++)
+        keeps &= call->in[i].dtype == MU_NONE || mu_type_same_shape(&call->in[i], &call->out[0]);
+    return !keeps;
+}
+
+static mu_err prepare(mu_backend *backend, const mu_simd_impl *impl, const mu_layout *const *in_layout,
+                      mu_simd_kernel *kernel)
+{
+    kernel->impl = impl;
+    kernel->n_threads = backend->n_threads > 0 ? backend->n_threads : 1;
+    kernel->base.impl = isa_names[isa()];
+    MU_TRY(choose(kernel, backend, in_layout));
+    const mu_call *call = &kernel->base.call;
+    if (impl->layouts == MU_SIMD_FLAT) {
+        kernel->x = mu_simd_view_of(&call->out[0], kernel->base.out_layout[0]);
+        kernel->zero_tail = must_zero_tail(call, kernel->base.out_layout[0]);
+    } else {
+        kernel->x = mu_simd_view_of(&call->in[0], kernel->base.in_layout[0]);
+    }
+    if (impl->setup)
+        MU_TRY(impl->setup(kernel));
+    return MU_OK;
+}
+
+mu_err mu_simd_prepare(mu_backend *backend, const mu_call *call, const mu_layout *const *in_layout,
+                       const mu_layout *const *want_out, mu_kernel **out)
+{
+    const mu_simd_impl *impl = find(call);
+    if (!impl)
+        return mu_ref_prepare(backend, call, in_layout, want_out, out);
+    mu_kernel *kernel;
+    static const mu_kernel_ops unset;
+    MU_TRY(mu_kernel_new(impl->size ? impl->size : sizeof(mu_simd_kernel), &unset, call, &kernel));
+    mu_simd_kernel *self = (mu_simd_kernel *)kernel;
+    self->ops.run = impl->run;
+    kernel->ops = &self->ops;
+    mu_err err = prepare(backend, impl, in_layout, self);
+    if (err != MU_OK) {
+        mu_kernel_release(kernel);
+        return err;
+    }
+    *out = kernel;
+    return MU_OK;
+}

@@ -1,0 +1,224 @@
+/* Runs one operation on cpu:simd and on cpu:ref and compares: over layouts, instruction sets, threads and dtypes. */
+#ifndef MU_TESTS_OPS_SIMD_CASE_H
+#define MU_TESTS_OPS_SIMD_CASE_H
+
+#include "backend.h"
+#include "backend/simd/simd.h"
+#include "core/philox.h"
+#include "ops/ops.h"
+#include "test.h"
+
+#include <math.h>
+
+enum { CASE_MAX_IN = 8, CASE_GUARD = 64 };
+
+typedef struct {
+    const mu_op *op;
+    const void *attrs;
+    int n_in;
+    mu_type in[CASE_MAX_IN];      /* MU_NONE: absent */
+    double low[CASE_MAX_IN], high[CASE_MAX_IN]; /* range of the random values; both 0: -3..3 */
+    double tolerance;             /* f32: relative to the largest value of the output, at least 1 */
+    uint64_t seed;
+} simd_case;
+
+typedef struct {
+    const char *isa;
+    int threads;
+    mu_layout_kind kind;
+    int block;
+    mu_dtype dtype; /* MU_F32, or MU_BF16: floating-point operands are stored so */
+} simd_variant;
+
+static inline void *case_alloc(size_t bytes)
+{
+    void *p;
+    ck_ok(mu_alloc(&p, bytes + 2 * CASE_GUARD));
+    memset(p, 0xff, bytes + 2 * CASE_GUARD);
+    return (char *)p + CASE_GUARD;
+}
+
+static inline void case_free(void *p, size_t bytes)
+{
+    for (int i = 0; i < CASE_GUARD; i++) {
+        ck_assert_msg(((unsigned char *)p)[-1 - i] == 0xff, "written %d bytes before a tensor", i + 1);
+        ck_assert_msg(((unsigned char *)p)[bytes + (size_t)i] == 0xff, "written %d bytes beyond a tensor", i + 1);
+    }
+    mu_free((char *)p - CASE_GUARD);
+}
+
+/* Row-major values of operand i in its own dtype; floats are such that bf16 holds them. */
+static inline void *case_fill(const simd_case *c, int i)
+{
+    const mu_type *t = &c->in[i];
+    double low = c->low[i], high = c->high[i];
+    if (low == 0 && high == 0) {
+        low = -3;
+        high = 3;
+    }
+    mu_philox rng = mu_philox_key(c->seed + 1, MU_RNG_TEST, (uint64_t)i, 0);
+    char *p = case_alloc(mu_type_bytes(t));
+    for (int64_t k = 0; k < mu_type_count(t); k++) {
+        double u = mu_philox_uniform_f64(&rng, (uint64_t)k), x = low + u * (high - low);
+        if (mu_dtype_is_float(t->dtype))
+            x = mu_bf16_to_f32(mu_f32_to_bf16((float)x));
+        else
+            x = t->dtype == MU_BOOL ? u < 0.5 : floor(x);
+        mu_convert(p + (size_t)k * mu_dtype_size(t->dtype), t->dtype, &x, MU_F64, 1);
+    }
+    return p;
+}
+
+static inline mu_type case_type(const mu_type *t, mu_dtype dtype)
+{
+    mu_type r = *t;
+    if (r.dtype == MU_F32)
+        r.dtype = dtype;
+    return r;
+}
+
+/* Runs the call on a backend; in and out are row-major in the given types. */
+static inline void case_run(const char *device, const simd_case *c, const simd_variant *v, const mu_type *in,
+                            void *const *values, mu_type *out, void **results)
+{
+    mu_backend *b;
+    ck_ok(mu_backend_open(device, &(mu_backend_options){.n_threads = v->threads}, &b));
+    mu_call call = {.op = c->op, .attrs = c->attrs, .n_in = c->n_in, .n_out = c->op->n_out, .in = in, .out = out};
+    memset(out, 0, MU_OP_MAX_OUT * sizeof *out);
+    ck_ok(c->op->infer(&call, out));
+    const mu_layout *layout[CASE_MAX_IN] = {NULL};
+    if (v->kind != MU_LAYOUT_ROW_MAJOR && b->ops->layout)
+        for (int i = 0; i < c->n_in; i++)
+            if (in[i].dtype != MU_NONE && in[i].ndim >= 3)
+                ck_ok(b->ops->layout(b, &in[i], v->kind, v->block, &layout[i]));
+    const char *why;
+    ck_assert_msg(b->ops->supports(b, &call, &why), "%s on %s: %s", c->op->name, device, why);
+    mu_kernel *kernel;
+    ck_ok(b->ops->prepare(b, &call, layout, NULL, &kernel));
+    void *bound_in[CASE_MAX_IN] = {NULL}, *bound_out[MU_OP_MAX_OUT] = {NULL};
+    size_t bytes_in[CASE_MAX_IN], bytes_out[MU_OP_MAX_OUT];
+    mu_kernel *r;
+    for (int i = 0; i < c->n_in; i++) {
+        if (in[i].dtype == MU_NONE)
+            continue;
+        bytes_in[i] = mu_layout_bytes(kernel->in_layout[i], &in[i]);
+        bound_in[i] = case_alloc(bytes_in[i]);
+        ck_ok(b->ops->reorder(b, &in[i], NULL, kernel->in_layout[i], &r));
+        ck_ok(mu_kernel_bind(r, &values[i], &bound_in[i], NULL));
+        ck_ok(mu_kernel_run(r, &(mu_run){0}));
+        mu_kernel_release(r);
+    }
+    for (int o = 0; o < c->op->n_out; o++) {
+        results[o] = NULL;
+        if (out[o].dtype == MU_NONE)
+            continue;
+        bytes_out[o] = mu_layout_bytes(kernel->out_layout[o], &out[o]);
+        bound_out[o] = case_alloc(bytes_out[o]);
+        if (c->op->updates[o])
+            memcpy(bound_out[o], bound_in[c->op->updates[o] - 1], bytes_out[o]);
+    }
+    void *scratch = case_alloc(kernel->scratch_bytes);
+    ck_ok(mu_kernel_bind(kernel, bound_in, bound_out, scratch));
+    ck_ok(mu_kernel_run(kernel, &(mu_run){.seed = 7, .step = 3, .sample_offset = 5}));
+    for (int o = 0; o < c->op->n_out; o++) {
+        if (out[o].dtype == MU_NONE)
+            continue;
+        results[o] = case_alloc(mu_type_bytes(&out[o]));
+        ck_ok(b->ops->reorder(b, &out[o], kernel->out_layout[o], NULL, &r));
+        ck_ok(mu_kernel_bind(r, &bound_out[o], &results[o], NULL));
+        ck_ok(mu_kernel_run(r, &(mu_run){0}));
+        mu_kernel_release(r);
+        if (kernel->out_layout[o] && kernel->out_layout[o]->padded) {
+            /* There and back: what a reorder writes has zeros for padding, so must what the kernel wrote. */
+            void *again = case_alloc(bytes_out[o]);
+            ck_ok(b->ops->reorder(b, &out[o], NULL, kernel->out_layout[o], &r));
+            ck_ok(mu_kernel_bind(r, &results[o], &again, NULL));
+            ck_ok(mu_kernel_run(r, &(mu_run){0}));
+            mu_kernel_release(r);
+            ck_assert_msg(memcmp(again, bound_out[o], bytes_out[o]) == 0, "%s output %d: padding is not zero", c->op->name, o);
+            case_free(again, bytes_out[o]);
+        }
+        case_free(bound_out[o], bytes_out[o]);
+    }
+    case_free(scratch, kernel->scratch_bytes);
+    for (int i = 0; i < c->n_in; i++)
+        if (in[i].dtype != MU_NONE)
+            case_free(bound_in[i], bytes_in[i]);
+    mu_kernel_release(kernel);
+    mu_backend_close(b);
+}
+
+static inline void case_compare(const simd_case *c, const simd_variant *v, int o, const mu_type *got_type, const void *got,
+                                const mu_type *want_type, const void *want)
+{
+    int64_t n = mu_type_count(want_type);
+    double scale = 1, tolerance = c->tolerance;
+    if (got_type->dtype == MU_BF16)
+        tolerance = fmax(tolerance, 1.0 / 200);
+    if (!mu_dtype_is_float(want_type->dtype))
+        tolerance = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (int64_t i = 0; i < n; i++) {
+            double x, y;
+            mu_convert(&x, MU_F64, (const char *)got + (size_t)i * mu_dtype_size(got_type->dtype), got_type->dtype, 1);
+            mu_convert(&y, MU_F64, (const char *)want + (size_t)i * mu_dtype_size(want_type->dtype), want_type->dtype, 1);
+            if (pass == 0 && isfinite(y))
+                scale = fmax(scale, fabs(y));
+            if (pass == 1 && !(x == y || (isnan(x) && isnan(y)) || fabs(x - y) <= tolerance * scale)) {
+                char text[MU_TYPE_TEXT];
+                ck_abort_msg("%s %s output %d, %s, %d threads, layout %d block %d: [%lld] is %.9g, ref %.9g", c->op->name,
+                             mu_type_format(got_type, text), o, v->isa, v->threads, (int)v->kind, v->block, (long long)i, x, y);
+            }
+        }
+}
+
+static inline void case_check(const simd_case *c, const simd_variant *v)
+{
+    void *values[CASE_MAX_IN] = {NULL}, *stored[CASE_MAX_IN] = {NULL}, *want[MU_OP_MAX_OUT], *got[MU_OP_MAX_OUT];
+    mu_type stored_type[CASE_MAX_IN], want_type[MU_OP_MAX_OUT], got_type[MU_OP_MAX_OUT];
+    setenv("MU_SIMD_ISA", v->isa, 1);
+    for (int i = 0; i < c->n_in; i++) {
+        stored_type[i] = case_type(&c->in[i], v->dtype);
+        if (c->in[i].dtype == MU_NONE)
+            continue;
+        values[i] = case_fill(c, i);
+        stored[i] = case_alloc(mu_type_bytes(&stored_type[i]));
+        mu_convert(stored[i], stored_type[i].dtype, values[i], c->in[i].dtype, mu_type_count(&c->in[i]));
+    }
+    static const simd_variant plain = {.isa = "", .threads = 1, .kind = MU_LAYOUT_ROW_MAJOR};
+    case_run("cpu:ref", c, &plain, c->in, values, want_type, want);
+    mu_call call = {.op = c->op, .attrs = c->attrs, .n_in = c->n_in, .n_out = c->op->n_out, .in = stored_type, .out = got_type};
+    memset(got_type, 0, sizeof got_type);
+    ck_ok(c->op->infer(&call, got_type));
+    ck_assert_msg(mu_simd_is_vectorised(&call), "%s is left to ref", c->op->name);
+    case_run("cpu:simd", c, v, stored_type, stored, got_type, got);
+    for (int o = 0; o < c->op->n_out; o++) {
+        if (want_type[o].dtype == MU_NONE)
+            continue;
+        case_compare(c, v, o, &got_type[o], got[o], &want_type[o], want[o]);
+        case_free(want[o], mu_type_bytes(&want_type[o]));
+        case_free(got[o], mu_type_bytes(&got_type[o]));
+    }
+    for (int i = 0; i < c->n_in; i++)
+        if (c->in[i].dtype != MU_NONE) {
+            case_free(values[i], mu_type_bytes(&c->in[i]));
+            case_free(stored[i], mu_type_bytes(&stored_type[i]));
+        }
+}
+
+/* Every instruction set, one and two threads, row-major, channels last and blocks of 16 and 8, f32 and (if `half`) bf16. */
+static inline void case_check_all(const simd_case *c, bool half)
+{
+    static const char *const isa[] = {"baseline", "x86-64-v3", "x86-64-v4"};
+    static const struct {
+        mu_layout_kind kind;
+        int block;
+    } layouts[] = {{MU_LAYOUT_ROW_MAJOR, 0}, {MU_LAYOUT_CHANNELS_LAST, 0}, {MU_LAYOUT_CHANNELS_BLOCKED, 16}, {MU_LAYOUT_CHANNELS_BLOCKED, 8}};
+    for (int i = 0; i < 3; i++)
+        for (int l = 0; l < (c->in[0].ndim >= 3 ? 4 : 1); l++)
+            for (int t = 1; t <= 2; t++)
+                for (int h = 0; h <= half; h++)
+                    case_check(c, &(simd_variant){isa[i], t, layouts[l].kind, layouts[l].block, h ? MU_BF16 : MU_F32});
+}
+
+#endif
