@@ -2,13 +2,16 @@
 
 if WITH_CHECK
 if WITH_ONEDNN
-check_PROGRAMS += tests/ops/onednn_conv_test
+check_PROGRAMS += tests/ops/onednn_conv_test tests/ops/onednn_product_test
 endif
 endif
 EXTRA_DIST += tests/ops/onednn_run.h
 tests_ops_onednn_conv_test_SOURCES = tests/ops/onednn_conv_test.c
 tests_ops_onednn_conv_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_ops_onednn_conv_test_LDADD = $(TEST_LDADD)
+tests_ops_onednn_product_test_SOURCES = tests/ops/onednn_product_test.c
+tests_ops_onednn_product_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_ops_onednn_product_test_LDADD = $(TEST_LDADD)
 
 if WITH_CHECK
 check_PROGRAMS += tests/ops/simd_elementwise_test

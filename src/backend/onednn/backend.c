@@ -1,7 +1,7 @@
 #include "backend/host.h"
 #include "backend/onednn/onednn.h"
 #include "backend/onednn/tune.h"
-#include "backend/ref/ref.h"
+#include "backend/simd/simd.h"
 #include "core/mem.h"
 #include "core/pool.h"
 
@@ -137,7 +137,7 @@ static const entry *find(const mu_call *call, const char **why)
 static bool supports(mu_backend *backend, const mu_call *call, const char **why)
 {
     const char *ignored;
-    return find(call, &ignored) || mu_ref_supports(backend, call, why);
+    return find(call, &ignored) || mu_simd_supports(backend, call, why);
 }
 
 static mu_err prepare(mu_backend *backend, const mu_call *call, const mu_layout *const *in_layout,
@@ -152,12 +152,12 @@ static mu_err prepare(mu_backend *backend, const mu_call *call, const mu_layout 
         if (err == MU_OK)
             return MU_OK;
         /* No implementation for this very shape in this version of oneDNN. */
-        if (err != MU_ERR_UNSUPPORTED || !mu_ref_supports(backend, call, &why)) {
+        if (err != MU_ERR_UNSUPPORTED || !mu_simd_supports(backend, call, &why)) {
             mu_error_context("%s \"%s\"", call->op->name, call->name ? call->name : "");
             return err;
         }
     }
-    MU_TRY(mu_ref_prepare(backend, call, in_layout, want_out, out));
+    MU_TRY(mu_simd_prepare(backend, call, in_layout, want_out, out));
     return MU_OK;
 }
 

@@ -12,8 +12,12 @@ libmuonednn_la_SOURCES = \
 	src/backend/onednn/conv2d_grad_weight.c \
 	src/backend/onednn/kernel.c \
 	src/backend/onednn/layout.c \
+	src/backend/onednn/linear.c \
+	src/backend/onednn/matmul.c \
 	src/backend/onednn/onednn.def \
 	src/backend/onednn/onednn.h \
+	src/backend/onednn/product.c \
+	src/backend/onednn/product.h \
 	src/backend/onednn/reorder.c \
 	src/backend/onednn/tune.c \
 	src/backend/onednn/tune.h
