@@ -1,20 +1,51 @@
 nobase_pkginclude_HEADERS += src/ops/ops.h src/ops/ops.def
 libmuster_la_SOURCES += src/ops/ops.c \
+	src/ops/binary.c src/ops/binary.h \
+	src/ops/loss.c src/ops/loss.h \
 	src/ops/operand.c src/ops/operand.h \
 	src/ops/pool2d.c src/ops/pool2d.h \
 	src/ops/reduce.c src/ops/reduce.h \
 	src/ops/unary.c src/ops/unary.h \
+	src/ops/abs.c \
 	src/ops/adaptive_avg_pool2d.c \
 	src/ops/adaptive_max_pool2d.c \
+	src/ops/add.c \
 	src/ops/avg_pool2d.c \
 	src/ops/batch_norm.c \
 	src/ops/broadcast_to.c \
 	src/ops/cast.c \
+	src/ops/clamp.c \
+	src/ops/compare.c \
 	src/ops/conv2d.c \
 	src/ops/conv_transpose2d.c \
+	src/ops/cross_entropy.c \
+	src/ops/div.c \
+	src/ops/exp.c \
+	src/ops/gelu.c \
+	src/ops/hard_sigmoid.c \
+	src/ops/hard_swish.c \
+	src/ops/leaky_relu.c \
 	src/ops/linear.c \
+	src/ops/log.c \
+	src/ops/log_softmax.c \
 	src/ops/matmul.c \
+	src/ops/max.c \
 	src/ops/max_pool2d.c \
+	src/ops/maximum.c \
+	src/ops/mean.c \
+	src/ops/min.c \
+	src/ops/minimum.c \
+	src/ops/mul.c \
+	src/ops/neg.c \
+	src/ops/power.c \
 	src/ops/relu.c \
+	src/ops/relu6.c \
 	src/ops/reshape.c \
-	src/ops/sum.c
+	src/ops/sigmoid.c \
+	src/ops/silu.c \
+	src/ops/softmax.c src/ops/softmax.h \
+	src/ops/sqrt.c \
+	src/ops/sub.c \
+	src/ops/sum.c \
+	src/ops/tanh.c \
+	src/ops/where.c

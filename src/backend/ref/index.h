@@ -26,14 +26,32 @@ static inline void ref_broadcast_strides(const mu_type *small, const mu_type *la
     }
 }
 
-/* Strides that send each element of x to its place in the reduced output. */
-static inline void ref_reduced_strides(const mu_reduce_attrs *attrs, const mu_type *x, int64_t stride[MU_MAX_NDIM])
+/* A reduction as two nested walks: over the outputs, and over the elements of x that each of them covers. */
+typedef struct {
+    mu_type kept, reduced; /* shapes of the walks */
+    int64_t kept_stride[MU_MAX_NDIM], reduced_stride[MU_MAX_NDIM]; /* in x, elements */
+    int64_t n_out, n_each;
+} ref_reduction;
+
+static inline ref_reduction ref_reduction_of(const mu_reduce_attrs *attrs, const mu_type *x)
 {
-    int64_t dims = mu_reduce_dims(attrs, x), step = 1;
-    for (int d = x->ndim - 1; d >= 0; d--) {
-        stride[d] = dims >> d & 1 ? 0 : step;
-        step *= dims >> d & 1 ? 1 : x->dim[d];
+    ref_reduction r = {.kept = {.dtype = x->dtype}, .reduced = {.dtype = x->dtype}};
+    int64_t dims = mu_reduce_dims(attrs, x), stride[MU_MAX_NDIM];
+    mu_type_strides(x, stride);
+    for (int d = 0; d < x->ndim; d++) {
+        mu_type *walk = dims >> d & 1 ? &r.reduced : &r.kept;
+        (dims >> d & 1 ? r.reduced_stride : r.kept_stride)[walk->ndim] = stride[d];
+        walk->dim[walk->ndim++] = x->dim[d];
     }
+    r.n_out = mu_type_count(&r.kept);
+    r.n_each = mu_type_count(&r.reduced);
+    return r;
+}
+
+/* Offset in x of element i of those that output o covers. */
+static inline int64_t ref_reduction_at(const ref_reduction *r, int64_t o, int64_t i)
+{
+    return ref_offset(&r->kept, o, r->kept_stride) + ref_offset(&r->reduced, i, r->reduced_stride);
 }
 
 #endif

@@ -17,14 +17,15 @@ typedef struct {
     mu_ref_fn *fn;
 } ref_kernel;
 
-/* f64 when any operand is, f32 otherwise (also for integers alone); half types are not computed here. */
+/* As the first floating-point operand is: f64, else f32 (also for integers alone); half types are not computed here. */
 static mu_ref_fn *find(const mu_call *call, const char **why)
 {
-    bool f64 = false;
+    mu_dtype first = MU_NONE;
     *why = "the reference backend has no kernel for it";
     for (int i = 0; i < call->n_in + call->n_out; i++) {
         mu_dtype dtype = i < call->n_in ? call->in[i].dtype : call->out[i - call->n_in].dtype;
-        f64 |= dtype == MU_F64;
+        if (first == MU_NONE && mu_dtype_is_float(dtype))
+            first = dtype;
         if ((dtype == MU_F16 || dtype == MU_BF16) && call->op != &mu_op_cast) {
             *why = "the reference backend computes in f32 and f64";
             return NULL;
@@ -32,7 +33,7 @@ static mu_ref_fn *find(const mu_call *call, const char **why)
     }
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i].op == call->op)
-            return f64 ? table[i].f64 : table[i].f32;
+            return first == MU_F64 ? table[i].f64 : table[i].f32;
     return NULL;
 }
 

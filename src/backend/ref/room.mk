@@ -1,17 +1,23 @@
 # Kernels are compiled twice: in float, and in double with REF_F64.
-REF_KERNELS = src/backend/ref/ref.h src/backend/ref/ref.def src/backend/ref/activation.h src/backend/ref/index.h src/backend/ref/norm.h src/backend/ref/pool2d.h \
+REF_KERNELS = src/backend/ref/ref.h src/backend/ref/ref.def src/backend/ref/activation.h src/backend/ref/element.h \
+	src/backend/ref/index.h src/backend/ref/norm.h src/backend/ref/pool2d.h src/backend/ref/scalar.h \
+	src/backend/ref/softmax.h \
 	src/backend/ref/adaptive_avg_pool2d.c \
 	src/backend/ref/adaptive_max_pool2d.c \
 	src/backend/ref/avg_pool2d.c \
 	src/backend/ref/batch_norm.c \
+	src/backend/ref/binary.c \
 	src/backend/ref/broadcast_to.c \
 	src/backend/ref/cast.c \
 	src/backend/ref/conv2d.c \
+	src/backend/ref/cross_entropy.c \
 	src/backend/ref/linear.c \
 	src/backend/ref/matmul.c \
 	src/backend/ref/max_pool2d.c \
-	src/backend/ref/relu.c \
-	src/backend/ref/sum.c
+	src/backend/ref/reduce.c \
+	src/backend/ref/softmax.c \
+	src/backend/ref/unary.c \
+	src/backend/ref/where.c
 
 noinst_LTLIBRARIES += libref32.la libref64.la
 libref32_la_SOURCES = $(REF_KERNELS)
