@@ -7,7 +7,7 @@ static void gradient(mu_grad *grad)
     mu_unary_gradient_of_input(grad, &mu_op_abs_grad);
 }
 
-MU_UNARY_OP(abs, "y = |x|.", .flags = MU_OP_ELEMENTWISE | MU_OP_ZERO_KEEPS, .gradient = gradient);
+MU_UNARY_OP(abs, "The absolute value, y = |x|.", .flags = MU_OP_ELEMENTWISE | MU_OP_ZERO_KEEPS, .gradient = gradient);
 
 mu_value mu_abs(mu_graph *g, mu_value x)
 {

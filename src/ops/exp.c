@@ -5,7 +5,7 @@ static void gradient(mu_grad *grad)
     grad->din[0] = mu_mul(grad->graph, grad->dout[0], mu_grad_out(grad, 0));
 }
 
-MU_UNARY_OP(exp, "y = e^x.", .flags = MU_OP_ELEMENTWISE, .gradient = gradient);
+MU_UNARY_OP(exp, "The exponential, y = e^x.", .flags = MU_OP_ELEMENTWISE, .gradient = gradient);
 
 mu_value mu_exp(mu_graph *g, mu_value x)
 {

@@ -1,5 +1,7 @@
 #include "ops/softmax.h"
 
+#include "ops/operand.h"
+
 const mu_attr mu_softmax_attr_table[] = {MU_ATTR_INT(mu_dim_attrs, dim), MU_ATTR_END};
 
 mu_err mu_softmax_infer(const mu_call *call, mu_type *out)
@@ -11,18 +13,14 @@ mu_err mu_softmax_infer(const mu_call *call, mu_type *out)
     if (call->n_in == 2 && !mu_type_equal(&call->in[0], &call->in[1]))
         return MU_FAIL(MU_ERR_SHAPE, "operands %s and %s differ", mu_type_format(&call->in[0], x),
                        mu_type_format(&call->in[1], y));
-    if (a->dim < 0 || a->dim >= call->in[0].ndim)
-        return MU_FAIL(MU_ERR_SHAPE, "dimension %lld is outside of %s", (long long)a->dim,
-                       mu_type_format(&call->in[0], x));
+    MU_TRY(mu_operand_dim(&call->in[0], a->dim));
     out[0] = call->in[0];
     return MU_OK;
 }
 
 mu_value mu_softmax_apply(mu_graph *g, const mu_op *op, mu_value x, int64_t dim)
 {
-    int64_t ndim = mu_graph_type(g, x)->ndim;
-    mu_dim_attrs a = {.dim = dim < 0 && dim >= -ndim ? dim + ndim : dim};
-    return mu_graph_apply1(g, op, &a, &x, 1);
+    return mu_graph_apply1(g, op, &(mu_dim_attrs){.dim = mu_operand_wrap(g, x, dim)}, &x, 1);
 }
 
 void mu_softmax_gradient(mu_grad *grad, const mu_op *op)
