@@ -56,8 +56,8 @@ static mu_err parse_rules(const char *text, settings *s)
         } else {
             size_t n_room = n - n_level - 1;
             if (n_room == 0 || n_room >= MAX_ROOM || s->n_rules == MAX_RULES)
-                return MU_FAIL(MU_ERR_USAGE, "MU_LOG: \"%.*s\": a room is a folder of src/ (at most %d rules)",
-                               (int)n, text, MAX_RULES);
+                return MU_FAIL(MU_ERR_USAGE, "MU_LOG: \"%.*s\": a room is a folder of src/ (at most %d rules)", (int)n,
+                               text, MAX_RULES);
             rule *r = &s->rules[s->n_rules++];
             r->level = level;
             memcpy(r->room, text + n_level + 1, n_room);

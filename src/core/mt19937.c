@@ -33,7 +33,7 @@ uint32_t mu_mt19937_next(mu_mt19937 *rng)
 
 void mu_mt19937_permutation(mu_mt19937 *rng, int64_t n, int64_t *perm)
 {
-    /* The reference draws 64 bits, the first word high, once n comes near the range of 32. */
+    /* The remainder of 32 bits is no longer near enough to uniform beyond this n. */
     int wide = n >= UINT32_MAX / 20;
     for (int64_t i = 0; i < n; i++)
         perm[i] = i;

@@ -12,8 +12,9 @@ typedef struct {
 void mu_mt19937_seed(mu_mt19937 *rng, uint64_t seed); /* the low 32 bits count, as in the reference */
 uint32_t mu_mt19937_next(mu_mt19937 *rng);
 
-/* A permutation of 0..n-1 into perm, the one that torch.randperm(n) draws on a CPU:
- * position i swaps with i + next % (n - i). seed 42, n 100 begins 42 96 62 98 46 95 60 24. */
+/* A permutation of 0..n-1 into perm: position i swaps with i + next % (n - i). For n < 2^32 / 20 (214 million) it is the
+ * one that torch.randperm(n) draws on a CPU; beyond, a draw takes two words, the first one high.
+ * seed 42, n 100 begins 42 96 62 98 46 95 60 24. */
 void mu_mt19937_permutation(mu_mt19937 *rng, int64_t n, int64_t *perm);
 
 #endif

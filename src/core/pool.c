@@ -27,7 +27,8 @@ struct mu_pool {
     int64_t capacity, first, next;
     int running;
 
-    int64_t failed; /* number of the failed job that was given first, or -1: jobs start in order, so all before it ran */
+    int64_t
+        failed; /* number of the failed job that was given first, or -1: jobs start in order, so all before it ran */
     mu_error error;
 };
 

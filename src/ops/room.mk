@@ -1,7 +1,5 @@
 nobase_pkginclude_HEADERS += src/ops/ops.h src/ops/ops.def
 libmuster_la_SOURCES += src/ops/ops.c \
-	src/ops/resize.c src/ops/resize.h \
-	src/ops/norm.c src/ops/norm.h \
 	src/ops/binary.c src/ops/binary.h \
 	src/ops/loss.c src/ops/loss.h \
 	src/ops/operand.c src/ops/operand.h \
@@ -24,10 +22,8 @@ libmuster_la_SOURCES += src/ops/ops.c \
 	src/ops/div.c \
 	src/ops/exp.c \
 	src/ops/gelu.c \
-	src/ops/group_norm.c \
 	src/ops/hard_sigmoid.c \
 	src/ops/hard_swish.c \
-	src/ops/layer_norm.c \
 	src/ops/leaky_relu.c \
 	src/ops/linear.c \
 	src/ops/log.c \

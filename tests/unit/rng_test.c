@@ -30,8 +30,8 @@ START_TEST(philox_streams_differ)
     enum { N = 1024 };
     mu_philox stream[N];
     for (int i = 0; i < N; i++)
-        stream[i] = mu_philox_key((uint64_t)i & 1, (mu_rng_purpose)(1 + (i >> 1 & 1)), (uint64_t)i >> 2 & 15,
-                                  (uint64_t)i >> 6);
+        stream[i] =
+            mu_philox_key((uint64_t)i & 1, (mu_rng_purpose)(1 + (i >> 1 & 1)), (uint64_t)i >> 2 & 15, (uint64_t)i >> 6);
     for (int i = 0; i < N; i++)
         for (int j = 0; j < i; j++) {
             ck_assert(memcmp(&stream[i], &stream[j], sizeof stream[i]) != 0);

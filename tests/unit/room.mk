@@ -1,5 +1,6 @@
 if WITH_CHECK
-check_PROGRAMS += tests/unit/error_test tests/unit/log_test tests/unit/mem_test tests/unit/pool_test tests/unit/rng_test tests/unit/text_test tests/unit/type_test
+check_PROGRAMS += tests/unit/error_test tests/unit/log_test tests/unit/mem_test tests/unit/pool_test \
+	tests/unit/rng_test tests/unit/text_test tests/unit/type_test tests/unit/registry_test tests/unit/plugin_test
 endif
 tests_unit_error_test_SOURCES = tests/unit/error_test.c
 tests_unit_error_test_CPPFLAGS = $(TEST_CPPFLAGS)
@@ -23,6 +24,35 @@ tests_unit_type_test_SOURCES = tests/unit/type_test.c
 tests_unit_type_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_type_test_LDADD = $(TEST_LDADD)
 EXTRA_DIST += tests/golden/randperm.py
+
+tests_unit_registry_test_SOURCES = tests/unit/registry_test.c
+tests_unit_registry_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_registry_test_LDADD = $(TEST_LDADD)
+tests_unit_plugin_test_SOURCES = tests/unit/plugin_test.c
+tests_unit_plugin_test_CPPFLAGS = $(TEST_CPPFLAGS) -DMU_TEST_BUILDDIR='"$(abs_top_builddir)/tests"'
+tests_unit_plugin_test_LDADD = $(TEST_LDADD)
+
+# Plug-ins for tests: one that works, and one for each way of not working. They take the library from the program.
+check_LTLIBRARIES += tests/unit/demo_plugin.la tests/unit/version_plugin.la tests/unit/nosymbol_plugin.la \
+	tests/unit/undefined_plugin.la tests/unit/failing_plugin.la tests/unit/silent_plugin.la
+PLUGIN_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+tests_unit_demo_plugin_la_SOURCES = tests/unit/plugins/demo.c
+tests_unit_demo_plugin_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+tests_unit_version_plugin_la_SOURCES = tests/unit/plugins/bad.c
+tests_unit_version_plugin_la_CPPFLAGS = $(AM_CPPFLAGS) -DBAD=1
+tests_unit_version_plugin_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+tests_unit_nosymbol_plugin_la_SOURCES = tests/unit/plugins/bad.c
+tests_unit_nosymbol_plugin_la_CPPFLAGS = $(AM_CPPFLAGS) -DBAD=2
+tests_unit_nosymbol_plugin_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+tests_unit_undefined_plugin_la_SOURCES = tests/unit/plugins/bad.c
+tests_unit_undefined_plugin_la_CPPFLAGS = $(AM_CPPFLAGS) -DBAD=3
+tests_unit_undefined_plugin_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+tests_unit_failing_plugin_la_SOURCES = tests/unit/plugins/bad.c
+tests_unit_failing_plugin_la_CPPFLAGS = $(AM_CPPFLAGS) -DBAD=4
+tests_unit_failing_plugin_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+tests_unit_silent_plugin_la_SOURCES = tests/unit/plugins/bad.c
+tests_unit_silent_plugin_la_CPPFLAGS = $(AM_CPPFLAGS) -DBAD=5
+tests_unit_silent_plugin_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
 if WITH_CHECK
 check_PROGRAMS += tests/unit/ir_test

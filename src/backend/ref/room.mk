@@ -11,13 +11,10 @@ REF_KERNELS = src/backend/ref/ref.h src/backend/ref/ref.def src/backend/ref/acti
 	src/backend/ref/cast.c \
 	src/backend/ref/conv2d.c \
 	src/backend/ref/cross_entropy.c \
-	src/backend/ref/group_norm.c \
-	src/backend/ref/layer_norm.c \
 	src/backend/ref/linear.c \
 	src/backend/ref/matmul.c \
 	src/backend/ref/max_pool2d.c \
 	src/backend/ref/reduce.c \
-	src/backend/ref/resize.c \
 	src/backend/ref/softmax.c \
 	src/backend/ref/unary.c \
 	src/backend/ref/where.c
