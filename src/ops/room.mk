@@ -6,7 +6,9 @@ libmuster_la_SOURCES += src/ops/ops.c \
 	src/ops/pool2d.c src/ops/pool2d.h \
 	src/ops/reduce.c src/ops/reduce.h \
 	src/ops/unary.c src/ops/unary.h \
+	src/ops/update.c src/ops/update.h \
 	src/ops/abs.c \
+	src/ops/adam.c \
 	src/ops/adaptive_avg_pool2d.c \
 	src/ops/adaptive_max_pool2d.c \
 	src/ops/add.c \
@@ -41,10 +43,12 @@ libmuster_la_SOURCES += src/ops/ops.c \
 	src/ops/relu.c \
 	src/ops/relu6.c \
 	src/ops/reshape.c \
+	src/ops/sgd.c \
 	src/ops/sigmoid.c \
 	src/ops/silu.c \
 	src/ops/softmax.c src/ops/softmax.h \
 	src/ops/sqrt.c \
+	src/ops/square_sum.c \
 	src/ops/sub.c \
 	src/ops/sum.c \
 	src/ops/tanh.c \

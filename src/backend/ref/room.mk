@@ -2,6 +2,7 @@
 REF_KERNELS = src/backend/ref/ref.h src/backend/ref/ref.def src/backend/ref/activation.h src/backend/ref/element.h \
 	src/backend/ref/index.h src/backend/ref/norm.h src/backend/ref/pool2d.h src/backend/ref/scalar.h \
 	src/backend/ref/softmax.h \
+	src/backend/ref/adam.c \
 	src/backend/ref/adaptive_avg_pool2d.c \
 	src/backend/ref/adaptive_max_pool2d.c \
 	src/backend/ref/avg_pool2d.c \
@@ -15,7 +16,9 @@ REF_KERNELS = src/backend/ref/ref.h src/backend/ref/ref.def src/backend/ref/acti
 	src/backend/ref/matmul.c \
 	src/backend/ref/max_pool2d.c \
 	src/backend/ref/reduce.c \
+	src/backend/ref/sgd.c \
 	src/backend/ref/softmax.c \
+	src/backend/ref/square_sum.c \
 	src/backend/ref/unary.c \
 	src/backend/ref/where.c
 
