@@ -4,13 +4,15 @@
 
 #include "ir/graph.h"
 
-/* Differentiates the scalar `loss` with respect to every parameter that reaches it and records the gradients with
+/* Differentiates the scalar float `loss` with respect to every parameter that reaches it and records the gradients with
  * mu_graph_set_gradient in the order in which they are produced. `extra` (n_extra values, may be NULL) are further
- * leaves, inputs for instance, whose gradients go to extra_grad. Parameters that do not reach the loss have none:
- * mu_graph_unused_params. Errors are sticky in the graph. */
+ * leaves, inputs for instance, whose gradients go to extra_grad (none where they do not reach the loss). Integers and bools
+ * have no gradient and stop it. Backward nodes carry the name of the node that they differentiate. Parameters that do not
+ * reach the loss have none: mu_graph_unused_params. Errors are sticky in the graph: MU_ERR_SHAPE for a loss that is no
+ * scalar float, MU_ERR_UNSUPPORTED for an operation without a gradient between a parameter and the loss. */
 void mu_graph_backward(mu_graph *graph, mu_value loss, const mu_value *extra, int n_extra, mu_value *extra_grad);
 
-/* Parameters of the graph without a gradient: calls visit for each. Returns how many. */
+/* Parameters of the graph without a gradient: calls visit (may be NULL) for each. Returns how many. */
 int mu_graph_unused_params(const mu_graph *graph, void (*visit)(void *user, const char *name), void *user);
 
 #endif

@@ -15,13 +15,14 @@ typedef struct mu_plan mu_plan;
 typedef struct {
     mu_dtype autocast;   /* MU_NONE, MU_BF16 or MU_F16 */
     bool no_fusion;      /* for tests and debugging: one kernel per traced node */
-    bool keep_all;       /* no memory reuse: every value can be read after a run (mu_plan_read_value) */
+    bool keep_all;       /* no memory reuse: every step's outputs can be read after a run (mu_plan_read_step) */
     bool profile;        /* time every node */
     bool dry;            /* prepare and lay out, but allocate and bind nothing: `muster check` */
 } mu_plan_options;
 
-/* Runs the passes, prepares the kernels, lays out memory. Freezes `params` if they are not yet. The graph is borrowed for
- * the call only; backend and params are kept (params retained). */
+/* Runs the passes, prepares the kernels, lays out memory. Parameters and states that `params` lacks are declared (zeros);
+ * then `params` is frozen if it is not yet: in the order and the layouts of this plan. The graph is borrowed for the call
+ * only; the backend is borrowed, params retained. params may be NULL for a dry plan, options for the defaults. */
 MU_CHECKED mu_err mu_plan_new(const mu_graph *graph, mu_backend *backend, mu_params *params, const mu_plan_options *options,
                               mu_plan **out);
 void mu_plan_release(mu_plan *plan);
@@ -30,7 +31,8 @@ void mu_plan_release(mu_plan *plan);
  * that run uploads). NULL when the plan does not read an input of this name. */
 void *mu_plan_input(mu_plan *plan, const char *name, mu_type *type);
 
-/* One pass over the kernels. Not collective. */
+/* One pass over the kernels. Not collective. `run` may be NULL: zeros. Parameters without a path to the loss keep whatever
+ * is in their gradient (zero after freezing). */
 MU_CHECKED mu_err mu_plan_run(mu_plan *plan, const mu_run *run);
 
 /* Parameters or states were written from outside: folded weights are computed anew before the next run. */
@@ -40,6 +42,10 @@ void mu_plan_refresh(mu_plan *plan);
 MU_CHECKED mu_err mu_plan_read(mu_plan *plan, const char *output, void *host, size_t bytes);
 /* The type of an output; MU_NONE when there is none of this name. */
 mu_type mu_plan_output_type(const mu_plan *plan, const char *output);
+
+/* With keep_all: copies output `output` of step i, row-major, to the host. `type` (may be NULL) gets its type. A `host` of NULL
+ * only asks for the type. */
+MU_CHECKED mu_err mu_plan_read_step(mu_plan *plan, int i, int output, mu_type *type, void *host, size_t bytes);
 
 /* After MU_ERR_NUMERIC or on suspicion: runs node by node and fails at the first node whose output holds a NaN or infinity,
  * naming node, operation, operand ranges. */
@@ -54,9 +60,9 @@ typedef struct {
 } mu_plan_step;
 
 typedef struct {
-    size_t arena_bytes;       /* activations and scratch */
-    size_t activation_bytes;  /* of those, activations */
-    size_t lower_bound_bytes; /* largest sum of values alive at once */
+    size_t arena_bytes;       /* activations and scratch, as laid out */
+    size_t lower_bound_bytes; /* largest sum of these alive at one step: no placement takes less */
+    size_t activation_bytes;  /* largest sum of activations alone */
     size_t param_bytes, gradient_bytes, state_bytes;
     int64_t flops, bytes;     /* per run */
     int n_steps, n_reorders;

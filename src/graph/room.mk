@@ -1,1 +1,8 @@
-# src/graph
+nobase_pkginclude_HEADERS += src/graph/autodiff.h src/graph/params.h src/graph/pass.h src/graph/plan.h
+libmuster_la_SOURCES += \
+	src/graph/autodiff.c \
+	src/graph/offsets.c src/graph/offsets.h \
+	src/graph/params.c \
+	src/graph/plan.c src/graph/plan_build.c src/graph/plan_debug.c src/graph/plan_impl.h \
+	src/graph/passes/rewriter.c src/graph/passes/rewriter.h \
+	src/graph/passes/simplify.c

@@ -424,6 +424,11 @@ mu_value mu_graph_gradient_param(const mu_graph *graph, int i)
     return graph->gradients[i].param;
 }
 
+mu_value mu_graph_gradient(const mu_graph *graph, int i)
+{
+    return graph->gradients[i].gradient;
+}
+
 mu_value mu_graph_gradient_of(const mu_graph *graph, mu_value param)
 {
     for (size_t i = 0; i < graph->n_gradients; i++)

@@ -85,6 +85,7 @@ mu_value mu_graph_output_value(const mu_graph *graph, int i);
 void mu_graph_set_gradient(mu_graph *graph, mu_value param, mu_value gradient);
 int mu_graph_n_gradients(const mu_graph *graph);
 mu_value mu_graph_gradient_param(const mu_graph *graph, int i);
+mu_value mu_graph_gradient(const mu_graph *graph, int i);
 /* None when there is none. */
 mu_value mu_graph_gradient_of(const mu_graph *graph, mu_value param);
 

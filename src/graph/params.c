@@ -1,0 +1,412 @@
+#include "graph/params.h"
+
+#include "core/mem.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+typedef struct {
+    mu_param_info info;
+    char *name;
+    void *pending; /* row-major host bytes written before freezing, or NULL: zeros */
+    int rank;      /* wanted place in the arena order; INT_MAX: none */
+    int order;     /* of declaration */
+} entry;
+
+typedef struct {
+    void *base;
+    size_t bytes;
+} arena;
+
+struct mu_params {
+    mu_backend *backend; /* borrowed */
+    int n_refs;
+    bool frozen;
+    entry *entries;
+    size_t n_entries, capacity;
+    int32_t *slots; /* open addressing by name: entry index + 1, or 0 */
+    size_t n_slots; /* a power of two, at least twice n_entries */
+    arena data, gradients, states;
+};
+
+mu_err mu_params_new(mu_backend *backend, mu_params **out)
+{
+    mu_params *params;
+    MU_TRY(mu_calloc(&params, 1, sizeof *params));
+    params->backend = backend;
+    params->n_refs = 1;
+    *out = params;
+    return MU_OK;
+}
+
+mu_params *mu_params_retain(mu_params *params)
+{
+    params->n_refs++;
+    return params;
+}
+
+static void arena_release(mu_backend *backend, arena *a)
+{
+    if (a->base)
+        backend->ops->dealloc(backend, a->base);
+    *a = (arena){0};
+}
+
+void mu_params_release(mu_params *params)
+{
+    if (!params || --params->n_refs > 0)
+        return;
+    for (size_t i = 0; i < params->n_entries; i++) {
+        mu_free(params->entries[i].name);
+        mu_free(params->entries[i].pending);
+    }
+    arena_release(params->backend, &params->data);
+    arena_release(params->backend, &params->gradients);
+    arena_release(params->backend, &params->states);
+    mu_free(params->entries);
+    mu_free(params->slots);
+    mu_free(params);
+}
+
+/* FNV-1a */
+static uint64_t hash_name(const char *name)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (; *name; name++)
+        h = (h ^ (unsigned char)*name) * 0x100000001b3u;
+    return h ^ (h >> 32);
+}
+
+static size_t find_slot(const mu_params *params, const char *name)
+{
+    size_t at = hash_name(name) & (params->n_slots - 1);
+    while (params->slots[at] && strcmp(params->entries[params->slots[at] - 1].name, name) != 0)
+        at = (at + 1) & (params->n_slots - 1);
+    return at;
+}
+
+static void index_all(mu_params *params)
+{
+    memset(params->slots, 0, params->n_slots * sizeof *params->slots);
+    for (size_t i = 0; i < params->n_entries; i++)
+        params->slots[find_slot(params, params->entries[i].name)] = (int32_t)i + 1;
+}
+
+int mu_params_find(const mu_params *params, const char *name)
+{
+    return params->n_slots ? params->slots[find_slot(params, name)] - 1 : -1;
+}
+
+static mu_err find(const mu_params *params, const char *name, entry **out)
+{
+    int i = mu_params_find(params, name);
+    if (i < 0) {
+        (void)MU_FAIL(MU_ERR_NOT_FOUND, "there is no parameter or state \"%s\" among the %zu declared", name,
+                      params->n_entries);
+        return mu_error_hint("mu_params_declare() comes first");
+    }
+    *out = &params->entries[i];
+    return MU_OK;
+}
+
+static mu_err make_room(mu_params *params)
+{
+    MU_TRY(mu_grow(&params->entries, &params->capacity, params->n_entries + 1, sizeof *params->entries));
+    if (2 * (params->n_entries + 1) <= params->n_slots)
+        return MU_OK;
+    size_t n = params->n_slots ? 2 * params->n_slots : 64;
+    int32_t *slots;
+    MU_TRY(mu_calloc(&slots, n, sizeof *slots));
+    mu_free(params->slots);
+    params->slots = slots;
+    params->n_slots = n;
+    index_all(params);
+    return MU_OK;
+}
+
+mu_err mu_params_declare(mu_params *params, const char *name, mu_type type, bool trainable)
+{
+    int at = mu_params_find(params, name);
+    if (at >= 0) {
+        const mu_param_info *had = &params->entries[at].info;
+        char a[MU_TYPE_TEXT], b[MU_TYPE_TEXT];
+        if (!mu_type_equal(&had->type, &type))
+            return MU_FAIL(MU_ERR_SHAPE, "\"%s\" was declared as %s and is now declared as %s", name,
+                           mu_type_format(&had->type, a), mu_type_format(&type, b));
+        if (had->trainable != trainable)
+            return MU_FAIL(MU_ERR_SHAPE, "\"%s\" was declared as a %s and is now declared as a %s", name,
+                           had->trainable ? "parameter" : "state", trainable ? "parameter" : "state");
+        return MU_OK;
+    }
+    if (params->frozen) {
+        (void)MU_FAIL(MU_ERR_USAGE, "\"%s\" is declared after the arenas were laid out", name);
+        return mu_error_hint("declare every parameter and state before the first plan is made");
+    }
+    if (trainable && !mu_dtype_is_float(type.dtype))
+        return MU_FAIL(MU_ERR_SHAPE, "parameter \"%s\" is %s; only floats can be trained", name, mu_dtype_name(type.dtype));
+    if (params->n_entries >= INT_MAX / 4)
+        return MU_FAIL(MU_ERR_OVERFLOW, "too many parameters");
+    entry e = {.rank = INT_MAX, .order = (int)params->n_entries};
+    MU_TRY(make_room(params));
+    MU_TRY(mu_strdup(&e.name, name));
+    e.info = (mu_param_info){.name = e.name, .type = type, .trainable = trainable, .bytes = mu_type_bytes(&type)};
+    params->slots[find_slot(params, name)] = (int32_t)params->n_entries + 1;
+    params->entries[params->n_entries++] = e;
+    return MU_OK;
+}
+
+mu_err mu_params_place(mu_params *params, const char *name, int rank, const mu_layout *layout)
+{
+    entry *e;
+    MU_TRY(find(params, name, &e));
+    if (params->frozen)
+        return MU_FAIL(MU_ERR_USAGE, "\"%s\" cannot be placed: the arenas are laid out", name);
+    if (layout && !mu_type_equal(&layout->type, &e->info.type)) {
+        char a[MU_TYPE_TEXT], b[MU_TYPE_TEXT];
+        return MU_FAIL(MU_ERR_SHAPE, "layout %s is for %s, \"%s\" is %s", layout->name, mu_type_format(&layout->type, a), name,
+                       mu_type_format(&e->info.type, b));
+    }
+    e->rank = rank;
+    e->info.layout = layout;
+    e->info.bytes = mu_layout_bytes(layout, &e->info.type);
+    return MU_OK;
+}
+
+static int compare_place(const void *pa, const void *pb)
+{
+    const entry *a = pa, *b = pb;
+    if (a->info.trainable != b->info.trainable)
+        return a->info.trainable ? -1 : 1;
+    if (a->rank != b->rank)
+        return a->rank < b->rank ? -1 : 1;
+    return a->order < b->order ? -1 : a->order > b->order;
+}
+
+/* Sets the offsets; sizes of the two arenas in bytes. */
+static mu_err lay_out(entry *entries, size_t n, size_t *data_bytes, size_t *state_bytes)
+{
+    size_t total[2] = {0, 0};
+    for (size_t i = 0; i < n; i++) {
+        mu_param_info *info = &entries[i].info;
+        size_t *at = &total[!info->trainable], end;
+        info->offset = *at;
+        MU_TRY(mu_add_size(*at, info->bytes, &end));
+        MU_TRY(mu_add_size(end, MU_ALIGN, &end));
+        *at = mu_align_up(info->offset + info->bytes);
+    }
+    *data_bytes = total[0];
+    *state_bytes = total[1];
+    return MU_OK;
+}
+
+static mu_err upload_zeros(mu_backend *backend, char *base, size_t bytes)
+{
+    enum { CHUNK = 1 << 20 };
+    char *zeros;
+    MU_TRY(mu_calloc(&zeros, bytes < CHUNK ? bytes : CHUNK, 1));
+    mu_err err = MU_OK;
+    for (size_t at = 0; at < bytes && !err; at += CHUNK)
+        err = backend->ops->upload(backend, base + at, zeros, bytes - at < CHUNK ? bytes - at : CHUNK);
+    mu_free(zeros);
+    return err;
+}
+
+static mu_err arena_new(mu_backend *backend, size_t bytes, const char *what, arena *out)
+{
+    arena a = {.bytes = bytes};
+    mu_err err = backend->ops->alloc(backend, bytes, &a.base);
+    if (err) {
+        mu_error_context("%.1f MiB for %s", (double)bytes / (1 << 20), what);
+        return err;
+    }
+    if (backend->host_memory)
+        memset(a.base, 0, bytes);
+    else
+        err = upload_zeros(backend, a.base, bytes);
+    if (err)
+        arena_release(backend, &a);
+    else
+        *out = a;
+    return err;
+}
+
+static mu_err run_reorder(mu_backend *backend, const mu_type *type, const mu_layout *from, void *in, const mu_layout *to,
+                          void *out)
+{
+    mu_kernel *kernel = NULL;
+    void *scratch = NULL;
+    mu_err err;
+    MU_TRY(backend->ops->reorder(backend, type, from, to, &kernel));
+    if (kernel->scratch_bytes)
+        MU_TRY_GOTO(err, backend->ops->alloc(backend, kernel->scratch_bytes, &scratch), done);
+    MU_TRY_GOTO(err, mu_kernel_bind(kernel, &in, &out, scratch), done);
+    MU_TRY_GOTO(err, mu_kernel_run(kernel, &(mu_run){0}), done);
+    MU_TRY_GOTO(err, backend->ops->synchronize(backend), done);
+done:
+    if (scratch)
+        backend->ops->dealloc(backend, scratch);
+    mu_kernel_release(kernel);
+    return err;
+}
+
+/* Between row-major host memory and a place in an arena. */
+static mu_err store(mu_backend *backend, const mu_param_info *info, char *base, const void *host)
+{
+    size_t bytes = mu_type_bytes(&info->type);
+    if (!info->layout) {
+        MU_TRY(backend->ops->upload(backend, base + info->offset, host, bytes));
+        return MU_OK;
+    }
+    void *staging;
+    mu_err err;
+    MU_TRY(backend->ops->alloc(backend, bytes, &staging));
+    MU_TRY_GOTO(err, backend->ops->upload(backend, staging, host, bytes), done);
+    MU_TRY_GOTO(err, run_reorder(backend, &info->type, NULL, staging, info->layout, base + info->offset), done);
+done:
+    backend->ops->dealloc(backend, staging);
+    return err;
+}
+
+static mu_err load(mu_backend *backend, const mu_param_info *info, char *base, void *host)
+{
+    size_t bytes = mu_type_bytes(&info->type);
+    if (!info->layout) {
+        MU_TRY(backend->ops->download(backend, host, base + info->offset, bytes));
+        return MU_OK;
+    }
+    void *staging;
+    mu_err err;
+    MU_TRY(backend->ops->alloc(backend, bytes, &staging));
+    MU_TRY_GOTO(err, run_reorder(backend, &info->type, info->layout, base + info->offset, NULL, staging), done);
+    MU_TRY_GOTO(err, backend->ops->download(backend, host, staging, bytes), done);
+done:
+    backend->ops->dealloc(backend, staging);
+    return err;
+}
+
+mu_err mu_params_freeze(mu_params *params, bool with_gradients)
+{
+    mu_backend *backend = params->backend;
+    if (params->frozen) {
+        if (with_gradients && !params->gradients.base)
+            MU_TRY(arena_new(backend, params->data.bytes, "gradients", &params->gradients));
+        return MU_OK;
+    }
+    size_t n = params->n_entries, data_bytes = 0, state_bytes = 0;
+    arena data = {0}, gradients = {0}, states = {0};
+    qsort(params->entries, n, sizeof *params->entries, compare_place);
+    if (n)
+        index_all(params);
+    MU_TRY(lay_out(params->entries, n, &data_bytes, &state_bytes));
+    mu_err err;
+    MU_TRY_GOTO(err, arena_new(backend, data_bytes, "parameters", &data), fail);
+    MU_TRY_GOTO(err, arena_new(backend, state_bytes, "states", &states), fail);
+    if (with_gradients)
+        MU_TRY_GOTO(err, arena_new(backend, data_bytes, "gradients", &gradients), fail);
+    for (size_t i = 0; i < n; i++) {
+        entry *e = &params->entries[i];
+        if (e->pending)
+            MU_TRY_GOTO(err, store(backend, &e->info, e->info.trainable ? data.base : states.base, e->pending), fail);
+    }
+    for (size_t i = 0; i < n; i++) {
+        mu_free(params->entries[i].pending);
+        params->entries[i].pending = NULL;
+    }
+    params->data = data;
+    params->gradients = gradients;
+    params->states = states;
+    params->frozen = true;
+    return MU_OK;
+fail:
+    arena_release(backend, &data);
+    arena_release(backend, &states);
+    arena_release(backend, &gradients);
+    return err;
+}
+
+bool mu_params_frozen(const mu_params *params)
+{
+    return params->frozen;
+}
+
+int mu_params_count(const mu_params *params)
+{
+    return (int)params->n_entries;
+}
+
+const mu_param_info *mu_params_at(const mu_params *params, int i)
+{
+    return &params->entries[i].info;
+}
+
+static char *arena_of(const mu_params *params, const mu_param_info *info)
+{
+    return info->trainable ? params->data.base : params->states.base;
+}
+
+mu_err mu_params_write(mu_params *params, const char *name, const void *host)
+{
+    entry *e;
+    MU_TRY(find(params, name, &e));
+    if (params->frozen) {
+        MU_TRY(store(params->backend, &e->info, arena_of(params, &e->info), host));
+        return MU_OK;
+    }
+    size_t bytes = mu_type_bytes(&e->info.type);
+    if (!e->pending)
+        MU_TRY(mu_alloc(&e->pending, bytes));
+    memcpy(e->pending, host, bytes);
+    return MU_OK;
+}
+
+mu_err mu_params_read(mu_params *params, const char *name, void *host)
+{
+    entry *e;
+    MU_TRY(find(params, name, &e));
+    if (params->frozen) {
+        MU_TRY(load(params->backend, &e->info, arena_of(params, &e->info), host));
+        return MU_OK;
+    }
+    size_t bytes = mu_type_bytes(&e->info.type);
+    if (e->pending)
+        memcpy(host, e->pending, bytes);
+    else
+        memset(host, 0, bytes);
+    return MU_OK;
+}
+
+mu_err mu_params_read_gradient(mu_params *params, const char *name, void *host)
+{
+    entry *e;
+    MU_TRY(find(params, name, &e));
+    if (!e->info.trainable)
+        return MU_FAIL(MU_ERR_USAGE, "\"%s\" is a state and has no gradient", name);
+    if (!params->gradients.base) {
+        (void)MU_FAIL(MU_ERR_USAGE, "\"%s\" has no gradient: the store was laid out without gradients", name);
+        return mu_error_hint("make a plan of a graph that mu_graph_backward() has extended");
+    }
+    MU_TRY(load(params->backend, &e->info, params->gradients.base, host));
+    return MU_OK;
+}
+
+static void *arena_at(const arena *a, size_t *bytes)
+{
+    if (bytes)
+        *bytes = a->bytes;
+    return a->base;
+}
+
+void *mu_params_data(const mu_params *params, size_t *bytes)
+{
+    return arena_at(&params->data, bytes);
+}
+
+void *mu_params_gradients(const mu_params *params, size_t *bytes)
+{
+    return arena_at(&params->gradients, bytes);
+}
+
+void *mu_params_states(const mu_params *params, size_t *bytes)
+{
+    return arena_at(&params->states, bytes);
+}

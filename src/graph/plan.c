@@ -1,0 +1,305 @@
+#include "graph/plan.h"
+
+#include "core/clock.h"
+#include "graph/pass.h"
+#include "graph/plan_impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PROFILED_RUNS = 32 }; /* of which events are kept for the trace */
+
+static const mu_run no_run;
+
+/* ---- making ---- */
+
+static mu_err run_passes(mu_plan *plan, const mu_graph *graph)
+{
+    MU_TRY(mu_pass_simplify(graph, &plan->graph));
+    return MU_OK;
+}
+
+static int compare_bytes(const void *pa, const void *pb)
+{
+    const mu_buffer *const *a = pa, *const *b = pb;
+    if ((*a)->bytes != (*b)->bytes)
+        return (*a)->bytes > (*b)->bytes ? -1 : 1;
+    return *a < *b ? -1 : *a > *b;
+}
+
+/* Says what takes the memory that could not be had. No allocation that matters: when the list fails too, it is left out. */
+static void explain_arena(const mu_plan *plan)
+{
+    enum { SHOWN = 5 };
+    char text[768] = "", type[MU_TYPE_TEXT];
+    size_t length = 0, n = 0;
+    mu_error kept = *mu_error_last();
+    const mu_buffer **largest;
+    if (mu_calloc(&largest, plan->n_buffers + 1, sizeof *largest) == MU_OK) {
+        for (size_t i = 0; i < plan->n_buffers; i++)
+            if (plan->buffers[i].kind == MU_BUFFER_ARENA && !plan->buffers[i].scratch)
+                largest[n++] = &plan->buffers[i];
+        qsort(largest, n, sizeof *largest, compare_bytes);
+        for (size_t i = 0; i < n && i < SHOWN && length < sizeof text; i++)
+            length += (size_t)snprintf(text + length, sizeof text - length, "%s%s %s %.1f MiB", i ? ", " : "",
+                                       mu_plan_value_name(plan, largest[i]->value),
+                                       mu_type_format(mu_graph_type(plan->graph, largest[i]->value), type),
+                                       (double)largest[i]->bytes / (1 << 20));
+        mu_free(largest);
+    }
+    mu_error_restore(&kept);
+    mu_error_context("the plan needs %.1f MiB for activations (largest: %s)", (double)plan->stats.arena_bytes / (1 << 20),
+                     n ? text : "scratch");
+    mu_error_hint("use a smaller batch or smaller images");
+}
+
+static mu_err upload_constants(mu_plan *plan)
+{
+    mu_backend *backend = plan->backend;
+    if (!plan->constant_bytes)
+        return MU_OK;
+    MU_TRY(backend->ops->alloc(backend, plan->constant_bytes, &plan->constants));
+    for (size_t i = 0; i < plan->n_buffers; i++) {
+        const mu_buffer *b = &plan->buffers[i];
+        if (b->kind == MU_BUFFER_CONST)
+            MU_TRY(backend->ops->upload(backend, (char *)plan->constants + b->offset,
+                                        mu_graph_value(plan->graph, b->value)->constant, b->bytes));
+    }
+    return MU_OK;
+}
+
+static mu_err allocate(mu_plan *plan)
+{
+    mu_backend *backend = plan->backend;
+    mu_err err = backend->ops->alloc(backend, plan->stats.arena_bytes, &plan->arena);
+    if (err) {
+        explain_arena(plan);
+        return err;
+    }
+    MU_TRY(upload_constants(plan));
+    if (plan->input_bytes)
+        MU_TRY(backend->ops->alloc(backend, plan->input_bytes, &plan->input_arena));
+    if (plan->input_bytes && !backend->host_memory)
+        MU_TRY(mu_calloc(&plan->staging, plan->input_bytes, 1));
+    else if (plan->input_bytes)
+        memset(plan->input_arena, 0, plan->input_bytes);
+    void *base[] = {[MU_BUFFER_ARENA] = plan->arena,
+                    [MU_BUFFER_INPUT] = plan->input_arena,
+                    [MU_BUFFER_CONST] = plan->constants,
+                    [MU_BUFFER_PARAM] = mu_params_data(plan->params, NULL),
+                    [MU_BUFFER_GRADIENT] = mu_params_gradients(plan->params, NULL),
+                    [MU_BUFFER_STATE] = mu_params_states(plan->params, NULL)};
+    for (size_t i = 0; i < plan->n_buffers; i++) {
+        mu_buffer *b = &plan->buffers[i];
+        b->address = base[b->kind] ? (char *)base[b->kind] + b->offset : plan->arena; /* no base: all of them are empty */
+    }
+    for (size_t i = 0; i < plan->n_inputs; i++) {
+        const mu_buffer *b = &plan->buffers[plan->inputs[i].buffer];
+        plan->inputs[i].host = plan->staging ? (char *)plan->staging + b->offset : b->address;
+    }
+    return MU_OK;
+}
+
+static mu_err bind(mu_plan *plan)
+{
+    void *in[MU_OP_VARIADIC], *out[MU_OP_MAX_OUT];
+    for (size_t s = 0; s < plan->n_steps; s++) {
+        mu_step *step = &plan->steps[s];
+        for (int i = 0; i < step->kernel->call.n_in; i++)
+            in[i] = step->in[i] >= 0 ? plan->buffers[step->in[i]].address : NULL;
+        for (int o = 0; o < step->kernel->call.n_out; o++)
+            out[o] = step->out[o] >= 0 ? plan->buffers[step->out[o]].address : NULL;
+        mu_err err = mu_kernel_bind(step->kernel, in, out, step->scratch >= 0 ? plan->buffers[step->scratch].address : NULL);
+        if (err) {
+            mu_error_context("%s \"%s\"", mu_step_op(step), mu_plan_value_name(plan, step->value));
+            return err;
+        }
+    }
+    return MU_OK;
+}
+
+static mu_err make(mu_plan *plan, const mu_graph *graph)
+{
+    MU_TRY(run_passes(plan, graph));
+    MU_TRY(mu_plan_build(plan));
+    if (plan->options.dry)
+        return MU_OK;
+    MU_TRY(allocate(plan));
+    MU_TRY(bind(plan));
+    if (plan->options.profile) {
+        plan->event_capacity = PROFILED_RUNS * plan->n_steps + 1;
+        MU_TRY(mu_calloc(&plan->events, plan->event_capacity, sizeof *plan->events));
+    }
+    return MU_OK;
+}
+
+mu_err mu_plan_new(const mu_graph *graph, mu_backend *backend, mu_params *params, const mu_plan_options *options,
+                   mu_plan **out)
+{
+    mu_plan *plan;
+    if (!params && !(options && options->dry))
+        return MU_FAIL(MU_ERR_USAGE, "only a dry plan can do without a parameter store");
+    MU_TRY(mu_calloc(&plan, 1, sizeof *plan));
+    plan->backend = backend;
+    plan->params = params ? mu_params_retain(params) : NULL;
+    if (options)
+        plan->options = *options;
+    mu_err err = make(plan, graph);
+    if (err)
+        mu_plan_release(plan);
+    else
+        *out = plan;
+    return err;
+}
+
+void mu_plan_release(mu_plan *plan)
+{
+    if (!plan)
+        return;
+    mu_backend *backend = plan->backend;
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        mu_kernel_release(plan->steps[i].kernel);
+        mu_free(plan->steps[i].in);
+    }
+    void *blocks[] = {plan->arena, plan->constants, plan->input_arena};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        if (blocks[i])
+            backend->ops->dealloc(backend, blocks[i]);
+    mu_free(plan->staging);
+    mu_free(plan->steps);
+    mu_free(plan->buffers);
+    mu_free(plan->inputs);
+    mu_free(plan->outputs);
+    mu_free(plan->events);
+    mu_graph_release(plan->graph);
+    mu_params_release(plan->params);
+    mu_free(plan);
+}
+
+/* ---- running ---- */
+
+static mu_err upload_inputs(mu_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_inputs; i++) {
+        const mu_buffer *b = &plan->buffers[plan->inputs[i].buffer];
+        MU_TRY(plan->backend->ops->upload(plan->backend, b->address, plan->inputs[i].host, b->bytes));
+    }
+    return MU_OK;
+}
+
+static mu_err name_failure(mu_plan *plan, size_t s, mu_err err)
+{
+    mu_error_context("%s \"%s\"", mu_step_op(&plan->steps[s]), mu_plan_value_name(plan, plan->steps[s].value));
+    return mu_error_trace(err, __FILE__, __LINE__, __func__);
+}
+
+static mu_err run_timed(mu_plan *plan, const mu_run *run, size_t from)
+{
+    for (size_t s = from; s < plan->n_steps; s++) {
+        mu_step *step = &plan->steps[s];
+        int64_t begin = mu_clock_ns();
+        mu_err err = mu_kernel_run(step->kernel, run);
+        if (!err && !plan->backend->host_memory)
+            err = plan->backend->ops->synchronize(plan->backend);
+        int64_t end = mu_clock_ns();
+        if (err)
+            return name_failure(plan, s, err);
+        step->seconds += (double)(end - begin) * 1e-9;
+        step->runs++;
+        plan->events[plan->n_events++ % plan->event_capacity] = (mu_plan_event){(int32_t)s, begin, end};
+    }
+    return MU_OK;
+}
+
+mu_err mu_plan_begin_run(mu_plan *plan, size_t *first)
+{
+    if (plan->options.dry)
+        return MU_FAIL(MU_ERR_USAGE, "a dry plan cannot be run");
+    if (plan->staging)
+        MU_TRY(upload_inputs(plan));
+    *first = plan->fresh ? plan->n_once : 0;
+    plan->fresh = false; /* until these have run without an error */
+    return MU_OK;
+}
+
+mu_err mu_plan_run(mu_plan *plan, const mu_run *run)
+{
+    size_t first;
+    MU_TRY(mu_plan_begin_run(plan, &first));
+    if (!run)
+        run = &no_run;
+    if (plan->options.profile) {
+        MU_TRY(run_timed(plan, run, first));
+    } else {
+        for (size_t s = first; s < plan->n_steps; s++) {
+            mu_err err = mu_kernel_run(plan->steps[s].kernel, run);
+            if (__builtin_expect(err != MU_OK, 0))
+                return name_failure(plan, s, err);
+        }
+    }
+    plan->fresh = true;
+    return MU_OK;
+}
+
+void mu_plan_refresh(mu_plan *plan)
+{
+    plan->fresh = false;
+}
+
+/* ---- reading ---- */
+
+static const mu_plan_slot *find_slot(const mu_plan_slot *slots, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(slots[i].name, name) == 0)
+            return &slots[i];
+    return NULL;
+}
+
+void *mu_plan_input(mu_plan *plan, const char *name, mu_type *type)
+{
+    const mu_plan_slot *slot = find_slot(plan->inputs, plan->n_inputs, name);
+    if (slot && type)
+        *type = slot->type;
+    return slot ? slot->host : NULL;
+}
+
+mu_type mu_plan_output_type(const mu_plan *plan, const char *output)
+{
+    const mu_plan_slot *slot = find_slot(plan->outputs, plan->n_outputs, output);
+    return slot ? slot->type : (mu_type){.dtype = MU_NONE};
+}
+
+mu_err mu_plan_read(mu_plan *plan, const char *output, void *host, size_t bytes)
+{
+    const mu_plan_slot *slot = find_slot(plan->outputs, plan->n_outputs, output);
+    char text[MU_TYPE_TEXT];
+    if (!slot)
+        return MU_FAIL(MU_ERR_NOT_FOUND, "the plan has no output \"%s\"", output);
+    if (bytes != mu_type_bytes(&slot->type))
+        return MU_FAIL(MU_ERR_SHAPE, "output \"%s\" is %s, %zu bytes; the caller has room for %zu", output,
+                       mu_type_format(&slot->type, text), mu_type_bytes(&slot->type), bytes);
+    if (plan->options.dry)
+        return MU_FAIL(MU_ERR_USAGE, "a dry plan has no output to read");
+    MU_TRY(plan->backend->ops->synchronize(plan->backend));
+    MU_TRY(plan->backend->ops->download(plan->backend, host, plan->buffers[slot->buffer].address, bytes));
+    return MU_OK;
+}
+
+mu_plan_stats mu_plan_get_stats(const mu_plan *plan)
+{
+    return plan->stats;
+}
+
+int mu_plan_n_steps(const mu_plan *plan)
+{
+    return (int)plan->n_steps;
+}
+
+mu_plan_step mu_plan_get_step(const mu_plan *plan, int i)
+{
+    const mu_step *step = &plan->steps[i];
+    return (mu_plan_step){.name = mu_plan_value_name(plan, step->value), .op = mu_step_op(step), .impl = step->kernel->impl,
+                          .backward = step->backward, .reorder = !step->node, .once = step->once, .flops = step->flops,
+                          .bytes = step->bytes, .seconds = step->seconds, .runs = step->runs};
+}

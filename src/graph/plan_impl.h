@@ -1,0 +1,91 @@
+/* What a plan is made of; shared by the files plan*.c. */
+#ifndef MU_GRAPH_PLAN_IMPL_H
+#define MU_GRAPH_PLAN_IMPL_H
+
+#include "core/mem.h"
+#include "graph/plan.h"
+
+/* Where a buffer's bytes are. */
+typedef enum {
+    MU_BUFFER_ARENA, /* shared with others that live at other times */
+    MU_BUFFER_INPUT,
+    MU_BUFFER_CONST,
+    MU_BUFFER_PARAM, /* the last three lie in the parameter store */
+    MU_BUFFER_GRADIENT,
+    MU_BUFFER_STATE
+} mu_buffer_kind;
+
+/* The memory of one or more values: views and in-place results share it. */
+typedef struct {
+    mu_buffer_kind kind;
+    size_t bytes;
+    int32_t first, last; /* steps that use it; first > last: none */
+    bool pinned;         /* an output: read after the run */
+    bool once;           /* written before the first run only */
+    bool scratch;
+    mu_value value;   /* the first one in it, of plan->graph; none for scratch. PARAM..STATE: the leaf */
+    size_t offset;    /* in its arena */
+    void *address;    /* NULL in a dry plan */
+} mu_buffer;
+
+typedef struct {
+    mu_kernel *kernel; /* owned */
+    int32_t *in, *out; /* buffers, -1: absent; one block, owned */
+    int32_t scratch;   /* buffer or -1 */
+    mu_value value;    /* output 0, or what a reorder moves */
+    const mu_node *node; /* of plan->graph; NULL for reorders */
+    bool backward, once;
+    int64_t flops, bytes;
+    double seconds;
+    int64_t runs;
+} mu_step;
+
+typedef struct {
+    const char *name; /* of plan->graph */
+    mu_type type;
+    int32_t buffer;
+    void *host; /* what the caller fills: the buffer itself where the device is the host */
+} mu_plan_slot;
+
+/* Profiling: one timed step. */
+typedef struct {
+    int32_t step;
+    int64_t begin_ns, end_ns;
+} mu_plan_event;
+
+struct mu_plan {
+    mu_backend *backend; /* borrowed */
+    mu_params *params;   /* retained; NULL in a dry plan */
+    mu_plan_options options;
+    mu_graph *graph; /* after all passes; owns names, constants */
+
+    mu_step *steps; /* first those that run once per refresh */
+    size_t n_steps, n_once;
+    mu_buffer *buffers;
+    size_t n_buffers;
+    mu_plan_slot *inputs, *outputs;
+    size_t n_inputs, n_outputs;
+
+    void *arena, *constants, *input_arena, *staging; /* staging: host side of the inputs of a device */
+    size_t constant_bytes, input_bytes;
+    mu_plan_stats stats;
+    bool fresh; /* the `once` steps have run since the last refresh */
+
+    mu_plan_event *events; /* ring of the last ones, with `profile` */
+    size_t n_events, event_capacity;
+};
+
+/* Fills steps, buffers, slots and stats from plan->graph; freezes the store unless the plan is dry (plan_build.c). */
+MU_CHECKED mu_err mu_plan_build(mu_plan *plan);
+
+/* Uploads the inputs where needed and tells at which step a run begins; the caller sets `fresh` when it ends well. */
+MU_CHECKED mu_err mu_plan_begin_run(mu_plan *plan, size_t *first);
+
+static inline const char *mu_step_op(const mu_step *step)
+{
+    return step->node ? step->node->op->name : "reorder";
+}
+/* The name of the node, or of what is moved. */
+const char *mu_plan_value_name(const mu_plan *plan, mu_value value);
+
+#endif
