@@ -14,25 +14,18 @@ libmuster_la_SOURCES += src/ops/ops.c \
 	src/ops/add.c \
 	src/ops/avg_pool2d.c \
 	src/ops/batch_norm.c \
-	src/ops/bce_with_logits.c \
 	src/ops/broadcast_to.c \
 	src/ops/cast.c \
-	src/ops/chain.c \
 	src/ops/clamp.c \
 	src/ops/compare.c \
 	src/ops/conv2d.c \
 	src/ops/conv_transpose2d.c \
 	src/ops/cross_entropy.c \
 	src/ops/div.c \
-	src/ops/dropout.c \
 	src/ops/exp.c \
-	src/ops/focal_loss.c \
 	src/ops/gelu.c \
 	src/ops/hard_sigmoid.c \
 	src/ops/hard_swish.c \
-	src/ops/host.c \
-	src/ops/kl_div.c \
-	src/ops/l1_loss.c \
 	src/ops/leaky_relu.c \
 	src/ops/linear.c \
 	src/ops/log.c \
@@ -44,7 +37,6 @@ libmuster_la_SOURCES += src/ops/ops.c \
 	src/ops/mean.c \
 	src/ops/min.c \
 	src/ops/minimum.c \
-	src/ops/mse_loss.c \
 	src/ops/mul.c \
 	src/ops/neg.c \
 	src/ops/power.c \
@@ -54,7 +46,6 @@ libmuster_la_SOURCES += src/ops/ops.c \
 	src/ops/sgd.c \
 	src/ops/sigmoid.c \
 	src/ops/silu.c \
-	src/ops/smooth_l1_loss.c \
 	src/ops/softmax.c src/ops/softmax.h \
 	src/ops/sqrt.c \
 	src/ops/square_sum.c \

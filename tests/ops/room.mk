@@ -14,9 +14,12 @@ tests_ops_onednn_product_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_ops_onednn_product_test_LDADD = $(TEST_LDADD)
 
 if WITH_CHECK
-check_PROGRAMS += tests/ops/simd_elementwise_test
+check_PROGRAMS += tests/ops/simd_elementwise_test tests/ops/simd_batch_norm_test
 endif
 EXTRA_DIST += tests/ops/simd_case.h
+tests_ops_simd_batch_norm_test_SOURCES = tests/ops/simd_batch_norm_test.c
+tests_ops_simd_batch_norm_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_ops_simd_batch_norm_test_LDADD = $(TEST_LDADD)
 tests_ops_simd_elementwise_test_SOURCES = tests/ops/simd_elementwise_test.c
 tests_ops_simd_elementwise_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_ops_simd_elementwise_test_LDADD = $(TEST_LDADD)

@@ -20,6 +20,7 @@ typedef struct {
     double low[CASE_MAX_IN], high[CASE_MAX_IN]; /* range of the random values; both 0: -3..3 */
     double tolerance;             /* f32: relative to the largest value of the output, at least 1 */
     uint64_t seed;
+    unsigned keep; /* bit i: operand i is f32 also where the others are bf16 */
 } simd_case;
 
 typedef struct {
@@ -178,7 +179,7 @@ static inline void case_check(const simd_case *c, const simd_variant *v)
     mu_type stored_type[CASE_MAX_IN], want_type[MU_OP_MAX_OUT], got_type[MU_OP_MAX_OUT];
     setenv("MU_SIMD_ISA", v->isa, 1);
     for (int i = 0; i < c->n_in; i++) {
-        stored_type[i] = case_type(&c->in[i], v->dtype);
+        stored_type[i] = case_type(&c->in[i], c->keep >> i & 1 ? MU_F32 : v->dtype);
         if (c->in[i].dtype == MU_NONE)
             continue;
         values[i] = case_fill(c, i);

@@ -26,7 +26,7 @@ static mu_ref_fn *find(const mu_call *call, const char **why)
         mu_dtype dtype = i < call->n_in ? call->in[i].dtype : call->out[i - call->n_in].dtype;
         if (first == MU_NONE && mu_dtype_is_float(dtype))
             first = dtype;
-        if ((dtype == MU_F16 || dtype == MU_BF16) && call->op != &mu_op_cast && call->op != &mu_op_host) {
+        if ((dtype == MU_F16 || dtype == MU_BF16) && call->op != &mu_op_cast) {
             *why = "the reference backend computes in f32 and f64";
             return NULL;
         }

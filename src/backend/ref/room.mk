@@ -10,13 +10,9 @@ REF_KERNELS = src/backend/ref/ref.h src/backend/ref/ref.def src/backend/ref/acti
 	src/backend/ref/binary.c \
 	src/backend/ref/broadcast_to.c \
 	src/backend/ref/cast.c \
-	src/backend/ref/chain.c \
 	src/backend/ref/conv2d.c \
 	src/backend/ref/cross_entropy.c \
-	src/backend/ref/dropout.c \
-	src/backend/ref/host.c \
 	src/backend/ref/linear.c \
-	src/backend/ref/loss.c \
 	src/backend/ref/matmul.c \
 	src/backend/ref/max_pool2d.c \
 	src/backend/ref/reduce.c \

@@ -5,6 +5,10 @@
 #include "backend.h"
 #include "ops/ops.h"
 
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 #define SIMD_PASTE_(a, b) a##_simd_##b
 #define SIMD_PASTE(a, b) SIMD_PASTE_(a, b)
 #ifndef SIMD_ISA
@@ -79,6 +83,25 @@ static inline int mu_simd_threads(const mu_simd_kernel *kernel, int64_t bytes)
 {
     int64_t useful = bytes >> 16;
     return useful < 1 ? 1 : useful < kernel->n_threads ? (int)useful : kernel->n_threads;
+}
+
+/* Size of the team of the enclosing parallel region, and this thread's place in it. */
+static inline int mu_simd_team(void)
+{
+#ifdef _OPENMP
+    return omp_get_num_threads();
+#else
+    return 1;
+#endif
+}
+
+static inline int mu_simd_member(void)
+{
+#ifdef _OPENMP
+    return omp_get_thread_num();
+#else
+    return 0;
+#endif
 }
 
 /* Part `i` of `parts` of 0..n-1: [*begin, *end), the same for any number of threads when `parts` is. */

@@ -64,12 +64,14 @@ bool mu_simd_one_float(const mu_call *call, const char **why)
     return true;
 }
 
-static const mu_simd_impl *find(const mu_call *call)
+/* `block`: channels in a block of the operands, 0 when they are not blocked: vectors are not wider than it. */
+static const mu_simd_impl *find(const mu_call *call, int block)
 {
     const char *why;
+    int best = isa(), most = block == 0 || block >= 16 ? ISA_V4 : block >= 8 ? ISA_V3 : ISA_BASE;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i].op == call->op) {
-            const mu_simd_impl *impl = table[i].impl[isa()];
+            const mu_simd_impl *impl = table[i].impl[best < most ? best : most];
             return (impl->supports ? impl->supports : mu_simd_one_float)(call, &why) ? impl : NULL;
         }
     return NULL;
@@ -77,12 +79,12 @@ static const mu_simd_impl *find(const mu_call *call)
 
 bool mu_simd_is_vectorised(const mu_call *call)
 {
-    return find(call) != NULL;
+    return find(call, 0) != NULL;
 }
 
 bool mu_simd_supports(mu_backend *backend, const mu_call *call, const char **why)
 {
-    return find(call) || mu_ref_supports(backend, call, why);
+    return find(call, 0) || mu_ref_supports(backend, call, why);
 }
 
 mu_simd_view mu_simd_view_of(const mu_type *type, const mu_layout *layout)
@@ -107,7 +109,9 @@ mu_simd_view mu_simd_view_of(const mu_type *type, const mu_layout *layout)
 
 static bool readable(const mu_layout *layout)
 {
-    return layout && layout->kind != MU_LAYOUT_OPAQUE && layout->kind != MU_LAYOUT_ROW_MAJOR;
+    return layout && (layout->kind == MU_LAYOUT_CHANNELS_LAST ||
+                      (layout->kind == MU_LAYOUT_CHANNELS_BLOCKED &&
+                       (layout->block == 4 || layout->block == 8 || layout->block == 16)));
 }
 
 /* The layout that all alike operands share: that of the first of them that is not row-major. */
@@ -190,7 +194,11 @@ static mu_err prepare(mu_backend *backend, const mu_simd_impl *impl, const mu_la
 mu_err mu_simd_prepare(mu_backend *backend, const mu_call *call, const mu_layout *const *in_layout,
                        const mu_layout *const *want_out, mu_kernel **out)
 {
-    const mu_simd_impl *impl = find(call);
+    int block = 0;
+    for (int i = 0; in_layout && i < call->n_in; i++)
+        if (in_layout[i] && in_layout[i]->kind == MU_LAYOUT_CHANNELS_BLOCKED && (block == 0 || in_layout[i]->block < block))
+            block = in_layout[i]->block;
+    const mu_simd_impl *impl = find(call, block);
     if (!impl)
         return mu_ref_prepare(backend, call, in_layout, want_out, out);
     mu_kernel *kernel;

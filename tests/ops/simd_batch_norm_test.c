@@ -1,0 +1,81 @@
+#include "simd_case.h"
+
+static const mu_type shapes[] = {MU_TYPE(MU_F32, 3, 5, 7, 9), MU_TYPE(MU_F32, 2, 33, 19, 16), MU_TYPE(MU_F32, 40, 37),
+                                 MU_TYPE(MU_F32, 70, 16, 3, 3), MU_TYPE(MU_F32, 2, 3, 70, 71), MU_TYPE(MU_F32, 0, 20, 4, 4),
+                                 MU_TYPE(MU_F32, 3, 40, 5), MU_TYPE(MU_F32, 2, 16, 3, 4, 5)};
+enum { N_SHAPES = sizeof shapes / sizeof *shapes };
+
+static mu_type channels(const mu_type *x)
+{
+    return MU_TYPE(MU_F32, x->dim[1]);
+}
+
+START_TEST(test_forward)
+{
+    mu_type x = shapes[_i], c = channels(&x);
+    for (int variant = 0; variant < 4; variant++) {
+        mu_batch_norm_attrs a = {.eps = 1e-5, .momentum = 0.1, .relu = variant & 1};
+        simd_case of = {.op = &mu_op_batch_norm, .attrs = &a, .n_in = variant & 2 ? 6 : 5, .in = {x, c, c, c, c, x},
+                        .low = {1, 0.5, -1, -1, 0.5}, .high = {3, 2, 1, 1, 2}, .tolerance = 2e-6, .keep = 0x1e, .seed = (uint64_t)variant};
+        case_check_all(&of, true);
+    }
+}
+END_TEST
+
+START_TEST(test_gradient)
+{
+    mu_type x = shapes[_i], c = channels(&x);
+    for (int variant = 0; variant < 3; variant++) {
+        mu_batch_norm_attrs a = {.eps = 1e-5, .relu = variant > 0, .residual = variant > 1};
+        simd_case of = {.op = &mu_op_batch_norm_grad, .attrs = &a, .n_in = variant > 0 ? 6 : 5, .in = {x, x, c, c, c, x},
+                        .low = {-1, 1, 0.5, 1.8, 1}, .high = {1, 3, 2, 2.2, 2}, .tolerance = 3e-6, .keep = 0x1c};
+        case_check_all(&of, true);
+    }
+}
+END_TEST
+
+/* The bits do not depend on the number of threads. */
+START_TEST(test_same_for_any_threads)
+{
+    mu_type x = MU_TYPE(MU_F32, 9, 20, 31, 17), c = channels(&x);
+    mu_batch_norm_attrs a = {.eps = 1e-5, .momentum = 0.1};
+    simd_case of = {.op = &mu_op_batch_norm, .attrs = &a, .n_in = 5, .in = {x, c, c, c, c}, .low = {[4] = 1}, .high = {[4] = 2}};
+    void *in[5], *out[3][MU_OP_MAX_OUT];
+    mu_type type[MU_OP_MAX_OUT];
+    for (int i = 0; i < 5; i++)
+        in[i] = case_fill(&of, i);
+    for (int t = 0; t < 3; t++)
+        case_run("cpu:simd", &of, &(simd_variant){"", t + 1, MU_LAYOUT_CHANNELS_BLOCKED, 16, MU_F32}, of.in, in, type, out[t]);
+    for (int o = 0; o < 5; o++)
+        for (int t = 2; t >= 0; t--) {
+            ck_assert_mem_eq(out[t][o], out[0][o], mu_type_bytes(&type[o]));
+            case_free(out[t][o], mu_type_bytes(&type[o]));
+        }
+    for (int i = 0; i < 5; i++)
+        case_free(in[i], mu_type_bytes(&of.in[i]));
+}
+END_TEST
+
+/* A mean of 1000 deviations costs no digit of the variance. */
+START_TEST(test_far_mean)
+{
+    mu_type x = MU_TYPE(MU_F32, 8, 16, 20, 20), c = channels(&x);
+    mu_batch_norm_attrs a = {.eps = 1e-5, .momentum = 0.1};
+    simd_case of = {.op = &mu_op_batch_norm, .attrs = &a, .n_in = 5, .in = {x, c, c, c, c}, .low = {2000, [4] = 1},
+                    .high = {2512, [4] = 2}, .tolerance = 1e-5};
+    case_check_all(&of, false);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("simd_batch_norm");
+    TCase *tc = tcase_create("batch_norm");
+    tcase_set_timeout(tc, 240);
+    tcase_add_loop_test(tc, test_forward, 0, N_SHAPES);
+    tcase_add_loop_test(tc, test_gradient, 0, N_SHAPES);
+    tcase_add_test(tc, test_same_for_any_threads);
+    tcase_add_test(tc, test_far_mean);
+    suite_add_tcase(suite, tc);
+    return test_run(suite);
+}
