@@ -1,5 +1,6 @@
 #include "backend/onednn/conv.h"
 #include "backend/onednn/tune.h"
+#include "backend/onednn/winograd.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "core/mem.h"
@@ -20,14 +21,15 @@ typedef struct {
 typedef struct {
     const char *name;
     dnnl_alg_kind_t alg;
-    bool keep;
+    bool keep, own; /* own: this library's kernel */
 } candidate;
 
 static const candidate candidates[] = {
-    {"direct", dnnl_convolution_direct, false},
-    {"direct-keep", dnnl_convolution_direct, true},
-    {"winograd", dnnl_convolution_winograd, false},
-    {"winograd-keep", dnnl_convolution_winograd, true},
+    {.name = "direct", .alg = dnnl_convolution_direct},
+    {.name = "direct-keep", .alg = dnnl_convolution_direct, .keep = true},
+    {.name = "winograd", .alg = dnnl_convolution_winograd},
+    {.name = "winograd-keep", .alg = dnnl_convolution_winograd, .keep = true},
+    {.name = "winograd-own", .alg = dnnl_convolution_winograd, .own = true},
 };
 
 enum { N_CANDIDATES = sizeof candidates / sizeof *candidates };
@@ -44,14 +46,14 @@ static int role(const conv *c, int tensor)
     return tensor == X ? r->x : tensor == W ? r->w : tensor == Y ? r->y : r->bias;
 }
 
-static const mu_type *type_at(const mu_call *call, int at)
+const mu_type *mu_onednn_conv_type(const mu_call *call, int at)
 {
     return at == MU_CONV_ABSENT ? NULL : at >= 0 ? mu_onednn_in(call, at) : mu_onednn_out(call, -1 - at);
 }
 
 static const mu_type *tensor_type(const conv *c, int tensor)
 {
-    return type_at(c->call, role(c, tensor));
+    return mu_onednn_conv_type(c->call, role(c, tensor));
 }
 
 /* oneDNN's dimensions of a tensor: weights get a group dimension when there are groups. */
@@ -212,7 +214,7 @@ static mu_err fill_kernel(const conv *c, const description *d, mu_onednn_kernel 
         MU_TRY(layout_used(c, d, t, at >= 0 ? &kernel->base.in_layout[at] : &kernel->base.out_layout[-1 - at]));
     }
     int residual = c->roles->residual;
-    if (type_at(c->call, residual)) {
+    if (mu_onednn_conv_type(c->call, residual)) {
         kernel->base.in_layout[residual] = kernel->base.out_layout[0];
         kernel->base.inplace[0] = (signed char)(residual + 1);
         kernel->sum_from = residual;
@@ -221,7 +223,7 @@ static mu_err fill_kernel(const conv *c, const description *d, mu_onednn_kernel 
     return MU_OK;
 }
 
-static mu_err build(const conv *c, const description *d, mu_onednn_kernel **out)
+static mu_err build(const conv *c, const description *d, mu_kernel **out)
 {
     mu_onednn_kernel *kernel;
     MU_TRY(mu_onednn_kernel_new(c->self, c->call, &kernel));
@@ -230,7 +232,7 @@ static mu_err build(const conv *c, const description *d, mu_onednn_kernel **out)
         mu_kernel_release(&kernel->base);
         return err;
     }
-    *out = kernel;
+    *out = &kernel->base;
     return MU_OK;
 }
 
@@ -266,9 +268,11 @@ static mu_err grant_wish(const conv *c, const candidate *how, description *d)
     return MU_OK;
 }
 
-static mu_err prepare(const conv *c, const candidate *how, mu_onednn_kernel **out)
+static mu_err prepare(const conv *c, const candidate *how, mu_kernel **out)
 {
     static const mu_layout *const any[N_TENSORS];
+    if (how->own)
+        return mu_onednn_winograd_prepare(c->self, c->call, c->roles, out);
     description d;
     MU_TRY(describe(c, how, any, &d));
     mu_err err = grant_wish(c, how, &d);
@@ -285,20 +289,20 @@ static bool will_reorder(const conv *c, int i)
 }
 
 /* The kernel's own time and that of the reorders it forces. */
-static mu_err cost(const conv *c, mu_onednn_kernel *kernel, double *seconds)
+static mu_err cost(const conv *c, mu_kernel *kernel, double *seconds)
 {
     double extra;
-    MU_TRY(mu_onednn_time(c->self, &kernel->base, seconds));
+    MU_TRY(mu_onednn_time(c->self, kernel, seconds));
     for (int i = 0; i < c->call->n_in; i++) {
         if (!mu_onednn_in(c->call, i) || !will_reorder(c, i))
             continue;
-        MU_TRY(mu_onednn_time_reorder(c->self, &c->call->in[i], c->in_layout[i], kernel->base.in_layout[i], &extra));
+        MU_TRY(mu_onednn_time_reorder(c->self, &c->call->in[i], c->in_layout[i], kernel->in_layout[i], &extra));
         *seconds += extra;
     }
     for (int o = 0; o < c->call->n_out; o++) {
         if (!c->want_out || !c->want_out[o])
             continue;
-        MU_TRY(mu_onednn_time_reorder(c->self, &c->call->out[o], kernel->base.out_layout[o], c->want_out[o], &extra));
+        MU_TRY(mu_onednn_time_reorder(c->self, &c->call->out[o], kernel->out_layout[o], c->want_out[o], &extra));
         *seconds += extra;
     }
     return MU_OK;
@@ -311,7 +315,7 @@ static bool same_layouts(const mu_kernel *a, const mu_kernel *b)
 }
 
 /* Prepares what this oneDNN can do; a candidate equal to an earlier one is dropped. NULL entries: not there. */
-static mu_err prepare_all(const conv *c, mu_onednn_kernel *kernel[N_CANDIDATES], int *n)
+static mu_err prepare_all(const conv *c, mu_kernel *kernel[N_CANDIDATES], int *n)
 {
     *n = 0;
     for (int i = 0; i < N_CANDIDATES; i++) {
@@ -322,8 +326,9 @@ static mu_err prepare_all(const conv *c, mu_onednn_kernel *kernel[N_CANDIDATES],
             continue;
         MU_TRY(err);
         for (int j = 0; j < i && kernel[i]; j++)
-            if (kernel[j] && candidates[i].alg == candidates[j].alg && same_layouts(&kernel[j]->base, &kernel[i]->base)) {
-                mu_kernel_release(&kernel[i]->base);
+            if (kernel[j] && !candidates[i].own && candidates[i].alg == candidates[j].alg &&
+                same_layouts(kernel[j], kernel[i])) {
+                mu_kernel_release(kernel[i]);
                 kernel[i] = NULL;
             }
         *n += kernel[i] != NULL;
@@ -331,7 +336,7 @@ static mu_err prepare_all(const conv *c, mu_onednn_kernel *kernel[N_CANDIDATES],
     return MU_OK;
 }
 
-static mu_err measure(const conv *c, const char *key, mu_onednn_kernel *kernel[N_CANDIDATES], int n, int *out)
+static mu_err measure(const conv *c, const char *key, mu_kernel *kernel[N_CANDIDATES], int n, int *out)
 {
     double best = 0;
     *out = -1;
@@ -341,7 +346,7 @@ static mu_err measure(const conv *c, const char *key, mu_onednn_kernel *kernel[N
             continue;
         if (n > 1) {
             MU_TRY(cost(c, kernel[i], &seconds));
-            MU_DEBUG("onednn", "%s: %s (%s) %.3f ms", key, candidates[i].name, kernel[i]->base.impl, seconds * 1e3);
+            MU_DEBUG("onednn", "%s: %s (%s) %.3f ms", key, candidates[i].name, kernel[i]->impl, seconds * 1e3);
         }
         if (*out < 0 || seconds < best) {
             *out = i;
@@ -369,7 +374,7 @@ static mu_err make_key(const conv *c, char **out)
                    (int)a->groups);
     if (c->roles->product == MU_CONV_FORWARD)
         mu_text_printf(&key, " %s%s", mu_activation_names[a->activation],
-                       type_at(c->call, c->roles->residual) ? " residual" : "");
+                       mu_onednn_conv_type(c->call, c->roles->residual) ? " residual" : "");
     for (int i = 0; i < c->call->n_in; i++)
         mu_text_printf(&key, " %s", c->in_layout[i] ? c->in_layout[i]->name : "-");
     for (int o = 0; o < c->call->n_out; o++)
@@ -384,10 +389,10 @@ static mu_err make_key(const conv *c, char **out)
 static mu_err choose(const conv *c, const char *key, mu_kernel **out)
 {
     const char *known = mu_onednn_tune_get(c->self->tune, key);
-    mu_onednn_kernel *kernel[N_CANDIDATES] = {NULL};
+    mu_kernel *kernel[N_CANDIDATES] = {NULL};
     for (int i = 0; known && i < N_CANDIDATES; i++)
         if (strcmp(known, candidates[i].name) == 0 && prepare(c, &candidates[i], &kernel[i]) == MU_OK) {
-            *out = &kernel[i]->base;
+            *out = kernel[i];
             return MU_OK;
         }
     int best = -1, n;
@@ -396,9 +401,9 @@ static mu_err choose(const conv *c, const char *key, mu_kernel **out)
         err = measure(c, key, kernel, n, &best);
     for (int i = 0; i < N_CANDIDATES; i++)
         if (kernel[i] && (err != MU_OK || i != best))
-            mu_kernel_release(&kernel[i]->base);
+            mu_kernel_release(kernel[i]);
     MU_TRY(err);
-    *out = &kernel[best]->base;
+    *out = kernel[best];
     return MU_OK;
 }
 
@@ -426,13 +431,11 @@ mu_err mu_onednn_conv_prepare(mu_onednn *self, const mu_call *call, const mu_con
         c.window.pad_r[i] = a->padding[2 + i];
     }
     bool forward = roles->product == MU_CONV_FORWARD;
-    MU_TRY(mu_onednn_attr(type_at(call, roles->residual) != NULL, forward ? a->activation : MU_ACT_NONE, a->alpha, &c.attr));
+    MU_TRY(mu_onednn_attr(mu_onednn_conv_type(call, roles->residual) != NULL, forward ? a->activation : MU_ACT_NONE, a->alpha, &c.attr));
     char *key = NULL;
     mu_err err;
     if (self->deterministic) {
-        mu_onednn_kernel *kernel = NULL;
-        err = prepare(&c, &candidates[0], &kernel);
-        *out = err == MU_OK ? &kernel->base : *out;
+        err = prepare(&c, &candidates[0], out);
     } else {
         err = make_key(&c, &key);
         if (err == MU_OK)
@@ -446,8 +449,8 @@ mu_err mu_onednn_conv_prepare(mu_onednn *self, const mu_call *call, const mu_con
 bool mu_onednn_conv_supports(const mu_call *call, const mu_conv_roles *roles, const char **why)
 {
     const mu_conv2d_attrs *a = call->attrs;
-    const mu_type *x = type_at(call, roles->x), *w = type_at(call, roles->w), *y = type_at(call, roles->y);
-    const mu_type *bias = type_at(call, roles->bias), *residual = type_at(call, roles->residual);
+    const mu_type *x = mu_onednn_conv_type(call, roles->x), *w = mu_onednn_conv_type(call, roles->w), *y = mu_onednn_conv_type(call, roles->y);
+    const mu_type *bias = mu_onednn_conv_type(call, roles->bias), *residual = mu_onednn_conv_type(call, roles->residual);
     if (!x || !w || !y || !mu_onednn_float_ok(call->in[0].dtype, why))
         return false;
     mu_dtype dtype = call->in[0].dtype;

@@ -19,6 +19,9 @@ typedef struct {
 
 enum { MU_CONV_ABSENT = 100 };
 
+/* The type at such a place, or NULL. */
+const mu_type *mu_onednn_conv_type(const mu_call *call, int at);
+
 /* Checks dtypes and geometry common to the three. */
 bool mu_onednn_conv_supports(const mu_call *call, const mu_conv_roles *roles, const char **why);
 MU_CHECKED mu_err mu_onednn_conv_prepare(mu_onednn *self, const mu_call *call, const mu_conv_roles *roles,

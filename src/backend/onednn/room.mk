@@ -20,7 +20,9 @@ libmuonednn_la_SOURCES = \
 	src/backend/onednn/product.h \
 	src/backend/onednn/reorder.c \
 	src/backend/onednn/tune.c \
-	src/backend/onednn/tune.h
+	src/backend/onednn/tune.h \
+	src/backend/onednn/winograd.c \
+	src/backend/onednn/winograd.h
 libmuonednn_la_CPPFLAGS = $(AM_CPPFLAGS) $(ONEDNN_CFLAGS)
 libmuonednn_la_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
 libmuonednn_la_LIBADD = $(ONEDNN_LIBS)

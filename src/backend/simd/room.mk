@@ -26,3 +26,12 @@ noinst_LTLIBRARIES += libsimd.la
 libsimd_la_SOURCES = src/backend/simd/backend.c src/backend/simd/simd.h src/backend/simd/table.c
 libsimd_la_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
 libmuster_la_LIBADD += libsimd.la
+
+# Convolutions by Winograd's algorithm: AVX-512 or nothing.
+EXTRA_DIST += src/backend/simd/winograd.h
+if X86_LEVELS
+noinst_LTLIBRARIES += libsimdwinograd.la
+libsimdwinograd_la_SOURCES = src/backend/simd/winograd.c
+libsimdwinograd_la_CFLAGS = $(SIMD_CFLAGS) -march=x86-64-v4 -mprefer-vector-width=512
+libmuster_la_LIBADD += libsimdwinograd.la
+endif
