@@ -42,3 +42,15 @@ mu_err mu_operand_dim(const mu_type *t, int64_t dim)
         return MU_OK;
     return MU_FAIL(MU_ERR_SHAPE, "dimension %lld is outside of %s", (long long)dim, mu_type_format(t, text));
 }
+
+int64_t mu_flops_none(const mu_call *call)
+{
+    (void)call;
+    return 0;
+}
+
+int64_t mu_bytes_picked(const mu_call *call)
+{
+    int64_t bytes = 2 * (int64_t)mu_type_bytes(&call->out[0]);
+    return call->n_in > 1 ? bytes + (int64_t)mu_type_bytes(&call->in[1]) : bytes;
+}

@@ -47,4 +47,9 @@ static inline int64_t mu_cost_per_element(const mu_type *t, int64_t each)
     return mu_cost_mul(mu_type_count(t), each);
 }
 
+/* For operations that only move elements. */
+int64_t mu_flops_none(const mu_call *call);
+/* What is written and as much read, and operand 1 (indices): for operations that read parts of operand 0. */
+int64_t mu_bytes_picked(const mu_call *call);
+
 #endif

@@ -2,6 +2,7 @@ nobase_pkginclude_HEADERS += src/ops/ops.h src/ops/ops.def
 libmuster_la_SOURCES += src/ops/ops.c \
 	src/ops/binary.c src/ops/binary.h \
 	src/ops/loss.c src/ops/loss.h \
+	src/ops/norm.c src/ops/norm.h \
 	src/ops/operand.c src/ops/operand.h \
 	src/ops/pool2d.c src/ops/pool2d.h \
 	src/ops/reduce.c src/ops/reduce.h \
@@ -12,20 +13,27 @@ libmuster_la_SOURCES += src/ops/ops.c \
 	src/ops/adaptive_avg_pool2d.c \
 	src/ops/adaptive_max_pool2d.c \
 	src/ops/add.c \
+	src/ops/argmax.c \
 	src/ops/avg_pool2d.c \
 	src/ops/batch_norm.c \
+	src/ops/batch_norm_inference.c \
 	src/ops/broadcast_to.c \
 	src/ops/cast.c \
 	src/ops/clamp.c \
 	src/ops/compare.c \
+	src/ops/concat.c \
 	src/ops/conv2d.c \
 	src/ops/conv_transpose2d.c \
 	src/ops/cross_entropy.c \
 	src/ops/div.c \
+	src/ops/embedding.c \
 	src/ops/exp.c \
+	src/ops/gather.c \
 	src/ops/gelu.c \
+	src/ops/group_norm.c \
 	src/ops/hard_sigmoid.c \
 	src/ops/hard_swish.c \
+	src/ops/layer_norm.c \
 	src/ops/leaky_relu.c \
 	src/ops/linear.c \
 	src/ops/log.c \
@@ -39,17 +47,24 @@ libmuster_la_SOURCES += src/ops/ops.c \
 	src/ops/minimum.c \
 	src/ops/mul.c \
 	src/ops/neg.c \
+	src/ops/pad.c src/ops/pad.h \
 	src/ops/power.c \
+	src/ops/prelu.c \
 	src/ops/relu.c \
 	src/ops/relu6.c \
 	src/ops/reshape.c \
+	src/ops/resize.c src/ops/resize.h \
 	src/ops/sgd.c \
 	src/ops/sigmoid.c \
 	src/ops/silu.c \
+	src/ops/slice.c \
 	src/ops/softmax.c src/ops/softmax.h \
+	src/ops/split.c \
 	src/ops/sqrt.c \
 	src/ops/square_sum.c \
 	src/ops/sub.c \
 	src/ops/sum.c \
 	src/ops/tanh.c \
+	src/ops/topk.c \
+	src/ops/transpose.c \
 	src/ops/where.c

@@ -2,6 +2,7 @@
 #ifndef MU_BACKEND_REF_INDEX_H
 #define MU_BACKEND_REF_INDEX_H
 
+#include "backend/ref/element.h"
 #include "ops/reduce.h"
 
 /* Offset that the i-th element (row-major) of a tensor of this shape has under `stride` (elements; 0 repeats). */
@@ -52,6 +53,38 @@ static inline ref_reduction ref_reduction_of(const mu_reduce_attrs *attrs, const
 static inline int64_t ref_reduction_at(const ref_reduction *r, int64_t o, int64_t i)
 {
     return ref_offset(&r->kept, o, r->kept_stride) + ref_offset(&r->reduced, i, r->reduced_stride);
+}
+
+/* x seen as lines along one dimension: `lines` of n elements, `inner` apart. */
+typedef struct {
+    int64_t lines, n, inner;
+} ref_lines;
+
+static inline ref_lines ref_lines_along(const mu_type *x, int64_t dim)
+{
+    ref_lines l = {.lines = 1, .n = x->dim[dim], .inner = 1};
+    for (int d = 0; d < x->ndim; d++)
+        if (d != dim)
+            l.lines *= x->dim[d];
+    for (int64_t d = dim + 1; d < x->ndim; d++)
+        l.inner *= x->dim[d];
+    return l;
+}
+
+/* Offset of the first element of a line. */
+static inline int64_t ref_line_start(const ref_lines *l, int64_t line)
+{
+    return line / l->inner * l->n * l->inner + line % l->inner;
+}
+
+/* Element i of the indices that are operand 1; it must be in 0..limit-1. */
+static inline mu_err ref_index_at(const mu_call *call, void *const *in, int64_t i, int64_t limit, int64_t *out)
+{
+    *out = ref_load_int(in[1], call->in[1].dtype, i);
+    if (*out >= 0 && *out < limit)
+        return MU_OK;
+    return MU_FAIL(MU_ERR_FORMAT, "%s \"%s\": index %lld at element %lld is outside of [0, %lld)",
+                   call->op->name, call->name ? call->name : "", (long long)*out, (long long)i, (long long)limit);
 }
 
 #endif

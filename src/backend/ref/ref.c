@@ -4,11 +4,14 @@
 typedef struct {
     const mu_op *op;
     mu_ref_fn *f32, *f64;
+    bool any_dtype;
 } entry;
 
 static const entry table[] = {
-#define REF_KERNEL(name) {&mu_op_##name, name##_ref_f32, name##_ref_f64},
+#define REF_KERNEL(name) {&mu_op_##name, name##_ref_f32, name##_ref_f64, false},
+#define REF_MOVE(name) {&mu_op_##name, name##_ref_f32, name##_ref_f64, true},
 #include "backend/ref/ref.def"
+#undef REF_MOVE
 #undef REF_KERNEL
 };
 
@@ -20,21 +23,24 @@ typedef struct {
 /* As the first floating-point operand is: f64, else f32 (also for integers alone); half types are not computed here. */
 static mu_ref_fn *find(const mu_call *call, const char **why)
 {
+    const entry *found = NULL;
     mu_dtype first = MU_NONE;
     *why = "the reference backend has no kernel for it";
+    for (size_t i = 0; i < sizeof table / sizeof *table && !found; i++)
+        if (table[i].op == call->op)
+            found = &table[i];
+    if (!found)
+        return NULL;
     for (int i = 0; i < call->n_in + call->n_out; i++) {
         mu_dtype dtype = i < call->n_in ? call->in[i].dtype : call->out[i - call->n_in].dtype;
         if (first == MU_NONE && mu_dtype_is_float(dtype))
             first = dtype;
-        if ((dtype == MU_F16 || dtype == MU_BF16) && call->op != &mu_op_cast) {
+        if ((dtype == MU_F16 || dtype == MU_BF16) && !found->any_dtype) {
             *why = "the reference backend computes in f32 and f64";
             return NULL;
         }
     }
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (table[i].op == call->op)
-            return first == MU_F64 ? table[i].f64 : table[i].f32;
-    return NULL;
+    return first == MU_F64 ? found->f64 : found->f32;
 }
 
 bool mu_ref_supports(mu_backend *backend, const mu_call *call, const char **why)

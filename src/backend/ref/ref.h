@@ -29,7 +29,9 @@ static inline void *ref_in(const mu_call *call, void *const *in, int i)
 }
 
 #define REF_KERNEL(name) mu_ref_fn name##_ref_f32, name##_ref_f64;
+#define REF_MOVE(name) REF_KERNEL(name)
 #include "backend/ref/ref.def"
+#undef REF_MOVE
 #undef REF_KERNEL
 
 /* The table of a CPU backend before any override: finds op's kernel, or says why there is none. */
