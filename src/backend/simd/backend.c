@@ -111,7 +111,7 @@ static mu_err reorder_simd(mu_backend *backend, const mu_type *type, const mu_la
     self->from = mu_simd_view_of(type, from);
     self->to = mu_simd_view_of(type, to);
     self->size = mu_dtype_size(type->dtype);
-    self->n_threads = backend->n_threads;
+    self->n_threads = mu_type_bytes(type) < 1 << 16 ? 1 : backend->n_threads;
     kernel->in_layout[0] = from;
     kernel->out_layout[0] = to;
     kernel->impl = "copy";

@@ -1,4 +1,7 @@
 #include "backend/simd/vmath.h"
+#include "ops/unary.h"
+
+#include <math.h>
 
 /* Element-wise operations and chains of them: a sweep in blocks that stay in the first-level cache. Registers hold f32; operands
  * that are f32 of the output's shape are read where they lie, the others are converted or broadcast into a register. */
@@ -22,27 +25,158 @@ typedef void step_fn(float *y, const float *const *arg, int64_t n, float alpha, 
 #define B vload(q + i)
 #define C vload(r + i)
 
+SIMD_INLINE vf choose(vi mask)
+{
+    return vand(mask, vset(1.0f));
+}
+
+SIMD_INLINE vf hard_sigmoid(vf x)
+{
+    return vsel(x <= -3.0f, vset(0), vsel(x >= 3.0f, vset(1), x / 6.0f + 0.5f));
+}
+
+SIMD_INLINE vf hard_swish(vf x)
+{
+    return vsel(x <= -3.0f, vset(0), vsel(x >= 3.0f, x, x * (x + 3.0f) / 6.0f));
+}
+
+/* The two forms of gelu (Hendrycks and Gimpel 2016) and their slopes. */
+SIMD_INLINE vf gelu_inner(vf x)
+{
+    return 0.79788456080286536f * (x + 0.044715f * x * x * x);
+}
+
+SIMD_INLINE vf gelu_erf(vf x)
+{
+    vf y = 0.5f * x * verfc(x * -0.70710678118654752f);
+    return vsel(x == -__builtin_inff(), vset(__builtin_nanf("")), y); /* -inf * 0 */
+}
+
+SIMD_INLINE vf gelu_tanh(vf x)
+{
+    /* 1 + tanh(u) = 2 sigmoid(2u), which does not cancel */
+    return x * vsigmoid(2.0f * gelu_inner(x));
+}
+
+/* x within a range beyond which the factors of the slopes are 0; an infinity becomes NaN, as 0 times it is. */
+SIMD_INLINE vf bounded(vf x)
+{
+    vf y = vsel(x > 40.0f, vset(40.0f), vsel(x < -40.0f, vset(-40.0f), x));
+    return vsel(vabs(x) == __builtin_inff(), x * 0.0f, y);
+}
+
+SIMD_INLINE vf gelu_erf_slope(vf x)
+{
+    vf b = bounded(x);
+    return 0.5f * verfc(x * -0.70710678118654752f) + b * vexp_minus_square(b, 0.5f) * 0.39894228040143268f;
+}
+
+SIMD_INLINE vf gelu_tanh_slope(vf x)
+{
+    vf b = bounded(x), u = 2.0f * gelu_inner(b), s = vsigmoid(u);
+    return s + b * s * vsigmoid(-u) * 1.59576912160573072f * (1.0f + 0.134145f * b * b);
+}
+
+SIMD_INLINE vf silu_slope(vf x)
+{
+    vf s = vsigmoid(x);
+    return s * (1.0f + x * (1.0f - s));
+}
+
+/* One operand. */
 STEP(copy, a)
-STEP(truth, vand(a != 0.0f, vset(1.0f)))
+STEP(truth, choose(a != 0.0f))
+STEP(abs, vabs(a))
+STEP(clamp, vsel(a < alpha, vset(alpha), vsel(a > beta, vset(beta), a)))
+STEP(exp, vexp(a))
+STEP(gelu, gelu_erf(a))
+STEP(gelu_by_tanh, gelu_tanh(a))
+STEP(hard_sigmoid, hard_sigmoid(a))
+STEP(hard_swish, hard_swish(a))
+STEP(leaky_relu, vsel(a > 0.0f, a, alpha * a))
+STEP(log, vlog(a))
+STEP(neg, -a)
 STEP(relu, vand(~(a <= 0.0f), a))
+STEP(relu6, vsel(a > 6.0f, vset(6), vand(~(a <= 0.0f), a)))
+STEP(sigmoid, vsigmoid(a))
+STEP(silu, a / (1.0f + vexp(-a)))
+STEP(sqrt, vsqrt(a))
+STEP(tanh, vtanh(a))
+
+/* (dy, x) or (dy, y). */
+STEP(abs_grad, vsel(B > 0.0f, a, vsel(B < 0.0f, -a, B * a)))
+STEP(clamp_grad, vand((B > alpha) & (B < beta), a))
+STEP(gelu_grad, a * gelu_erf_slope(B))
+STEP(gelu_by_tanh_grad, a * gelu_tanh_slope(B))
+STEP(hard_sigmoid_grad, vand((B > -3.0f) & (B < 3.0f), a / 6.0f))
+STEP(hard_swish_grad, vsel(B <= -3.0f, vset(0), vsel(B >= 3.0f, a, a * (B / 3.0f + 0.5f))))
+STEP(leaky_relu_grad, vsel(B > 0.0f, a, alpha * a))
 STEP(relu_grad, vand(B > 0.0f, a))
+STEP(relu6_grad, vand((B > 0.0f) & (B < 6.0f), a))
+STEP(sigmoid_grad, a * B * (1.0f - B))
+STEP(silu_grad, a * silu_slope(B))
+STEP(tanh_grad, a * (1.0f - B * B))
+
+/* Two and three operands. */
+STEP(add, a + B)
+STEP(sub, a - B)
+STEP(mul, a * B)
+STEP(div, a / B)
+STEP(maximum, vmax(a, B))
+STEP(minimum, vmin(a, B))
+STEP(equal, choose(a == B))
+STEP(not_equal, choose(a != B))
+STEP(less, choose(a < B))
+STEP(less_equal, choose(a <= B))
+STEP(greater, choose(a > B))
+STEP(greater_equal, choose(a >= B))
+STEP(where, vsel(a != 0.0f, B, C))
+STEP(square, a * a)
 
 #undef B
 #undef C
 
-static step_fn *find_step(const mu_op *op, double alpha, const mu_type *out)
+static bool all_are(const float *x, float value, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (x[i] != value)
+            return false;
+    return true;
+}
+
+static void power_step(float *y, const float *const *arg, int64_t n, float alpha, float beta)
+{
+    const float *a = arg[0], *b = arg[1];
+    if (all_are(b, 2, n)) {
+        square_step(y, arg, n, alpha, beta);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++)
+        y[i] = powf(a[i], b[i]);
+}
+
+/* `by_tanh`: the attributes ask for gelu's tanh form. `to`: what a cast gives. */
+static step_fn *find_step(const mu_op *op, bool by_tanh, mu_dtype to)
 {
     static const struct {
         const mu_op *op;
         step_fn *fn;
     } table[] = {
 #define ROW(name) {&mu_op_##name, name##_step},
-        ROW(relu) ROW(relu_grad)
+        ROW(abs) ROW(clamp) ROW(exp) ROW(gelu) ROW(hard_sigmoid) ROW(hard_swish) ROW(leaky_relu) ROW(log) ROW(neg) ROW(relu)
+        ROW(relu6) ROW(sigmoid) ROW(silu) ROW(sqrt) ROW(tanh)
+        ROW(abs_grad) ROW(clamp_grad) ROW(gelu_grad) ROW(hard_sigmoid_grad) ROW(hard_swish_grad) ROW(leaky_relu_grad)
+        ROW(relu_grad) ROW(relu6_grad) ROW(sigmoid_grad) ROW(silu_grad) ROW(tanh_grad)
+        ROW(add) ROW(sub) ROW(mul) ROW(div) ROW(power) ROW(maximum) ROW(minimum)
+        ROW(equal) ROW(not_equal) ROW(less) ROW(less_equal) ROW(greater) ROW(greater_equal) ROW(where)
 #undef ROW
     };
-    (void)alpha;
     if (op == &mu_op_cast)
-        return out->dtype == MU_BOOL ? truth_step : copy_step;
+        return to == MU_BOOL ? truth_step : copy_step;
+    if (op == &mu_op_gelu && by_tanh)
+        return gelu_by_tanh_step;
+    if (op == &mu_op_gelu_grad && by_tanh)
+        return gelu_by_tanh_grad_step;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i].op == op)
             return table[i].fn;
@@ -250,7 +384,7 @@ static bool supports(const mu_call *call, const char **why)
     for (int o = 0; o < call->n_out; o++)
         if (!readable(call->out[o].dtype))
             return false;
-    return find_step(call->op, 0, &call->out[0]) != NULL;
+    return find_step(call->op, false, call->out[0].dtype) != NULL;
 }
 
 static void set_broadcast(fetch *f, const mu_type *small, const mu_type *large)
@@ -305,10 +439,10 @@ static mu_err setup(mu_simd_kernel *kernel)
         self->out_dtype[o] = call->out[o].dtype;
         self->bytes += self->count * (int64_t)mu_dtype_size(call->out[o].dtype);
     }
-    const mu_unary_attrs *a = call->op->attrs_size == sizeof(mu_unary_attrs) ? call->attrs : NULL;
+    const mu_unary_attrs *a = call->op->attrs == mu_unary_attr_table ? call->attrs : NULL;
     self->n_steps = 1;
     self->out[0] = (signed char)call->n_in;
-    self->step[0] = (step){.fn = find_step(call->op, a ? a->alpha : 0, &call->out[0]), .arg = {-1, -1, -1}};
+    self->step[0] = (step){.fn = find_step(call->op, a && a->alpha != 0, call->out[0].dtype), .arg = {-1, -1, -1}};
     if (a) {
         self->step[0].alpha = (float)a->alpha;
         self->step[0].beta = (float)a->beta;
