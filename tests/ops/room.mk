@@ -22,10 +22,6 @@ endif
 tests_ops_winograd_test_SOURCES = tests/ops/winograd_test.c
 tests_ops_winograd_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_ops_winograd_test_LDADD = $(TEST_LDADD)
-
-if WITH_CHECK
-check_PROGRAMS += tests/ops/simd_elementwise_test
-endif
 EXTRA_DIST += tests/ops/simd_case.h
 tests_ops_simd_batch_norm_test_SOURCES = tests/ops/simd_batch_norm_test.c
 tests_ops_simd_batch_norm_test_CPPFLAGS = $(TEST_CPPFLAGS)
