@@ -5,7 +5,7 @@ static mu_backend *ref, *dnn, *direct;
 
 static void open_all(void)
 {
-    mu_backend_options options = {.n_threads = 2, .cache_dir = ""};
+    mu_backend_options options = {.n_threads = 1, .cache_dir = ""};
     ck_ok(mu_backend_open("cpu:ref", NULL, &ref));
     ck_ok(mu_backend_open("cpu:onednn", &options, &dnn));
     options.direct_convolution = true;
