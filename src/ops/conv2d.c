@@ -1,6 +1,4 @@
-#include "ops/ops.h"
-
-#include "core/mem.h"
+#include "ops/operand.h"
 
 const char *const mu_activation_names[] = {"none", "relu", "relu6", "leaky_relu", "silu", "gelu", "gelu_tanh", "sigmoid",
                                            "hard_sigmoid", "hard_swish", "tanh", NULL};
@@ -24,31 +22,13 @@ static mu_err check_attrs(const mu_conv2d_attrs *a)
 {
     for (int i = 0; i < 2; i++)
         if (a->stride[i] < 1 || a->dilation[i] < 1)
-            return MU_FAIL(MU_ERR_SHAPE, "stride and dilation are at least 1");
+            return MU_FAIL(MU_ERR_SHAPE, "stride and dilation are at least 1, got %lld and %lld", (long long)a->stride[i],
+                           (long long)a->dilation[i]);
     for (int i = 0; i < 4; i++)
         if (a->padding[i] < 0)
-            return MU_FAIL(MU_ERR_SHAPE, "padding is not negative");
+            return MU_FAIL(MU_ERR_SHAPE, "padding is 0 or more, got %lld", (long long)a->padding[i]);
     if (a->groups < 1)
-        return MU_FAIL(MU_ERR_SHAPE, "groups is at least 1");
-    return MU_OK;
-}
-
-static mu_err check_images(const mu_type *t, const char *what)
-{
-    char text[MU_TYPE_TEXT];
-    if (!mu_dtype_is_float(t->dtype) || t->ndim != 4)
-        return MU_FAIL(MU_ERR_SHAPE, "%s must be floating point with 4 dimensions, got %s", what, mu_type_format(t, text));
-    return MU_OK;
-}
-
-static mu_err check_bias(const mu_call *call, int i, int64_t channels)
-{
-    char text[MU_TYPE_TEXT];
-    if (i >= call->n_in || call->in[i].dtype == MU_NONE)
-        return MU_OK;
-    if (call->in[i].ndim != 1 || call->in[i].dim[0] != channels || call->in[i].dtype != call->in[0].dtype)
-        return MU_FAIL(MU_ERR_SHAPE, "bias must be %s[%lld], got %s", mu_dtype_name(call->in[0].dtype),
-                       (long long)channels, mu_type_format(&call->in[i], text));
+        return MU_FAIL(MU_ERR_SHAPE, "groups is at least 1, got %lld", (long long)a->groups);
     return MU_OK;
 }
 
@@ -59,7 +39,7 @@ static mu_err out_size(const mu_conv2d_attrs *a, int i, int64_t size, int64_t k,
     MU_TRY(mu_mul_i64(a->dilation[i], k - 1, &reach));
     if (__builtin_add_overflow(size, a->padding[i], &room) || __builtin_add_overflow(room, a->padding[i + 2], &room))
         return MU_FAIL(MU_ERR_OVERFLOW, "padding is too large");
-    if (k < 1 || room < reach + 1) {
+    if (k < 1 || room <= reach) {
         MU_FAIL(MU_ERR_SHAPE, "a kernel of %lld with dilation %lld does not fit in %s %lld with padding %lld and %lld",
                 (long long)k, (long long)a->dilation[i], i ? "width" : "height", (long long)size,
                 (long long)a->padding[i], (long long)a->padding[i + 2]);
@@ -69,13 +49,19 @@ static mu_err out_size(const mu_conv2d_attrs *a, int i, int64_t size, int64_t k,
     return MU_OK;
 }
 
-static mu_err check_weight(const mu_call *call, const mu_type *x, const mu_type *w, int64_t channels)
+static mu_err check_weight(const mu_conv2d_attrs *a, const mu_type *x, const mu_type *w)
 {
-    const mu_conv2d_attrs *a = call->attrs;
     char sw[MU_TYPE_TEXT], sx[MU_TYPE_TEXT];
-    if (w->dtype != x->dtype || w->dim[1] * a->groups != channels || w->dim[0] % a->groups != 0) {
+    int64_t channels;
+    MU_TRY(mu_mul_i64(w->dim[1], a->groups, &channels));
+    if (w->dim[0] % a->groups != 0) {
+        MU_FAIL(MU_ERR_SHAPE, "the %lld outputs of weight %s cannot be divided into %lld groups", (long long)w->dim[0],
+                mu_type_format(w, sw), (long long)a->groups);
+        return mu_error_hint("groups must divide in_channels and out_channels");
+    }
+    if (w->dtype != x->dtype || channels != x->dim[1]) {
         MU_FAIL(MU_ERR_SHAPE, "weight %s with %lld groups needs %lld input channels, input is %s", mu_type_format(w, sw),
-                (long long)a->groups, (long long)(w->dim[1] * a->groups), mu_type_format(x, sx));
+                (long long)a->groups, (long long)channels, mu_type_format(x, sx));
         return mu_error_hint("make in_channels of this layer fit the layer before it, or the images");
     }
     return MU_OK;
@@ -86,16 +72,14 @@ static mu_err infer(const mu_call *call, mu_type *out)
     const mu_conv2d_attrs *a = call->attrs;
     const mu_type *x = &call->in[0], *w = &call->in[1];
     MU_TRY(check_attrs(a));
-    MU_TRY(check_images(x, "input"));
-    MU_TRY(check_images(w, "weight"));
-    MU_TRY(check_weight(call, x, w, x->dim[1]));
-    MU_TRY(check_bias(call, 2, w->dim[0]));
+    MU_TRY(mu_operand_float(x, "input", 4, 4));
+    MU_TRY(mu_operand_float(w, "weight", 4, 4));
+    MU_TRY(check_weight(a, x, w));
+    MU_TRY(mu_operand_matches(call, 2, "bias", &MU_TYPE(x->dtype, w->dim[0])));
     mu_type y = {.dtype = x->dtype, .ndim = 4, .dim = {x->dim[0], w->dim[0]}};
     for (int i = 0; i < 2; i++)
         MU_TRY(out_size(a, i, x->dim[2 + i], w->dim[2 + i], &y.dim[2 + i]));
-    char r[MU_TYPE_TEXT], s[MU_TYPE_TEXT];
-    if (call->n_in > 3 && call->in[3].dtype != MU_NONE && !mu_type_equal(&call->in[3], &y))
-        return MU_FAIL(MU_ERR_SHAPE, "residual must be %s, got %s", mu_type_format(&y, r), mu_type_format(&call->in[3], s));
+    MU_TRY(mu_operand_matches(call, 3, "residual", &y));
     out[0] = y;
     return MU_OK;
 }
@@ -103,7 +87,7 @@ static mu_err infer(const mu_call *call, mu_type *out)
 /* 2 * N*K*OH*OW * C/groups*kh*kw, whichever of the three products it is. */
 static int64_t product_flops(const mu_type *y, const mu_type *w)
 {
-    return 2 * mu_type_count(y) * w->dim[1] * w->dim[2] * w->dim[3];
+    return mu_cost_per_element(y, mu_cost_mul(2 * w->dim[1], mu_cost_mul(w->dim[2], w->dim[3])));
 }
 
 static int64_t flops(const mu_call *call)
@@ -123,7 +107,9 @@ static void gradient(mu_grad *grad)
         grad->din[0] = mu_graph_apply1(g, &mu_op_conv2d_grad_input, &a, (mu_value[]){dy, w}, 2);
     }
     bool need_bias = grad->node->n_in > 2 && grad->need[2];
-    if (grad->need[1] || need_bias) {
+    if (need_bias && !grad->need[1])
+        grad->din[2] = mu_sum(g, dy, 1 << 0 | 1 << 2 | 1 << 3, false);
+    if (grad->need[1]) {
         const mu_type *t = mu_graph_type(g, w);
         a.input[0] = t->dim[2];
         a.input[1] = t->dim[3];
@@ -150,8 +136,8 @@ static mu_err grad_input_infer(const mu_call *call, mu_type *out)
     const mu_conv2d_attrs *a = call->attrs;
     const mu_type *dy = &call->in[0], *w = &call->in[1];
     MU_TRY(check_attrs(a));
-    MU_TRY(check_images(dy, "output gradient"));
-    MU_TRY(check_images(w, "weight"));
+    MU_TRY(mu_operand_float(dy, "output gradient", 4, 4));
+    MU_TRY(mu_operand_float(w, "weight", 4, 4));
     if (dy->dtype != w->dtype || dy->dim[1] != w->dim[0] || w->dim[0] % a->groups != 0) {
         char sy[MU_TYPE_TEXT], sw[MU_TYPE_TEXT];
         return MU_FAIL(MU_ERR_SHAPE, "weight %s with %lld groups does not fit %s", mu_type_format(w, sw),
@@ -166,7 +152,7 @@ static mu_err grad_input_infer(const mu_call *call, mu_type *out)
             return MU_FAIL(MU_ERR_SHAPE, "an input of %lld gives %lld outputs, not %lld", (long long)a->input[i],
                            (long long)size, (long long)dy->dim[2 + i]);
     }
-    MU_TRY(check_bias(call, 2, x.dim[1]));
+    MU_TRY(mu_operand_matches(call, 2, "bias", &MU_TYPE(x.dtype, x.dim[1])));
     out[0] = x;
     return MU_OK;
 }
@@ -212,8 +198,8 @@ static mu_err grad_weight_infer(const mu_call *call, mu_type *out)
     const mu_type *x = &call->in[0], *dy = &call->in[1];
     char sx[MU_TYPE_TEXT], sy[MU_TYPE_TEXT];
     MU_TRY(check_attrs(a));
-    MU_TRY(check_images(x, "input"));
-    MU_TRY(check_images(dy, "output gradient"));
+    MU_TRY(mu_operand_float(x, "input", 4, 4));
+    MU_TRY(mu_operand_float(dy, "output gradient", 4, 4));
     if (x->dtype != dy->dtype || x->dim[0] != dy->dim[0] || x->dim[1] % a->groups || dy->dim[1] % a->groups)
         return MU_FAIL(MU_ERR_SHAPE, "input %s and output gradient %s do not fit with %lld groups", mu_type_format(x, sx),
                        mu_type_format(dy, sy), (long long)a->groups);
