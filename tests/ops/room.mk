@@ -1,4 +1,13 @@
 # tests/ops
+if WITH_CHECK
+check_PROGRAMS += tests/ops/edge_test tests/ops/shape_test
+endif
+tests_ops_edge_test_SOURCES = tests/ops/edge_test.c
+tests_ops_edge_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_ops_edge_test_LDADD = $(TEST_LDADD) -lm
+tests_ops_shape_test_SOURCES = tests/ops/shape_test.c
+tests_ops_shape_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_ops_shape_test_LDADD = $(TEST_LDADD)
 
 if WITH_CHECK
 if WITH_ONEDNN
