@@ -1,1 +1,12 @@
-# tests/bench
+# Benchmarks are built by `make bench`, not by `make check`.
+BENCHES = tests/bench/step_bench
+EXTRA_PROGRAMS += $(BENCHES)
+EXTRA_DIST += tests/bench/compare.py tests/bench/torch_peer.py
+CLEANFILES += $(BENCHES)
+
+tests_bench_step_bench_SOURCES = tests/bench/step_bench.c
+tests_bench_step_bench_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_bench_step_bench_LDADD = tests/train/libmodels.la $(TEST_LDADD)
+
+bench: $(BENCHES)
+.PHONY: bench
