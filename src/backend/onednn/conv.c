@@ -275,7 +275,8 @@ static mu_err prepare(const conv *c, const candidate *how, mu_kernel **out)
         return mu_onednn_winograd_prepare(c->self, c->call, c->roles, out);
     description d;
     MU_TRY(describe(c, how, any, &d));
-    mu_err err = grant_wish(c, how, &d);
+    mu_err err = how->keep && !is_fast(&d) ? MU_FAIL(MU_ERR_UNSUPPORTED, "oneDNN has no fast kernel for these layouts")
+                                           : grant_wish(c, how, &d);
     if (err == MU_OK)
         err = build(c, &d, out);
     release_description(&d);
