@@ -11,10 +11,13 @@ tests_ops_shape_test_LDADD = $(TEST_LDADD)
 
 if WITH_CHECK
 if WITH_ONEDNN
-check_PROGRAMS += tests/ops/onednn_conv_test tests/ops/onednn_product_test
+check_PROGRAMS += tests/ops/onednn_backend_test tests/ops/onednn_conv_test tests/ops/onednn_product_test
 endif
 endif
 EXTRA_DIST += tests/ops/onednn_run.h
+tests_ops_onednn_backend_test_SOURCES = tests/ops/onednn_backend_test.c
+tests_ops_onednn_backend_test_CPPFLAGS = $(TEST_CPPFLAGS) $(ONEDNN_CFLAGS)
+tests_ops_onednn_backend_test_LDADD = $(TEST_LDADD) $(ONEDNN_LIBS)
 tests_ops_onednn_conv_test_SOURCES = tests/ops/onednn_conv_test.c
 tests_ops_onednn_conv_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_ops_onednn_conv_test_LDADD = $(TEST_LDADD)

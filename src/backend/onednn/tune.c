@@ -69,7 +69,7 @@ static bool parse(char *line, char **key, char **name, double *seconds)
 }
 
 /* Adds what the file has and this process has not. A bad file adds nothing. */
-static mu_err load(mu_onednn_tune *tune)
+static mu_err load(mu_onednn_tune *tune, bool warn)
 {
     FILE *file = tune->path ? fopen(tune->path, "re") : NULL;
     if (!file)
@@ -90,7 +90,7 @@ static mu_err load(mu_onednn_tune *tune)
     fclose(file);
     if (err != MU_OK || !good)
         forget(tune, before);
-    if (err == MU_OK && !good)
+    if (err == MU_OK && !good && warn)
         MU_WARN("onednn", "%s is not a cache of measured choices; it is ignored and will be replaced", tune->path);
     return err;
 }
@@ -120,7 +120,7 @@ static mu_err save(mu_onednn_tune *tune)
 {
     if (!tune->path)
         return MU_OK;
-    MU_TRY(load(tune));
+    MU_TRY(load(tune, false));
     make_folders(tune->path);
     char *temporary;
     MU_TRY(mu_asprintf(&temporary, "%s.%ld", tune->path, (long)getpid()));
@@ -194,7 +194,7 @@ mu_err mu_onednn_tune_open(const char *cache_dir, int n_threads, mu_onednn_tune 
     MU_TRY(mu_calloc(&tune, 1, sizeof *tune));
     mu_err err;
     MU_TRY_GOTO(err, cache_path(cache_dir, n_threads, &tune->path), fail);
-    MU_TRY_GOTO(err, load(tune), fail);
+    MU_TRY_GOTO(err, load(tune, true), fail);
     *out = tune;
     return MU_OK;
 fail:
