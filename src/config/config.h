@@ -8,7 +8,8 @@
 
 typedef struct mu_config mu_config;
 
-enum { MU_CONFIG_MAX_DEPTH = 512, MU_CONFIG_MAX_BYTES = 64 << 20 };
+/* Levels of nesting; bytes of all files of a config, and of the strings they come to; values that they come to. */
+enum { MU_CONFIG_MAX_DEPTH = 512, MU_CONFIG_MAX_BYTES = 64 << 20, MU_CONFIG_MAX_VALUES = 4 << 20 };
 
 /* Reads a file (.yaml, .yml, .json): predefined variables ({{ fileDirname }} and its kin), environment ({{$VAR:default}}),
  * _base_ (a path or a list of paths, relative to the file), {{_base_.a.b}}, _delete_, merged. Duplicate keys, base cycles,

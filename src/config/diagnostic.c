@@ -1,7 +1,7 @@
 #include "config/diagnostic.h"
 
+#include "config/scalar.h"
 #include "core/mem.h"
-#include "core/text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -90,34 +90,18 @@ mu_err mu_diagnostics_status(const mu_diagnostics *list)
     return MU_FAIL(MU_ERR_CONFIG, "%zu %s in the configuration:%s", list->n, list->n == 1 ? "mistake" : "mistakes", text);
 }
 
-/* At most 40 bytes of it, on one line, whole characters. */
-static void describe_string(const char *s, size_t length, char *buf, size_t size)
-{
-    enum { MOST = 40 };
-    char text[MOST + 1];
-    size_t n = 0;
-    while (n < length) {
-        int bytes = mu_utf8_length(s + n, length - n);
-        if (bytes == 0 || n + (size_t)bytes > MOST)
-            break;
-        memcpy(text + n, s + n, (size_t)bytes);
-        if ((unsigned char)s[n] < 0x20 || s[n] == 0x7f)
-            text[n] = ' ';
-        n += (size_t)bytes;
-    }
-    text[n] = '\0';
-    snprintf(buf, size, "string '%s%s'", text, n < length ? "..." : "");
-}
-
 void mu_cfg_describe(const mu_cfg *cfg, char *buf, size_t size)
 {
     size_t n;
+    char text[MU_CLIP_TEXT];
     switch (mu_cfg_kind_of(cfg)) {
     case MU_CFG_NULL: snprintf(buf, size, "null"); break;
     case MU_CFG_BOOL: snprintf(buf, size, "boolean %s", mu_cfg_bool(cfg) ? "true" : "false"); break;
     case MU_CFG_INT: snprintf(buf, size, "integer %" PRId64, mu_cfg_int(cfg)); break;
-    case MU_CFG_FLOAT: snprintf(buf, size, "float %.15g", mu_cfg_float(cfg)); break;
-    case MU_CFG_STRING: describe_string(mu_cfg_string(cfg), mu_cfg_string_length(cfg), buf, size); break;
+    case MU_CFG_FLOAT: snprintf(buf, size, "float %s", mu_float_format(mu_cfg_float(cfg), text)); break;
+    case MU_CFG_STRING:
+        snprintf(buf, size, "string '%s'", mu_text_clip(mu_cfg_string(cfg), mu_cfg_string_length(cfg), text));
+        break;
     case MU_CFG_LIST:
         n = mu_cfg_size(cfg);
         snprintf(buf, size, n ? "list of %zu item%s" : "empty list", n, n == 1 ? "" : "s");

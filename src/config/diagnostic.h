@@ -4,6 +4,10 @@
 
 #include "config/value.h"
 
+/* MU_ERR_CONFIG with "file:line:column: " before the message; the format is a literal. */
+#define MU_FAIL_AT(pos, format, ...) \
+    MU_FAIL(MU_ERR_CONFIG, "%s:%d:%d: " format, (pos).file, (pos).line, (pos).column, ##__VA_ARGS__)
+
 typedef struct {
     mu_pos pos;     /* file owned too */
     char *path;     /* "model.backbone.depth" */

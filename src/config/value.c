@@ -516,6 +516,26 @@ bool mu_cfg_remove(mu_cfg *dict, const char *key)
     return true;
 }
 
+mu_cfg_extent mu_cfg_measure(const mu_cfg *cfg)
+{
+    mu_cfg_extent extent = {0};
+    size_t depth = 0;
+    const mu_cfg *before = cfg;
+    for (const mu_cfg *at = cfg; at; at = next_in_preorder(cfg, at)) {
+        if (at != cfg) {
+            for (; before != at->parent; before = before->parent)
+                depth--;
+            depth++;
+        }
+        before = at;
+        extent.values++;
+        extent.bytes += (at->kind == MU_CFG_STRING ? at->length : 0) + (at->key && at != cfg ? strlen(at->key) : 0);
+        size_t here = depth + is_container(at);
+        extent.depth = here > extent.depth ? here : extent.depth;
+    }
+    return extent;
+}
+
 /* Without looking at children, but at their number. */
 static bool same_node(const mu_cfg *a, const mu_cfg *b)
 {

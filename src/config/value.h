@@ -62,6 +62,13 @@ MU_CHECKED mu_err mu_cfg_set_at(mu_cfg *list, size_t i, mu_cfg *child);
 /* Removes and frees; false when absent. */
 bool mu_cfg_remove(mu_cfg *dict, const char *key);
 
+/* What a tree comes to, the value itself included: a scalar has depth 0. */
+typedef struct {
+    size_t values, bytes; /* bytes of strings and keys */
+    size_t depth;
+} mu_cfg_extent;
+mu_cfg_extent mu_cfg_measure(const mu_cfg *cfg);
+
 /* Same kinds and values, keys in any order; places do not count. NaN equals NaN; 1 and 1.0 differ. */
 bool mu_cfg_equal(const mu_cfg *a, const mu_cfg *b);
 

@@ -259,6 +259,27 @@ START_TEST(depth)
 }
 END_TEST
 
+START_TEST(measure)
+{
+    mu_cfg *root = deep();
+    mu_cfg_extent extent = mu_cfg_measure(root);
+    ck_assert_uint_eq(extent.values, 20001);
+    ck_assert_uint_eq(extent.depth, 20000);
+    ck_assert_uint_eq(extent.bytes, 10000);
+    mu_cfg_release(root);
+    ck_ok(sample(3, &root));
+    extent = mu_cfg_measure(root);
+    ck_assert_uint_eq(extent.values, 11);
+    ck_assert_uint_eq(extent.depth, 2);
+    ck_assert_uint_eq(extent.bytes, 1 + 4 + 4 + 5 + 6); /* x; name, list, inner; k0, k1, k2 */
+    extent = mu_cfg_measure(mu_cfg_get(root, "name"));
+    ck_assert_uint_eq(extent.values, 1);
+    ck_assert_uint_eq(extent.depth, 0);
+    ck_assert_uint_eq(extent.bytes, 1);
+    mu_cfg_release(root);
+}
+END_TEST
+
 START_TEST(width)
 {
     enum { N = 200000 };
@@ -343,6 +364,7 @@ int main(void)
     tcase_add_test(tcase, equality_of_numbers);
     tcase_add_test(tcase, text_is_checked);
     tcase_add_test(tcase, depth);
+    tcase_add_test(tcase, measure);
     tcase_add_test(tcase, width);
     tcase_add_test(tcase, survives_lack_of_memory);
     suite_add_tcase(suite, tcase);
