@@ -1,16 +1,68 @@
-#include "muster.h"
-
 #include "config.h"
 
+#include "cli/cli.h"
+#include "core/log.h"
+#include "core/text.h"
+#include "registry/registry.h"
+
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-int main(int argc, char **argv)
+static const cli_command *const commands[] = {&cli_check, &cli_config, &cli_describe, &cli_env, &cli_list_command};
+enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
+
+static void print_usage(FILE *file)
 {
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+    fputs("usage: muster COMMAND [arguments]\n\ncommands:\n", file);
+    for (int i = 0; i < N_COMMANDS; i++)
+        fprintf(file, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
+    fputs("\nmuster COMMAND --help tells more; muster --version tells the version.\n"
+          "Exit status: 0 done, 1 failed, 2 wrong use or a mistake in a config.\n",
+          file);
+}
+
+static int unknown_command(const char *word)
+{
+    const char *nearest = NULL;
+    char text[64];
+    for (int i = 0; i < N_COMMANDS; i++)
+        nearest = mu_nearest(word, (const char *[]){nearest ? nearest : commands[i]->name, commands[i]->name}, 2);
+    return cli_misuse("", "unknown command '%s'%s", word, cli_suggestion(nearest, text, sizeof text));
+}
+
+static int dispatch(int argc, char **argv)
+{
+    mu_err err = mu_log_configure(0, 1);
+    if (err)
+        return cli_fail(err);
+    if (argc < 2) {
+        print_usage(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_usage(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
         puts("muster " PACKAGE_VERSION);
         return 0;
     }
-    fputs("usage: muster --version\n", stderr);
-    return 2;
+    if (argv[1][0] == '-')
+        return cli_misuse("", "unknown option '%s'", argv[1]);
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (strcmp(commands[i]->name, argv[1]) == 0)
+            return commands[i]->run(commands[i], argc - 1, argv + 1);
+    return unknown_command(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    int status = dispatch(argc, argv);
+    mu_registry_reset();
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "muster: standard output could not be written: %s\n", strerror(errno));
+        return 1;
+    }
+    return status;
 }

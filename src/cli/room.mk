@@ -1,3 +1,6 @@
 bin_PROGRAMS += muster
-muster_SOURCES = src/cli/muster.c
-muster_LDADD = libmuster.la
+muster_SOURCES = src/cli/check.c src/cli/cli.h src/cli/config.c src/cli/describe.c src/cli/env.c src/cli/list.c \
+	src/cli/muster.c src/cli/parse.c
+muster_CPPFLAGS = $(AM_CPPFLAGS) $(ONEDNN_CFLAGS)
+muster_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
+muster_LDADD = libmuster.la $(YAML_LIBS) $(JANSSON_LIBS) $(ONEDNN_LIBS)

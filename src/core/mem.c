@@ -32,7 +32,7 @@ static int injected_failure(void)
 mu_err mu_alloc(void *out, size_t bytes)
 {
     void *block = NULL;
-    if (bytes <= SIZE_MAX - 2 * sizeof(header) && !injected_failure()) {
+    if (bytes <= PTRDIFF_MAX - 2 * sizeof(header) && !injected_failure()) {
         header *h = aligned_alloc(MU_ALIGN, mu_align_up(bytes) + sizeof(header));
         if (h) {
             h->bytes = bytes;

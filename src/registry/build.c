@@ -55,15 +55,15 @@ static mu_err note_unknown(const mu_registry *registry, const char *kind, const 
                            mu_diagnostics *list)
 {
     char expected[160], found[128];
-    const char *key = mu_cfg_string(type), *other = NULL, *nearest = mu_registry_nearest(registry, kind, key);
+    const char *key = mu_cfg_string(type), *other = NULL, *nearest;
     for (const mu_kind *k = mu_kinds(); k->name && !other; k++)
         if (mu_registry_get(registry, k->name, key))
             other = k->name;
-    snprintf(expected, sizeof expected, "the name of a %s%s%s%s", kind, other ? " (this is one of a " : "",
-             other ? other : "",
-             other     ? ")"
-             : nearest ? ""
-                       : " (muster list shows them)");
+    nearest = other ? NULL : mu_registry_nearest(registry, kind, key);
+    if (other)
+        snprintf(expected, sizeof expected, "the name of a %s (this is the name of a %s)", kind, other);
+    else
+        snprintf(expected, sizeof expected, "the name of a %s%s", kind, nearest ? "" : " (muster list shows them)");
     mu_cfg_describe(type, found, sizeof found);
     MU_TRY(note(list, mu_cfg_pos(type), path, "type", expected, found, nearest));
     return MU_OK;

@@ -100,6 +100,8 @@ const char *mu_option_default(const mu_option *option, char *buf, size_t size)
     const char *text = option->text_default;
     if (option->required)
         snprintf(buf, size, "required");
+    else if (text)
+        snprintf(buf, size, "%s", text);
     else if (option->type == MU_OPT_BOOL)
         snprintf(buf, size, "%s", option->boolean_default ? "true" : "false");
     else if (option->type == MU_OPT_INT)
@@ -109,9 +111,9 @@ const char *mu_option_default(const mu_option *option, char *buf, size_t size)
     else if (option->type == MU_OPT_CHOICE)
         snprintf(buf, size, "%s", option->choices[option->int_default]);
     else if (option->type == MU_OPT_INTS || option->type == MU_OPT_FLOATS || option->type == MU_OPT_STRINGS)
-        snprintf(buf, size, "%s", text ? text : "[]");
+        snprintf(buf, size, "[]");
     else
-        snprintf(buf, size, "%s", text ? text : "null");
+        snprintf(buf, size, "null");
     return buf;
 }
 
@@ -149,6 +151,15 @@ static bool scalar_fits(const mu_option *option, mu_option_type type, const mu_c
     case MU_OPT_COMPONENTS: return kind == MU_CFG_LIST || kind == MU_CFG_DICT;
     default: return true;
     }
+}
+
+/* Is `value` a list with as many items as the option allows? */
+static bool list_fits(const mu_option *option, const mu_cfg *value)
+{
+    if (mu_cfg_kind_of(value) != MU_CFG_LIST)
+        return false;
+    size_t n = mu_cfg_size(value);
+    return n >= option->min_items && (!option->max_items || n <= option->max_items);
 }
 
 /* Notes that the value at path[.key] is not what its option expects. */
@@ -257,16 +268,10 @@ static mu_err store(const mu_option *option, const mu_cfg *value, void *field)
 static mu_err parse_value(const mu_option *option, const mu_cfg *value, const char *path, void *field,
                           mu_diagnostics *list)
 {
-    bool is_list = element_of(option->type) != option->type, fits;
+    bool is_list = element_of(option->type) != option->type;
     if (mu_cfg_kind_of(value) == MU_CFG_NULL && option->nullable)
         return MU_OK;
-    if (is_list) {
-        size_t n = mu_cfg_size(value);
-        fits = mu_cfg_kind_of(value) == MU_CFG_LIST && n >= option->min_items &&
-               (!option->max_items || n <= option->max_items);
-    } else {
-        fits = scalar_fits(option, option->type, value);
-    }
+    bool fits = is_list ? list_fits(option, value) : scalar_fits(option, option->type, value);
     if (!fits) {
         MU_TRY(refuse(option, value, path, option->key, list));
         return MU_OK;

@@ -45,7 +45,7 @@ typedef struct mu_option {
     bool boolean_default;
     int64_t int_default; /* of CHOICE: the index */
     double float_default;
-    const char *text_default;          /* STRING; of lists and components: what `describe` shows */
+    const char *text_default;          /* STRING; of others: what `describe` shows */
     bool bounded_below, bounded_above; /* numbers, and each element of a list */
     double min, max;                   /* inclusive */
     bool above_min;                    /* min itself is excluded */

@@ -1,27 +1,10 @@
 #include "registry/registry.h"
 
-#include "core/hash.h"
 #include "core/mem.h"
 #include "core/text.h"
 #include "registry/state.h"
 
 #include <string.h>
-
-enum { MAX_KINDS = 32 };
-
-typedef struct {
-    char *name;
-    const mu_component *component;
-    const void *owner;              /* the plug-in that added it, or NULL */
-    const mu_component *overridden; /* what stood here before a plug-in forced its own, or NULL */
-    UT_hash_handle hh;
-} entry;
-
-struct mu_registry {
-    char *scope;
-    mu_registry *parent, *first_child, *next; /* children in the order of their scopes */
-    entry *table[MAX_KINDS];                  /* by kind; in the order of their names */
-};
 
 static struct {
     mu_registry *root, *current;
@@ -46,7 +29,7 @@ static const char *nearest_kind(const char *kind)
     return best;
 }
 
-static void entry_release(entry *e)
+static void entry_release(mu_registry_entry *e)
 {
     mu_free(e->name);
     mu_free(e);
@@ -58,8 +41,8 @@ static void registry_release(mu_registry *registry)
         next = child->next;
         registry_release(child);
     }
-    for (int k = 0; k < MAX_KINDS; k++) {
-        entry *e, *next;
+    for (int k = 0; k < MU_MAX_KINDS; k++) {
+        mu_registry_entry *e, *next;
         HASH_ITER(hh, registry->table[k], e, next)
         {
             HASH_DEL(registry->table[k], e);
@@ -162,7 +145,7 @@ static mu_err check_options(const mu_component *component, const mu_option *opti
     return MU_OK;
 }
 
-static int by_name(const entry *a, const entry *b)
+static int by_name(const mu_registry_entry *a, const mu_registry_entry *b)
 {
     return strcmp(a->name, b->name);
 }
@@ -181,7 +164,7 @@ mu_err mu_registry_add_as(mu_registry *registry, const mu_component *component, 
         return mu_error_hint("muster list shows the kinds");
     }
     MU_TRY(check_options(component, component->options, true));
-    entry *e, *table = registry->table[kind];
+    mu_registry_entry *e, *table = registry->table[kind];
     HASH_FIND_STR(table, name, e);
     if (e) {
         if (!force)
@@ -257,7 +240,7 @@ const mu_component *mu_registry_get(const mu_registry *registry, const char *kin
     bool up;
     const char *name;
     for (registry = resolve(registry, key, &name, &up); k >= 0 && registry; registry = up ? registry->parent : NULL) {
-        entry *e;
+        mu_registry_entry *e;
         HASH_FIND_STR(registry->table[k], name, e);
         if (e)
             return e->component;
@@ -271,7 +254,7 @@ const char *mu_registry_nearest(const mu_registry *registry, const char *kind, c
     bool up;
     const char *name, *best = NULL;
     for (registry = resolve(registry, key, &name, &up); k >= 0 && registry; registry = up ? registry->parent : NULL)
-        for (entry *e = registry->table[k]; e; e = e->hh.next)
+        for (mu_registry_entry *e = registry->table[k]; e; e = e->hh.next)
             best = mu_nearest(name, (const char *[]){best ? best : e->name, e->name}, 2);
     return best;
 }
@@ -348,8 +331,8 @@ void mu_registry_set_owner(const void *owner)
 
 static void remove_owned(mu_registry *registry, const void *owner)
 {
-    for (int k = 0; k < MAX_KINDS; k++) {
-        entry *e, *next;
+    for (int k = 0; k < MU_MAX_KINDS; k++) {
+        mu_registry_entry *e, *next;
         HASH_ITER(hh, registry->table[k], e, next)
         {
             if (e->owner != owner)
@@ -372,73 +355,4 @@ void mu_registry_remove_owned(const void *owner)
 {
     if (state.root)
         remove_owned(state.root, owner);
-}
-
-static void visit_kind(const mu_registry *registry, int kind, mu_registry_visit_fn *visit, void *user)
-{
-    for (entry *e = registry->table[kind]; e; e = e->hh.next)
-        visit(user, registry, e->name, e->component);
-    for (mu_registry *child = registry->first_child; child; child = child->next)
-        visit_kind(child, kind, visit, user);
-}
-
-void mu_registry_visit(const mu_registry *registry, mu_registry_visit_fn *visit, void *user)
-{
-    for (int k = 0; mu_kinds()[k].name; k++)
-        visit_kind(registry, k, visit, user);
-}
-
-static size_t count_here(const mu_registry *registry)
-{
-    size_t n = 0;
-    for (int k = 0; k < MAX_KINDS; k++)
-        n += HASH_COUNT(registry->table[k]);
-    return n;
-}
-
-static size_t count_all(const mu_registry *registry)
-{
-    size_t n = count_here(registry);
-    for (mu_registry *child = registry->first_child; child; child = child->next)
-        n += count_all(child);
-    return n;
-}
-
-static void json_of(mu_text *text, const mu_registry *registry, int depth)
-{
-    mu_text_printf(text, "{\"scope\": ");
-    mu_text_append_json(text, registry->scope, strlen(registry->scope));
-    mu_text_printf(text, ", \"count\": %zu, \"total\": %zu,\n%*s\"modules\": {", count_here(registry),
-                   count_all(registry), 2 * depth + 1, "");
-    const char *comma = "";
-    for (int k = 0; mu_kinds()[k].name; k++) {
-        if (!registry->table[k])
-            continue;
-        mu_text_printf(text, "%s\n%*s\"%s\": [", comma, 2 * depth + 3, "", mu_kinds()[k].name);
-        for (entry *e = registry->table[k]; e; e = e->hh.next) {
-            mu_text_append_json(text, e->name, strlen(e->name));
-            mu_text_append(text, e->hh.next ? ", " : "]");
-        }
-        comma = ",";
-    }
-    mu_text_printf(text, "},\n%*s\"children\": [", 2 * depth + 1, "");
-    for (mu_registry *child = registry->first_child; child; child = child->next) {
-        mu_text_printf(text, "\n%*s", 2 * depth + 3, "");
-        json_of(text, child, depth + 1);
-        mu_text_append(text, child->next ? "," : "");
-    }
-    mu_text_append(text, "]}");
-}
-
-mu_err mu_registry_write_json(const mu_registry *registry, FILE *file)
-{
-    mu_text text = {0};
-    json_of(&text, registry, 0);
-    mu_text_append(&text, "\n");
-    mu_err err = mu_text_status(&text);
-    if (!err && fwrite(text.data, 1, text.length, file) != text.length)
-        err = MU_FAIL(MU_ERR_IO, "the registry could not be written");
-    mu_text_release(&text);
-    MU_TRY(err);
-    return MU_OK;
 }

@@ -88,6 +88,8 @@ typedef void mu_registry_visit_fn(void *user, const mu_registry *registry, const
 void mu_registry_visit(const mu_registry *registry, mu_registry_visit_fn *visit, void *user);
 /* JSON: {"scope": ..., "count": here, "total": with those below, "modules": {kind: [names]}, "children": [...]} */
 MU_CHECKED mu_err mu_registry_write_json(const mu_registry *registry, FILE *file);
+/* The same for people: a scope a line with its kinds and names below. */
+MU_CHECKED mu_err mu_registry_write_tree(const mu_registry *registry, FILE *file);
 /* "NAME (kind) doc, options with type, default, range, help". */
 MU_CHECKED mu_err mu_component_describe(const mu_component *component, FILE *file, bool json);
 

@@ -2,7 +2,24 @@
 #ifndef MU_REGISTRY_STATE_H
 #define MU_REGISTRY_STATE_H
 
+#include "core/hash.h"
 #include "registry/registry.h"
+
+enum { MU_MAX_KINDS = 32 };
+
+typedef struct {
+    char *name;
+    const mu_component *component;
+    const void *owner;              /* the plug-in that added it, or NULL */
+    const mu_component *overridden; /* what stood here before a plug-in forced its own, or NULL */
+    UT_hash_handle hh;
+} mu_registry_entry;
+
+struct mu_registry {
+    char *scope;
+    mu_registry *parent, *first_child, *next; /* children in the order of their scopes */
+    mu_registry_entry *table[MU_MAX_KINDS];   /* by kind; in the order of their names */
+};
 
 /* The components of this build, NULL-terminated. */
 extern const mu_component *const mu_builtin_components[];

@@ -1,6 +1,7 @@
 if WITH_CHECK
 check_PROGRAMS += tests/unit/error_test tests/unit/log_test tests/unit/mem_test tests/unit/pool_test \
-	tests/unit/rng_test tests/unit/text_test tests/unit/type_test tests/unit/registry_test tests/unit/plugin_test
+	tests/unit/rng_test tests/unit/text_test tests/unit/type_test tests/unit/registry_test tests/unit/plugin_test \
+	tests/unit/build_test tests/unit/runner_check_test
 endif
 tests_unit_error_test_SOURCES = tests/unit/error_test.c
 tests_unit_error_test_CPPFLAGS = $(TEST_CPPFLAGS)
@@ -31,6 +32,14 @@ tests_unit_registry_test_LDADD = $(TEST_LDADD)
 tests_unit_plugin_test_SOURCES = tests/unit/plugin_test.c
 tests_unit_plugin_test_CPPFLAGS = $(TEST_CPPFLAGS) -DMU_TEST_BUILDDIR='"$(abs_top_builddir)/tests"'
 tests_unit_plugin_test_LDADD = $(TEST_LDADD)
+tests_unit_build_test_SOURCES = tests/unit/build_test.c
+tests_unit_build_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_build_test_LDADD = $(TEST_LDADD)
+tests_unit_runner_check_test_SOURCES = tests/unit/runner_check_test.c
+tests_unit_runner_check_test_CPPFLAGS = $(TEST_CPPFLAGS) -DMU_TEST_BUILDDIR='"$(abs_top_builddir)/tests"'
+tests_unit_runner_check_test_LDADD = $(TEST_LDADD)
+dist_check_SCRIPTS += tests/unit/cli_test.sh
+EXTRA_DIST += tests/unit/cli/base.yaml tests/unit/cli/mistakes.err tests/unit/cli/mistakes.yaml tests/unit/cli/sound.yaml
 
 # Plug-ins for tests: one that works, and one for each way of not working. They take the library from the program.
 check_LTLIBRARIES += tests/unit/demo_plugin.la tests/unit/version_plugin.la tests/unit/nosymbol_plugin.la \

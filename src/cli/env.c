@@ -1,0 +1,162 @@
+#include "config.h"
+
+#include "cli/cli.h"
+
+#include "backend.h"
+#include "core/pool.h"
+#include "core/text.h"
+
+#include <gnu/libc-version.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <yaml.h>
+#ifdef HAVE_ONEDNN
+#include <oneapi/dnnl/dnnl.h>
+#endif
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+typedef struct {
+    mu_text text;
+    bool json, any;
+} report;
+
+static void MU_PRINTF(3, 4) line(report *r, const char *key, const char *format, ...)
+{
+    char value[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(value, sizeof value, format, args);
+    va_end(args);
+    if (r->json) {
+        mu_text_printf(&r->text, "%s\n  \"%s\": ", r->any ? "," : "", key);
+        mu_text_append_json(&r->text, value, strlen(value));
+    } else {
+        mu_text_printf(&r->text, "%-18s %s\n", key, value);
+    }
+    r->any = true;
+}
+
+/* The processor's name as the kernel tells it. */
+static void cpu_name(char *buf, size_t size)
+{
+    char row[256];
+    snprintf(buf, size, "unknown");
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    while (file && fgets(row, sizeof row, file)) {
+        const char *colon = strchr(row, ':');
+        if (strncmp(row, "model name", 10) == 0 && colon) {
+            snprintf(buf, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
+            break;
+        }
+    }
+    if (file)
+        fclose(file);
+}
+
+static void cpu_instructions(char *buf, size_t size)
+{
+    buf[0] = '\0';
+#if defined(__x86_64__)
+#define ADD(name)                                                                                                      \
+    do {                                                                                                               \
+        if (__builtin_cpu_supports(name))                                                                              \
+            snprintf(buf + strlen(buf), size - strlen(buf), "%s%s", buf[0] ? " " : "", name);                          \
+    } while (0)
+    ADD("sse4.2");
+    ADD("avx");
+    ADD("avx2");
+    ADD("fma");
+    ADD("avx512f");
+    ADD("avx512bw");
+    ADD("avx512vnni");
+    ADD("avx512bf16");
+#undef ADD
+#endif
+    if (!buf[0])
+        snprintf(buf, size, "unknown");
+}
+
+static void backends(char *buf, size_t size)
+{
+    mu_backend_info info;
+    buf[0] = '\0';
+    for (int i = 0; mu_backend_at(i, &info); i++)
+        snprintf(buf + strlen(buf), size - strlen(buf), "%s%s%s%s%s", i ? ", " : "", info.name,
+                 info.why_off ? " (" : "", info.why_off ? info.why_off : "", info.why_off ? ")" : "");
+}
+
+static const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+    return value ? value : "(not set)";
+}
+
+static void fill(report *r)
+{
+    char text[512];
+    line(r, "muster", "%s", PACKAGE_VERSION);
+    line(r, "compiler", "%s", __VERSION__);
+    line(r, "C library", "glibc %s", gnu_get_libc_version());
+    line(r, "libyaml", "%s", yaml_get_version_string());
+    line(r, "jansson", "%s", JANSSON_VERSION);
+#ifdef HAVE_ONEDNN
+    const dnnl_version_t *dnnl = dnnl_version();
+    line(r, "oneDNN", "%d.%d.%d", dnnl->major, dnnl->minor, dnnl->patch);
+#else
+    line(r, "oneDNN", "no");
+#endif
+#ifdef _OPENMP
+    line(r, "OpenMP", "%d, %d threads", _OPENMP, omp_get_max_threads());
+#else
+    line(r, "OpenMP", "no");
+#endif
+    backends(text, sizeof text);
+    line(r, "backends", "%s", text);
+    cpu_name(text, sizeof text);
+    line(r, "processor", "%s", text);
+    cpu_instructions(text, sizeof text);
+    line(r, "instructions", "%s", text);
+    line(r, "cores", "%d of %ld", mu_cpu_count(), sysconf(_SC_NPROCESSORS_ONLN));
+    line(r, "memory", "%.1f GiB", (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / (1 << 30));
+    if (gethostname(text, sizeof text) == 0)
+        line(r, "host", "%s", text);
+    line(r, "plug-ins", "%s", MU_PLUGIN_DIR);
+    static const char *const names[] = {"MUSTER_PLUGIN_PATH", "MUSTER_CACHE_DIR", "OMP_NUM_THREADS", "MU_LOG",
+                                        "MU_LOG_RANKS"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        line(r, names[i], "%s", variable(names[i]));
+}
+
+static int run(const cli_command *command, int argc, char **argv)
+{
+    report r = {0};
+    const cli_option options[] = {
+        {.name = "json", .flag = &r.json, .help = "print a JSON object"},
+        {.name = NULL},
+    };
+    int n, status = cli_parse(command, options, argc, argv, 0, 0, NULL, &n);
+    if (status != CLI_GO)
+        return status;
+    if (r.json)
+        mu_text_append(&r.text, "{");
+    fill(&r);
+    if (r.json)
+        mu_text_append(&r.text, "}\n");
+    mu_err err = mu_text_status(&r.text);
+    if (!err)
+        fputs(r.text.data, stdout);
+    mu_text_release(&r.text);
+    return err ? cli_fail(err) : 0;
+}
+
+const cli_command cli_env = {
+    .name = "env",
+    .operands = "",
+    .summary = "Show versions, backends, the processor and the settings that Muster reads",
+    .run = run,
+};

@@ -1,0 +1,249 @@
+#include "runner/check.h"
+
+#include "backend.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define AT_LEAST(x) .bounded_below = true, .min = (x)
+
+static const mu_option dataloader_keys[] = {
+    {"dataset", MU_OPT_COMPONENT, .required = true, .component_kind = "dataset", .help = "what is read"},
+    {"batch_size", MU_OPT_INT, .required = true, AT_LEAST(1), .unit = "samples", .help = "of one rank"},
+    {"num_workers", MU_OPT_INT, AT_LEAST(0), .help = "loader threads of one rank; 0 reads in the training thread"},
+    {"sampler", MU_OPT_COMPONENT, .component_kind = "sampler", .text_default = "DefaultSampler", .help = "the order"},
+    {"batch_sampler", MU_OPT_COMPONENT, .nullable = true, .component_kind = "sampler", .help = "orders whole batches"},
+    {"collate_fn", MU_OPT_COMPONENT, .component_kind = "collate", .help = "makes a batch of samples"},
+    {"drop_last", MU_OPT_BOOL, .help = "leave out a last batch that is not full"},
+    {"prefetch_factor", MU_OPT_INT, .int_default = 2, .nullable = true, AT_LEAST(1),
+     .help = "batches ahead of a thread"},
+    {"persistent_workers", MU_OPT_BOOL, .boolean_default = true, .help = "keep the threads between epochs"},
+    {"pin_memory", MU_OPT_BOOL, .help = "put batches where a GPU copies them from fastest"},
+    MU_OPTION_END,
+};
+
+static const mu_option train_loop_keys[] = {
+    {"by_epoch", MU_OPT_BOOL, .boolean_default = true, .help = "count epochs; else iterations"},
+    {"max_epochs", MU_OPT_INT, AT_LEAST(1), .help = "by_epoch: when to end"},
+    {"max_iters", MU_OPT_INT, AT_LEAST(1), .help = "not by_epoch: when to end"},
+    {"val_begin", MU_OPT_INT, .int_default = 1, AT_LEAST(1),
+     .help = "first epoch or iteration after which to validate"},
+    {"val_interval", MU_OPT_INT, .int_default = 1, AT_LEAST(1), .help = "epochs or iterations between validations"},
+    {"dynamic_intervals", MU_OPT_ANY, .help = "[[milestone, val_interval], ...]"},
+    MU_OPTION_END,
+};
+
+static const mu_option loop_keys[] = {
+    {"fp16", MU_OPT_BOOL, .help = "run in half precision"},
+    MU_OPTION_END,
+};
+
+static const mu_option auto_scale_keys[] = {
+    {"base_batch_size", MU_OPT_INT, .required = true, AT_LEAST(1), .unit = "samples", .help = "that lr is meant for"},
+    {"enable", MU_OPT_BOOL, .help = "scale lr by the global batch over base_batch_size"},
+    MU_OPTION_END,
+};
+
+static const mu_option clip_keys[] = {
+    {"max_norm", MU_OPT_FLOAT, AT_LEAST(0), .above_min = true, .help = "of all gradients together"},
+    {"norm_type", MU_OPT_FLOAT, .float_default = 2, AT_LEAST(0), .above_min = true, .help = "order of the norm"},
+    {"clip_value", MU_OPT_FLOAT, AT_LEAST(0), .above_min = true, .help = "of each element, with type: value"},
+    MU_OPTION_END,
+};
+
+static const mu_option optim_wrapper_keys[] = {
+    {"optimizer", MU_OPT_COMPONENT, .required = true, .component_kind = "optimizer", .help = "updates the parameters"},
+    {"accumulative_counts", MU_OPT_INT, .int_default = 1, AT_LEAST(1), .help = "batches in an update"},
+    {"clip_grad", MU_OPT_DICT, .nullable = true, .fields = clip_keys, .help = "bounds the gradients"},
+    {"paramwise_cfg", MU_OPT_ANY, .help = "options of parameter groups"},
+    {"constructor", MU_OPT_STRING, .text_default = "DefaultOptimWrapperConstructor", .help = "makes the groups"},
+    MU_OPTION_END,
+};
+
+static const mu_option env_keys[] = {
+    {"cudnn_benchmark", MU_OPT_BOOL, .help = "measure convolution algorithms on a GPU"},
+    {"mp_cfg", MU_OPT_ANY, .help = "accepted, without effect: there are no worker processes"},
+    {"dist_cfg", MU_OPT_ANY, .help = "accepted, without effect: ranks come from the MPI launcher"},
+    {"resource_limit", MU_OPT_INT, AT_LEAST(1), .unit = "files", .help = "open files"},
+    MU_OPTION_END,
+};
+
+static const mu_option log_processor_keys[] = {
+    {"window_size", MU_OPT_INT, .int_default = 10, AT_LEAST(1), .unit = "iterations", .help = "of running means"},
+    {"by_epoch", MU_OPT_BOOL, .boolean_default = true, .help = "lines count epochs"},
+    {"custom_cfg", MU_OPT_ANY, .help = "statistics of further values"},
+    {"num_digits", MU_OPT_INT, .int_default = 4, AT_LEAST(0), .help = "after the decimal point"},
+    {"log_with_hierarchy", MU_OPT_BOOL, .help = "put the phase before each tag"},
+    {"mean_pattern", MU_OPT_STRING, .text_default = ".*(loss|time|data_time|grad_norm).*",
+     .help = "tags that are averaged"},
+    MU_OPTION_END,
+};
+
+static const mu_option visualizer_keys[] = {
+    {"name", MU_OPT_STRING, .text_default = "visualizer", .help = "of the instance"},
+    {"vis_backends", MU_OPT_COMPONENTS, .component_kind = "vis_backend", .help = "where records go"},
+    MU_OPTION_END,
+};
+
+static const mu_option randomness_keys[] = {
+    {"seed", MU_OPT_INT, .nullable = true, AT_LEAST(0), .text_default = "null", .help = "null: drawn and recorded"},
+    {"deterministic", MU_OPT_BOOL, .help = "the same bits in every run"},
+    {"diff_rank_seed", MU_OPT_BOOL, .help = "a seed of its own for each rank"},
+    MU_OPTION_END,
+};
+
+static const char *const launchers[] = {"none", "mpi", "slurm", NULL};
+static const char *const log_levels[] = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", NULL};
+static const char *const algorithms[] = {"auto", "direct", NULL};
+
+#define DATALOADER .nullable = true, .fields = dataloader_keys
+
+static const mu_option keys[] = {
+    {"model", MU_OPT_COMPONENT, .required = true, .component_kind = "model", .help = "what is trained"},
+    {"work_dir", MU_OPT_STRING, .help = "folder of checkpoints and logs"},
+    {"train_dataloader", MU_OPT_DICT, DATALOADER, .help = "what is trained on"},
+    {"val_dataloader", MU_OPT_DICT, DATALOADER, .help = "what is validated on"},
+    {"test_dataloader", MU_OPT_DICT, DATALOADER, .help = "what is tested on"},
+    {"train_cfg", MU_OPT_DICT, .nullable = true, .component_kind = "loop", .fields = train_loop_keys,
+     .help = "how long"},
+    {"val_cfg", MU_OPT_DICT, .nullable = true, .component_kind = "loop", .fields = loop_keys,
+     .help = "how to validate"},
+    {"test_cfg", MU_OPT_DICT, .nullable = true, .component_kind = "loop", .fields = loop_keys, .help = "how to test"},
+    {"auto_scale_lr", MU_OPT_DICT, .nullable = true, .fields = auto_scale_keys, .help = "learning rate by batch size"},
+    {"optim_wrapper", MU_OPT_DICT, .nullable = true, .component_kind = "optim_wrapper", .fields = optim_wrapper_keys,
+     .help = "how parameters are updated"},
+    {"param_scheduler", MU_OPT_COMPONENTS, .nullable = true, .component_kind = "param_scheduler",
+     .help = "how learning rates change"},
+    {"val_evaluator", MU_OPT_COMPONENTS, .nullable = true, .component_kind = "metric", .help = "metrics of validation"},
+    {"test_evaluator", MU_OPT_COMPONENTS, .nullable = true, .component_kind = "metric", .help = "metrics of tests"},
+    {"default_hooks", MU_OPT_COMPONENT_MAP, .nullable = true, .component_kind = "hook",
+     .help = "hooks that always run"},
+    {"custom_hooks", MU_OPT_COMPONENTS, .nullable = true, .component_kind = "hook", .help = "further hooks"},
+    {"data_preprocessor", MU_OPT_COMPONENT, .nullable = true, .component_kind = "data_preprocessor",
+     .help = "for a model that names none"},
+    {"load_from", MU_OPT_STRING, .nullable = true, .help = "checkpoint to begin with"},
+    {"resume", MU_OPT_BOOL, .help = "go on with the last checkpoint of work_dir, or with load_from"},
+    {"launcher", MU_OPT_CHOICE, .choices = launchers, .help = "what started the ranks"},
+    {"env_cfg", MU_OPT_DICT, .fields = env_keys, .help = "settings of the process"},
+    {"log_processor", MU_OPT_DICT, .nullable = true, .component_kind = "log_processor", .fields = log_processor_keys,
+     .help = "how log lines look"},
+    {"log_level", MU_OPT_CHOICE, .choices = log_levels, .int_default = 1, .help = "least level that is shown"},
+    {"visualizer", MU_OPT_DICT, .nullable = true, .component_kind = "visualizer", .fields = visualizer_keys,
+     .help = "draws and records"},
+    {"default_scope", MU_OPT_STRING, .nullable = true, .text_default = "muster",
+     .help = "where names are looked up first"},
+    {"randomness", MU_OPT_DICT, .fields = randomness_keys, .help = "seeds"},
+    {"experiment_name", MU_OPT_STRING, .nullable = true, .help = "of this run; the time of day when absent"},
+    {"custom_imports", MU_OPT_ANY, .nullable = true, .help = "plug-ins: {imports: [name, ...]}"},
+    {"device", MU_OPT_STRING, .text_default = "auto", .help = "cpu, cpu:ref, ... (muster list backend)"},
+    {"conv_algorithm", MU_OPT_CHOICE, .choices = algorithms, .help = "auto measures, direct is most exact"},
+    MU_OPTION_END,
+};
+
+const mu_option *mu_runner_keys(void)
+{
+    return keys;
+}
+
+/* What stands together: all of a group or none. */
+static const char *const groups[][3] = {
+    {"train_dataloader", "train_cfg", "optim_wrapper"},
+    {"val_dataloader", "val_cfg", "val_evaluator"},
+    {"test_dataloader", "test_cfg", "test_evaluator"},
+};
+
+static const mu_cfg *get_set(const mu_cfg *root, const char *key)
+{
+    const mu_cfg *value = mu_cfg_get(root, key);
+    return value && mu_cfg_kind_of(value) != MU_CFG_NULL ? value : NULL;
+}
+
+static mu_err check_groups(const mu_cfg *root, mu_diagnostics *list)
+{
+    for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {
+        const char *present = NULL;
+        for (int i = 0; i < 3 && !present; i++)
+            present = get_set(root, groups[g][i]) ? groups[g][i] : NULL;
+        for (int i = 0; i < 3 && present; i++) {
+            if (get_set(root, groups[g][i]))
+                continue;
+            char expected[128];
+            snprintf(expected, sizeof expected, "%s, %s and %s together or none of them", groups[g][0], groups[g][1],
+                     groups[g][2]);
+            MU_TRY(mu_diagnostics_add(list, mu_cfg_key_pos(mu_cfg_get(root, present)), groups[g][i], expected,
+                                      "no such key", NULL));
+        }
+    }
+    if (get_set(root, "param_scheduler") && !get_set(root, "optim_wrapper"))
+        MU_TRY(mu_diagnostics_add(list, mu_cfg_key_pos(mu_cfg_get(root, "param_scheduler")), "optim_wrapper",
+                                  "an optimizer beside param_scheduler", "no such key", NULL));
+    return MU_OK;
+}
+
+/* train_cfg needs the end that by_epoch asks for. */
+static mu_err check_train_end(const mu_cfg *root, mu_diagnostics *list)
+{
+    const mu_cfg *cfg = get_set(root, "train_cfg");
+    if (!cfg || mu_cfg_kind_of(cfg) != MU_CFG_DICT || mu_cfg_get(cfg, "type"))
+        return MU_OK;
+    const mu_cfg *by_epoch = mu_cfg_get(cfg, "by_epoch");
+    bool epochs = !by_epoch || mu_cfg_kind_of(by_epoch) != MU_CFG_BOOL || mu_cfg_bool(by_epoch);
+    const char *wanted = epochs ? "max_epochs" : "max_iters", *other = epochs ? "max_iters" : "max_epochs";
+    char path[32], expected[64];
+    if (!mu_cfg_get(cfg, wanted)) {
+        snprintf(path, sizeof path, "train_cfg.%s", wanted);
+        snprintf(expected, sizeof expected, "integer >= 1, as by_epoch is %s", epochs ? "true" : "false");
+        MU_TRY(mu_diagnostics_add(list, mu_cfg_pos(cfg), path, expected, "no such key", NULL));
+    }
+    if (mu_cfg_get(cfg, other)) {
+        snprintf(path, sizeof path, "train_cfg.%s", other);
+        snprintf(expected, sizeof expected, "only %s, as by_epoch is %s", wanted, epochs ? "true" : "false");
+        MU_TRY(mu_diagnostics_add(list, mu_cfg_key_pos(mu_cfg_get(cfg, other)), path, expected, other, NULL));
+    }
+    return MU_OK;
+}
+
+static mu_err check_device(const mu_cfg *root, mu_diagnostics *list)
+{
+    const mu_cfg *device = get_set(root, "device");
+    mu_backend *backend = NULL;
+    if (!device || mu_cfg_kind_of(device) != MU_CFG_STRING)
+        return MU_OK;
+    mu_err err = mu_backend_open(mu_cfg_string(device), &(mu_backend_options){.cache_dir = ""}, &backend);
+    mu_backend_close(err ? NULL : backend);
+    if (err != MU_ERR_NOT_FOUND && err != MU_ERR_UNSUPPORTED)
+        return err;
+    char expected[MU_ERROR_TEXT + 32], found[128];
+    const mu_error *why = mu_error_last();
+    snprintf(expected, sizeof expected, "a device (%s)", why->hint[0] ? why->hint : why->message);
+    mu_cfg_describe(device, found, sizeof found);
+    MU_TRY(mu_diagnostics_add(list, mu_cfg_pos(device), "device", expected, found, NULL));
+    return MU_OK;
+}
+
+/* A scope that nothing has registered is made: only a name that cannot be one is a mistake. */
+static mu_err set_scope(const mu_cfg *root, mu_diagnostics *list)
+{
+    const mu_cfg *scope = get_set(root, "default_scope");
+    bool is_string = scope && mu_cfg_kind_of(scope) == MU_CFG_STRING;
+    mu_err err = mu_registry_set_default_scope(is_string ? mu_cfg_string(scope) : NULL);
+    if (err != MU_ERR_USAGE)
+        return err;
+    char found[128];
+    mu_cfg_describe(scope, found, sizeof found);
+    MU_TRY(mu_diagnostics_add(list, mu_cfg_pos(scope), "default_scope", "a word without dots and blanks", found, NULL));
+    return MU_OK;
+}
+
+mu_err mu_runner_check(const mu_cfg *root, mu_diagnostics *list)
+{
+    const mu_cfg *imports = get_set(root, "custom_imports");
+    if (imports)
+        MU_TRY(mu_plugin_import(imports, "custom_imports", list));
+    MU_TRY(set_scope(root, list));
+    MU_TRY(mu_check_keys(keys, root, "", list));
+    MU_TRY(check_groups(root, list));
+    MU_TRY(check_train_end(root, list));
+    MU_TRY(check_device(root, list));
+    return MU_OK;
+}
