@@ -1,5 +1,5 @@
 /* The components that the tests of plug-ins, of `muster check` and of `muster list` need: nothing that trains. */
-#include "registry/registry.h"
+#include "muster.h"
 
 #include <stddef.h>
 
