@@ -353,6 +353,11 @@ void mu_graph_pop(mu_graph *graph)
     graph->scope[graph->scope_length] = '\0';
 }
 
+const char *mu_graph_scope(const mu_graph *graph)
+{
+    return graph->scope_length ? graph->scope : "";
+}
+
 void mu_graph_mark(mu_graph *graph, const char *name, bool backward)
 {
     char *copy = NULL;

@@ -72,6 +72,7 @@ mu_value mu_graph_apply1(mu_graph *graph, const mu_op *op, const void *attrs, co
 /* Scopes name the nodes made inside: push("backbone") push("conv1") gives "backbone.conv1". */
 void mu_graph_push(mu_graph *graph, const char *scope);
 void mu_graph_pop(mu_graph *graph);
+const char *mu_graph_scope(const mu_graph *graph); /* "" at the top; valid until the next push */
 /* Until `name` is NULL, new nodes take this name instead of the scope's, and this direction. */
 void mu_graph_mark(mu_graph *graph, const char *name, bool backward);
 

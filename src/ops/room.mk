@@ -17,8 +17,10 @@ libmuster_la_SOURCES += src/ops/ops.c \
 	src/ops/avg_pool2d.c \
 	src/ops/batch_norm.c \
 	src/ops/batch_norm_inference.c \
+	src/ops/bce_with_logits.c \
 	src/ops/broadcast_to.c \
 	src/ops/cast.c \
+	src/ops/chain.c \
 	src/ops/clamp.c \
 	src/ops/compare.c \
 	src/ops/concat.c \
@@ -26,13 +28,18 @@ libmuster_la_SOURCES += src/ops/ops.c \
 	src/ops/conv_transpose2d.c \
 	src/ops/cross_entropy.c \
 	src/ops/div.c \
+	src/ops/dropout.c \
 	src/ops/embedding.c \
 	src/ops/exp.c \
+	src/ops/focal_loss.c \
 	src/ops/gather.c \
 	src/ops/gelu.c \
 	src/ops/group_norm.c \
 	src/ops/hard_sigmoid.c \
 	src/ops/hard_swish.c \
+	src/ops/host.c \
+	src/ops/kl_div.c \
+	src/ops/l1_loss.c \
 	src/ops/layer_norm.c \
 	src/ops/leaky_relu.c \
 	src/ops/linear.c \
@@ -45,6 +52,7 @@ libmuster_la_SOURCES += src/ops/ops.c \
 	src/ops/mean.c \
 	src/ops/min.c \
 	src/ops/minimum.c \
+	src/ops/mse_loss.c \
 	src/ops/mul.c \
 	src/ops/neg.c \
 	src/ops/pad.c src/ops/pad.h \
@@ -58,6 +66,7 @@ libmuster_la_SOURCES += src/ops/ops.c \
 	src/ops/sigmoid.c \
 	src/ops/silu.c \
 	src/ops/slice.c \
+	src/ops/smooth_l1_loss.c \
 	src/ops/softmax.c src/ops/softmax.h \
 	src/ops/split.c \
 	src/ops/sqrt.c \

@@ -12,14 +12,18 @@ REF_KERNELS = src/backend/ref/ref.h src/backend/ref/ref.def src/backend/ref/acti
 	src/backend/ref/binary.c \
 	src/backend/ref/broadcast_to.c \
 	src/backend/ref/cast.c \
+	src/backend/ref/chain.c \
 	src/backend/ref/concat.c \
 	src/backend/ref/conv2d.c \
 	src/backend/ref/cross_entropy.c \
+	src/backend/ref/dropout.c \
 	src/backend/ref/embedding.c \
 	src/backend/ref/gather.c \
 	src/backend/ref/group_norm.c \
+	src/backend/ref/host.c \
 	src/backend/ref/layer_norm.c \
 	src/backend/ref/linear.c \
+	src/backend/ref/loss.c \
 	src/backend/ref/matmul.c \
 	src/backend/ref/max_pool2d.c \
 	src/backend/ref/pad.c \
