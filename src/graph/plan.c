@@ -13,9 +13,24 @@ static const mu_run no_run;
 
 /* ---- making ---- */
 
+/* plan->graph becomes what the pass made of it. */
+static mu_err take(mu_plan *plan, mu_err err, mu_graph *made)
+{
+    if (err)
+        return err;
+    mu_graph_release(plan->graph);
+    plan->graph = made;
+    return MU_OK;
+}
+
 static mu_err run_passes(mu_plan *plan, const mu_graph *graph)
 {
+    mu_graph *next = NULL;
     MU_TRY(mu_pass_simplify(graph, &plan->graph));
+    if (plan->options.no_fusion)
+        return MU_OK;
+    mu_err err = mu_pass_fuse(plan->graph, plan->backend, &next);
+    MU_TRY(take(plan, err, next));
     return MU_OK;
 }
 

@@ -4,5 +4,9 @@ libmuster_la_SOURCES += \
 	src/graph/offsets.c src/graph/offsets.h \
 	src/graph/params.c \
 	src/graph/plan.c src/graph/plan_build.c src/graph/plan_debug.c src/graph/plan_impl.h \
+	src/graph/passes/fuse.c src/graph/passes/fusion.h \
+	src/graph/passes/fuse_batch_norm.c \
+	src/graph/passes/fuse_chain.c \
+	src/graph/passes/fuse_convolution.c \
 	src/graph/passes/rewriter.c src/graph/passes/rewriter.h \
 	src/graph/passes/simplify.c

@@ -120,8 +120,7 @@ void mu_rewriter_copy(mu_rewriter *rw, const mu_node *node)
     mu_rewriter_mark(rw, node);
     mu_graph_apply(rw->to, node->op, node->attrs, in, node->n_in, out);
     for (int i = 0; i < node->n_out; i++)
-        if (node->out[i].id)
-            mu_rewriter_set(rw, node->out[i], out[i]);
+        mu_rewriter_set(rw, node->out[i], out[i]);
 }
 
 const mu_node *mu_rewriter_only_user(const mu_rewriter *rw, mu_value old)

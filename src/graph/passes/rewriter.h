@@ -22,7 +22,8 @@ void mu_rewriter_release(mu_rewriter *rw);
 mu_value mu_rewriter_get(mu_rewriter *rw, mu_value old);
 static inline void mu_rewriter_set(mu_rewriter *rw, mu_value old, mu_value new)
 {
-    rw->map[old.id] = new;
+    if (old.id)
+        rw->map[old.id] = new;
 }
 /* New nodes take the name and direction (forward, backward) of an old one from here on. */
 static inline void mu_rewriter_mark(mu_rewriter *rw, const mu_node *node)

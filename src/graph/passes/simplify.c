@@ -54,8 +54,7 @@ static bool equal_nodes(simplifier *s, const mu_node *a, const mu_node *b)
 static void take_outputs(simplifier *s, const mu_node *node, const mu_node *from)
 {
     for (int i = 0; i < node->n_out; i++)
-        if (node->out[i].id)
-            mu_rewriter_set(&s->rw, node->out[i], mu_rewriter_get(&s->rw, from->out[i]));
+        mu_rewriter_set(&s->rw, node->out[i], mu_rewriter_get(&s->rw, from->out[i]));
 }
 
 /* Casts, reshapes and broadcasts that change nothing. */
