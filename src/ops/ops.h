@@ -53,10 +53,10 @@ typedef struct {
 /* a [..., m, k], b [..., k, n] -> [..., m, n]; leading dimensions broadcast. */
 mu_value mu_matmul(mu_graph *g, mu_value a, mu_value b, bool trans_a, bool trans_b);
 
-/* ---- norms ---- */
+/* ---- norms: parameters and statistics are f32 when x is of a half type, else of its dtype ---- */
 typedef struct {
     double eps, momentum; /* running = (1-momentum)*running + momentum*batch (unbiased variance) */
-    bool relu;            /* fusion: y = relu(bn(x) + residual) */
+    bool relu;            /* fusion: y = relu(bn(x) + residual); also of batch_norm_inference */
     bool residual;        /* batch_norm_grad: dresidual is wanted */
 } mu_batch_norm_attrs;
 /* x [N,C,...], gamma, beta, running mean and variance [C] (states; updated). Training statistics.
@@ -85,7 +85,8 @@ typedef struct {
     int64_t output[2]; /* adaptive pooling: (OH, OW); gradients: (H, W) of x */
 } mu_pool2d_attrs;
 mu_pool2d_attrs mu_pool2d_defaults(int64_t kernel, int64_t stride, int64_t padding);
-/* max_pool2d(x) -> y, index i32 (h*W+w of the winner in its plane); max_pool2d_grad(dy, index) -> dx */
+/* max_pool2d(x) -> y, index i32 (h*W+w of the winner in its plane; -1: a dilated window met no element);
+ * max_pool2d_grad(dy, index) -> dx */
 mu_value mu_max_pool2d(mu_graph *g, mu_value x, const mu_pool2d_attrs *attrs);
 mu_value mu_avg_pool2d(mu_graph *g, mu_value x, const mu_pool2d_attrs *attrs);
 mu_value mu_adaptive_avg_pool2d(mu_graph *g, mu_value x, int64_t height, int64_t width);
@@ -176,9 +177,9 @@ typedef struct {
 } mu_shape_attrs;
 mu_value mu_reshape(mu_graph *g, mu_value x, int ndim, const int64_t *dim); /* one dim may be -1 */
 mu_value mu_flatten(mu_graph *g, mu_value x, int start);                    /* dimensions start..end become one */
-mu_value mu_transpose(mu_graph *g, mu_value x, const int *perm);            /* perm[ndim]: out dim i is x dim perm[i] */
+mu_value mu_transpose(mu_graph *g, mu_value x, const int *perm);            /* mu_shape_attrs, dim = perm: out dim i is x dim perm[i] */
 mu_value mu_broadcast_to(mu_graph *g, mu_value x, int ndim, const int64_t *dim);
-mu_value mu_concat(mu_graph *g, const mu_value *x, int n, int64_t dim);
+mu_value mu_concat(mu_graph *g, const mu_value *x, int n, int64_t dim); /* mu_dim_attrs; at most MU_OP_VARIADIC */
 typedef struct {
     int64_t ndim, start[MU_MAX_NDIM], size[MU_MAX_NDIM], step[MU_MAX_NDIM];
     int64_t full[MU_MAX_NDIM]; /* slice_grad: the shape of x */
@@ -196,7 +197,8 @@ typedef struct {
     bool gradient; /* the transpose: adds the border back to where it came from */
 } mu_pad_attrs;
 mu_value mu_pad(mu_graph *g, mu_value x, const int64_t *before, const int64_t *after, mu_pad_mode mode, double value);
-/* out[i][j][k] = x[index[i][j][k]][j][k] for dim 0; index i64 or i32, as PyTorch's gather. gather_grad(dy, index) -> dx */
+/* out[i][j][k] = x[index[i][j][k]][j][k] for dim 0; index i64 or i32, as PyTorch's gather. The operation wants x cut to the
+ * index's shape in the other dimensions; mu_gather does that. gather_grad(dy, index) -> dx */
 typedef struct {
     int64_t dim;
     int64_t size; /* gather_grad: x's size in dim; embedding_grad: rows of the table */
