@@ -410,3 +410,45 @@ void *mu_params_states(const mu_params *params, size_t *bytes)
 {
     return arena_at(&params->states, bytes);
 }
+
+mu_err mu_params_arena_new(mu_params *params, const char *what, void **out)
+{
+    arena a;
+    if (!params->frozen)
+        return MU_FAIL(MU_ERR_USAGE, "the arenas are not laid out yet");
+    MU_TRY(arena_new(params->backend, params->data.bytes, what, &a));
+    *out = a.base;
+    return MU_OK;
+}
+
+void mu_params_arena_release(mu_params *params, void *base)
+{
+    if (base)
+        params->backend->ops->dealloc(params->backend, base);
+}
+
+static mu_err find_trained(mu_params *params, const char *name, entry **out)
+{
+    entry *e;
+    MU_TRY(find(params, name, &e));
+    if (!params->frozen || !e->info.trainable)
+        return MU_FAIL(MU_ERR_USAGE, "\"%s\" has no place in an arena like the parameters'", name);
+    *out = e;
+    return MU_OK;
+}
+
+mu_err mu_params_arena_write(mu_params *params, void *base, const char *name, const void *host)
+{
+    entry *e;
+    MU_TRY(find_trained(params, name, &e));
+    MU_TRY(store(params->backend, &e->info, base, host));
+    return MU_OK;
+}
+
+mu_err mu_params_arena_read(mu_params *params, void *base, const char *name, void *host)
+{
+    entry *e;
+    MU_TRY(find_trained(params, name, &e));
+    MU_TRY(load(params->backend, &e->info, base, host));
+    return MU_OK;
+}

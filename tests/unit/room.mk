@@ -69,3 +69,11 @@ endif
 tests_unit_ir_test_SOURCES = tests/unit/ir_test.c
 tests_unit_ir_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_ir_test_LDADD = $(TEST_LDADD)
+
+if WITH_CHECK
+check_PROGRAMS += tests/unit/optim_test
+endif
+tests_unit_optim_test_SOURCES = tests/unit/optim_test.c tests/golden/optim.inc
+tests_unit_optim_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_optim_test_LDADD = $(TEST_LDADD)
+EXTRA_DIST += tests/golden/optim.py
