@@ -160,6 +160,7 @@ START_TEST(equals_pytorch_in_f64)
 }
 END_TEST
 
+/* Relative to the largest parameter: a small one is what large steps left over, and f32 rounds those. */
 START_TEST(equals_pytorch_in_f32)
 {
     const golden_case *c = &golden_cases[_i];
