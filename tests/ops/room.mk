@@ -41,3 +41,10 @@ tests_ops_simd_batch_norm_test_LDADD = $(TEST_LDADD)
 tests_ops_simd_elementwise_test_SOURCES = tests/ops/simd_elementwise_test.c
 tests_ops_simd_elementwise_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_ops_simd_elementwise_test_LDADD = $(TEST_LDADD)
+
+if WITH_CHECK
+check_PROGRAMS += tests/ops/element_test
+endif
+tests_ops_element_test_SOURCES = tests/ops/element_test.c
+tests_ops_element_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_ops_element_test_LDADD = $(TEST_LDADD)
