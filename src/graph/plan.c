@@ -26,10 +26,21 @@ static mu_err take(mu_plan *plan, mu_err err, mu_graph *made)
 static mu_err run_passes(mu_plan *plan, const mu_graph *graph)
 {
     mu_graph *next = NULL;
+    mu_err err;
     MU_TRY(mu_pass_simplify(graph, &plan->graph));
+    if (plan->options.autocast != MU_NONE) {
+        err = mu_pass_autocast(plan->graph, plan->backend, plan->options.autocast, &next);
+        MU_TRY(take(plan, err, next));
+    }
     if (plan->options.no_fusion)
         return MU_OK;
-    mu_err err = mu_pass_fuse(plan->graph, plan->backend, &next);
+    if (mu_graph_n_gradients(plan->graph) == 0) {
+        err = mu_pass_fold_batch_norm(plan->graph, &next);
+        MU_TRY(take(plan, err, next));
+    }
+    err = mu_pass_fuse(plan->graph, plan->backend, &next);
+    MU_TRY(take(plan, err, next));
+    err = mu_pass_simplify(plan->graph, &next);
     MU_TRY(take(plan, err, next));
     return MU_OK;
 }

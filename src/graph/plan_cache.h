@@ -21,6 +21,8 @@ void mu_plan_cache_release(mu_plan_cache *cache);
 /* The plan of this key, built when absent. Borrowed until `capacity` other keys have been asked for. */
 MU_CHECKED mu_err mu_plan_cache_get(mu_plan_cache *cache, const mu_plan_key *key, mu_plan_build_fn *build, void *user,
                                     mu_plan **out);
+/* mu_plan_refresh of every plan: after parameters or states were written. */
+void mu_plan_cache_refresh(mu_plan_cache *cache);
 int mu_plan_cache_count(const mu_plan_cache *cache);
 
 #endif

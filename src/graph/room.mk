@@ -1,9 +1,14 @@
-nobase_pkginclude_HEADERS += src/graph/autodiff.h src/graph/params.h src/graph/pass.h src/graph/plan.h
+nobase_pkginclude_HEADERS += src/graph/autodiff.h src/graph/params.h src/graph/pass.h src/graph/plan.h \
+	src/graph/plan_cache.h src/graph/print.h
 libmuster_la_SOURCES += \
 	src/graph/autodiff.c \
 	src/graph/offsets.c src/graph/offsets.h \
 	src/graph/params.c \
 	src/graph/plan.c src/graph/plan_build.c src/graph/plan_debug.c src/graph/plan_impl.h \
+	src/graph/plan_cache.c \
+	src/graph/print.c \
+	src/graph/passes/autocast.c \
+	src/graph/passes/fold_batch_norm.c \
 	src/graph/passes/fuse.c src/graph/passes/fusion.h \
 	src/graph/passes/fuse_batch_norm.c \
 	src/graph/passes/fuse_chain.c \
