@@ -15,8 +15,8 @@ MU_CHECKED mu_err mu_pool_new(int n_threads, int capacity, mu_pool **out);
 /* Finishes what was submitted, then ends the threads. NULL is allowed. */
 void mu_pool_release(mu_pool *pool);
 
-/* Runs job(user) later. Of the jobs that fail the one given first is kept; those after it are skipped until mu_pool_wait.
- * Not from inside a job: the queue may be full. */
+/* Runs job(user) later. Of the jobs that fail the one given first is kept; those after it are skipped until
+ * mu_pool_wait. Not from inside a job: the queue may be full. */
 MU_CHECKED mu_err mu_pool_submit(mu_pool *pool, mu_job_fn *job, void *user);
 /* Waits until nothing is pending; the first failure, with its record. */
 MU_CHECKED mu_err mu_pool_wait(mu_pool *pool);

@@ -117,6 +117,18 @@ START_TEST(what_stands_together)
 }
 END_TEST
 
+START_TEST(optimizer)
+{
+    find_mistakes(MODEL "train_dataloader: {batch_size: 1, dataset: {type: DemoDataset, path: x}}\n"
+                        "train_cfg: {max_epochs: 1}\n"
+                        "optim_wrapper: {optimizer: {type: SGD, lr: -1, momentun: 0.9}, clip_grad: {max_norm: 0}}\n");
+    ck_assert_str_eq(text, "5:44: optim_wrapper.optimizer.lr: expected number >= 0, found integer -1\n"
+                           "5:48: optim_wrapper.optimizer.momentun: expected one of the keys lr, momentum, dampening, "
+                           "weight_decay, nesterov, maximize, found unknown key 'momentun'; did you mean 'momentum'?\n"
+                           "5:86: optim_wrapper.clip_grad.max_norm: expected number > 0, found integer 0\n");
+}
+END_TEST
+
 START_TEST(imports)
 {
     find_mistakes("model: {type: DemoClassifier}\ncustom_imports: {imports: [nothing_here, 5], allow: 1}\n");
@@ -169,6 +181,7 @@ int main(void)
     tcase_add_test(tests, sound_config);
     tcase_add_test(tests, top_level_keys);
     tcase_add_test(tests, what_stands_together);
+    tcase_add_test(tests, optimizer);
     tcase_add_test(tests, imports);
     tcase_add_test(tests, out_of_memory);
     suite_add_tcase(suite, tests);
