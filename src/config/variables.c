@@ -194,11 +194,6 @@ static size_t find_prefix(const char *text, size_t length)
     return length;
 }
 
-bool mu_variables_in(const char *text, size_t length)
-{
-    return find_prefix(text, length) < length;
-}
-
 /* As mu_variables_mark, with the index that the mark holds. */
 static size_t read_mark(const char *text, size_t length, size_t *index)
 {
@@ -219,6 +214,14 @@ size_t mu_variables_mark(const char *text, size_t length)
 {
     size_t index;
     return read_mark(text, length, &index);
+}
+
+bool mu_variables_in(const char *text, size_t length)
+{
+    for (size_t i = find_prefix(text, length); i < length; i += 3 + find_prefix(text + i + 3, length - i - 3))
+        if (mu_variables_mark(text + i, length - i) > 0)
+            return true;
+    return false;
 }
 
 /* The expression that a mark at `text` stands for and the bytes of the mark; NULL: the bytes are text. */
