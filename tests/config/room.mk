@@ -3,6 +3,7 @@ if WITH_CHECK
 check_PROGRAMS += tests/config/value_test tests/config/diagnostic_test tests/config/yaml_test tests/config/json_test \
 	tests/config/config_test tests/config/override_test tests/config/dump_test
 endif
+SLOW_TESTS += tests/config/config_test tests/config/yaml_test
 tests_config_value_test_SOURCES = tests/config/value_test.c
 tests_config_value_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_config_value_test_LDADD = $(TEST_LDADD)
