@@ -120,12 +120,12 @@ END_TEST
 static const char *const broken[] = {
     "",
     "nonsense\n",
-    "muster oneDNN choices 1\nkey without a choice\n",
-    "muster oneDNN choices 1\nk\tdirect\tsoon\n",
-    "muster oneDNN choices 1\nk\tdirect\t1.0\nk2\tdir",
-    "muster oneDNN choices 1\n\tdirect\t1.0\n",
-    "muster oneDNN choices 2\nk\tdirect\t1.0\n",
-    "muster oneDNN choices 1\nk\tdirect\t-1.0\n",
+    "muster oneDNN choices 2\nkey without a choice\n",
+    "muster oneDNN choices 2\nk\tdirect\tsoon\n",
+    "muster oneDNN choices 2\nk\tdirect\t1.0\nk2\tdir",
+    "muster oneDNN choices 2\n\tdirect\t1.0\n",
+    "muster oneDNN choices 0\nk\tdirect\t1.0\n",
+    "muster oneDNN choices 2\nk\tdirect\t-1.0\n",
     "\0\1\2\3",
 };
 

@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-static const char header[] = "muster oneDNN choices 1";
+/* The number changes with the candidates. */
+static const char header[] = "muster oneDNN choices 2";
 
 typedef struct {
     char *key, *choice;
@@ -256,7 +258,16 @@ static mu_err buffer(mu_onednn *self, const mu_layout *layout, const mu_type *ty
     return MU_OK;
 }
 
-static mu_err time_bound(mu_kernel *kernel, double *seconds)
+/* One thread is timed by its own processor time: other processes on the core do not count. */
+static double now(const mu_onednn *self)
+{
+    struct timespec t;
+    if (self->base.n_threads != 1 || clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) != 0)
+        return mu_clock();
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static mu_err time_bound(const mu_onednn *self, mu_kernel *kernel, double *seconds)
 {
     enum { MAX_RUNS = 8, MIN_RUNS = 3 };
     const double enough = 0.04;
@@ -264,9 +275,9 @@ static mu_err time_bound(mu_kernel *kernel, double *seconds)
     double best = 1e30, total = 0;
     MU_TRY(mu_kernel_run(kernel, &run));
     for (int i = 0; i < MAX_RUNS && (i < MIN_RUNS || total < enough); i++) {
-        double begin = mu_clock();
+        double begin = now(self);
         MU_TRY(mu_kernel_run(kernel, &run));
-        double took = mu_clock() - begin;
+        double took = now(self) - begin;
         total += took;
         best = took < best ? took : best;
     }
@@ -292,7 +303,7 @@ mu_err mu_onednn_time(mu_onednn *self, mu_kernel *kernel, double *seconds)
     if (err == MU_OK)
         err = mu_kernel_bind(kernel, block, block + call->n_in, block[n]);
     if (err == MU_OK)
-        err = time_bound(kernel, seconds);
+        err = time_bound(self, kernel, seconds);
     for (int i = 0; i <= n; i++)
         if (block[i])
             self->base.ops->dealloc(&self->base, block[i]);
