@@ -26,7 +26,7 @@ tests_ops_onednn_product_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_ops_onednn_product_test_LDADD = $(TEST_LDADD)
 
 if WITH_CHECK
-check_PROGRAMS += tests/ops/simd_elementwise_test tests/ops/simd_batch_norm_test tests/ops/simd_pool2d_test
+check_PROGRAMS += tests/ops/simd_elementwise_test tests/ops/simd_rows_test tests/ops/simd_update_test tests/ops/simd_batch_norm_test tests/ops/simd_pool2d_test
 if X86_LEVELS
 check_PROGRAMS += tests/ops/winograd_test
 endif
@@ -41,6 +41,12 @@ tests_ops_simd_batch_norm_test_LDADD = $(TEST_LDADD)
 tests_ops_simd_pool2d_test_SOURCES = tests/ops/simd_pool2d_test.c
 tests_ops_simd_pool2d_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_ops_simd_pool2d_test_LDADD = $(TEST_LDADD)
+tests_ops_simd_update_test_SOURCES = tests/ops/simd_update_test.c
+tests_ops_simd_update_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_ops_simd_update_test_LDADD = $(TEST_LDADD)
+tests_ops_simd_rows_test_SOURCES = tests/ops/simd_rows_test.c
+tests_ops_simd_rows_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_ops_simd_rows_test_LDADD = $(TEST_LDADD)
 tests_ops_simd_elementwise_test_SOURCES = tests/ops/simd_elementwise_test.c
 tests_ops_simd_elementwise_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_ops_simd_elementwise_test_LDADD = $(TEST_LDADD)

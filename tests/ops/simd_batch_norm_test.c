@@ -34,6 +34,18 @@ START_TEST(test_gradient)
 }
 END_TEST
 
+START_TEST(test_inference)
+{
+    mu_type x = shapes[_i], c = channels(&x), absent = {0};
+    for (int variant = 0; variant < 2; variant++) {
+        mu_batch_norm_attrs a = {.eps = 1e-5, .relu = variant};
+        simd_case of = {.op = &mu_op_batch_norm_inference, .attrs = &a, .n_in = 5, .in = {x, variant ? c : absent, c, c, c},
+                        .low = {[4] = 0.5}, .high = {[4] = 2}, .tolerance = 1e-6, .keep = 0x1e};
+        case_check_all(&of, true);
+    }
+}
+END_TEST
+
 /* The bits do not depend on the number of threads. */
 START_TEST(test_same_for_any_threads)
 {
@@ -74,6 +86,7 @@ int main(void)
     tcase_set_timeout(tc, 240);
     tcase_add_loop_test(tc, test_forward, 0, N_SHAPES);
     tcase_add_loop_test(tc, test_gradient, 0, N_SHAPES);
+    tcase_add_loop_test(tc, test_inference, 0, N_SHAPES);
     tcase_add_test(tc, test_same_for_any_threads);
     tcase_add_test(tc, test_far_mean);
     suite_add_tcase(suite, tc);

@@ -153,6 +153,25 @@ START_TEST(test_cast)
 }
 END_TEST
 
+/* relu(2 * a + b) and a > b of one sweep; 2 is an operand of one element. */
+START_TEST(test_chain)
+{
+    static const mu_type shapes[] = {MU_TYPE(MU_F32, 3, 19, 7, 5), MU_TYPE(MU_F32, 5000), MU_TYPE(MU_F32, 0, 3), MU_SCALAR(MU_F32)};
+    mu_chain_attrs a = {.n_steps = 4, .n_out = 2,
+                        .step = {{&mu_op_mul, 0, 0, {0, 2, -1}}, {&mu_op_add, 0, 0, {3, 1, -1}},
+                                 {&mu_op_greater, 0, 0, {0, 1, -1}}, {&mu_op_leaky_relu, 0.1, 0, {4, -1, -1}}},
+                        .out = {6, 5}};
+    for (int i = 0; i < 4; i++) {
+        mu_type x = shapes[i];
+        case_check_all(&(simd_case){.op = &mu_op_chain, .attrs = &a, .n_in = 3, .in = {x, x, MU_SCALAR(MU_F32)}, .low = {0, 0, 2},
+                                    .high = {0, 0, 2.001}, .tolerance = 1e-6}, true);
+    }
+    mu_chain_attrs one = {.n_steps = 2, .n_out = 1, .step = {{&mu_op_exp, 0, 0, {0, -1, -1}}, {&mu_op_sub, 0, 0, {1, 0, -1}}}, .out = {2}};
+    for (int i = 0; i < 4; i++)
+        case_check_all(&(simd_case){.op = &mu_op_chain, .attrs = &one, .n_in = 1, .in = {shapes[i]}, .tolerance = 1e-6}, true);
+}
+END_TEST
+
 /* The output may take the place of the operand. */
 START_TEST(test_in_place)
 {
@@ -209,6 +228,7 @@ int main(void)
     tcase_add_test(tc, test_compare);
     tcase_add_test(tc, test_where);
     tcase_add_test(tc, test_cast);
+    tcase_add_test(tc, test_chain);
     tcase_add_test(tc, test_in_place);
     tcase_add_test(tc, test_out_of_memory);
     suite_add_tcase(suite, tc);

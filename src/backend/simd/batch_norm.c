@@ -375,7 +375,7 @@ static void sum_backward(const norm *s, int64_t group, const unit *u, float *sum
 
 static void write_forward(const norm *s, int64_t group, const unit *u)
 {
-    bool relu = s->base.base.call.op == &mu_op_batch_norm && ((const mu_batch_norm_attrs *)s->base.base.call.attrs)->relu;
+    bool relu = ((const mu_batch_norm_attrs *)s->base.base.call.attrs)->relu;
     if (s->base.base.call.op == &mu_op_batch_norm && mu_simd_address(&s->base.base, 5))
         BY_DTYPE(normalise, s, group, u, relu, true);
     else
@@ -518,6 +518,29 @@ static mu_err run_backward(mu_kernel *kernel, const mu_run *run)
     return MU_OK;
 }
 
+/* With given statistics there is one sweep. */
+static mu_err run_inference(mu_kernel *kernel, const mu_run *run)
+{
+    const norm *s = (const norm *)kernel;
+    (void)run;
+    for (int64_t c = 0; c < s->groups * s->lanes; c++) {
+        if (c >= s->base.x.c) {
+            set_coefficients(s, c, 0, 0, 0, 0);
+            continue;
+        }
+        double rstd = 1 / sqrt(at(s, 4, c, 1) + ((const mu_batch_norm_attrs *)kernel->call.attrs)->eps);
+        set_coefficients(s, c, at(s, 3, c, 0), rstd * at(s, 1, c, 1), at(s, 2, c, 0), 0);
+    }
+#pragma omp parallel for num_threads(mu_simd_threads(&s->base, s->bytes)) schedule(static)
+    for (int64_t i = 0; i < s->groups * s->units; i++) {
+        int64_t group, u;
+        locate(s, 0, s->groups, i, &group, &u);
+        unit of = unit_of(s, group, u);
+        write_forward(s, group, &of);
+    }
+    return MU_OK;
+}
+
 static bool supports(const mu_call *call, const char **why)
 {
     *why = "the vectorised kernel takes x in f32 or bf16";
@@ -527,7 +550,7 @@ static bool supports(const mu_call *call, const char **why)
 static mu_err setup(mu_simd_kernel *kernel)
 {
     norm *s = (norm *)kernel;
-    set_geometry(s, kernel->base.call.in[0].dtype, kernel->base.call.op == &mu_op_batch_norm ? 1 : 3);
+    set_geometry(s, kernel->base.call.in[0].dtype, kernel->base.call.op == &mu_op_batch_norm_grad ? 3 : 1);
     kernel->base.scratch_bytes = (size_t)((s->units * 2 + N_COEFFICIENTS) * s->groups * s->lanes) * sizeof(float);
     return MU_OK;
 }
@@ -537,3 +560,6 @@ const mu_simd_impl SIMD(batch_norm) = {
 
 const mu_simd_impl SIMD(batch_norm_grad) = {
     .layouts = MU_SIMD_CHANNELS, .size = sizeof(norm), .supports = supports, .setup = setup, .run = run_backward};
+
+const mu_simd_impl SIMD(batch_norm_inference) = {
+    .layouts = MU_SIMD_CHANNELS, .size = sizeof(norm), .supports = supports, .setup = setup, .run = run_inference};

@@ -372,6 +372,14 @@ static bool readable(mu_dtype dtype)
     return dtype == MU_F32 || dtype == MU_BF16 || dtype == MU_BOOL;
 }
 
+static bool has_steps(const mu_chain_attrs *chain)
+{
+    for (int64_t i = 0; i < chain->n_steps; i++)
+        if (chain->step[i].op == &mu_op_cast || !find_step(chain->step[i].op, false, MU_F32))
+            return false;
+    return true;
+}
+
 static bool supports(const mu_call *call, const char **why)
 {
     *why = "the vectorised kernels compute f32 and bf16";
@@ -382,8 +390,10 @@ static bool supports(const mu_call *call, const char **why)
               (call->in[i].dtype == MU_U8 || call->in[i].dtype == MU_I32 || call->in[i].dtype == MU_I64)))
             return false;
     for (int o = 0; o < call->n_out; o++)
-        if (!readable(call->out[o].dtype))
+        if (call->out[o].dtype != MU_NONE && !readable(call->out[o].dtype))
             return false;
+    if (call->op == &mu_op_chain)
+        return has_steps(call->attrs);
     return find_step(call->op, false, call->out[0].dtype) != NULL;
 }
 
@@ -426,19 +436,21 @@ static void set_operand(program *self, int i)
     self->bytes += self->count * (int64_t)mu_dtype_size(f->dtype);
 }
 
-static mu_err setup(mu_simd_kernel *kernel)
+static void set_chain(program *self, const mu_chain_attrs *chain)
 {
-    program *self = (program *)kernel;
-    const mu_call *call = &kernel->base.call;
-    self->count = kernel->x.kind == MU_LAYOUT_ROW_MAJOR ? mu_type_count(&call->out[0]) : mu_simd_view_count(&kernel->x);
-    self->n_in = call->n_in;
-    self->n_out = call->n_out;
-    for (int i = 0; i < call->n_in; i++)
-        set_operand(self, i);
-    for (int o = 0; o < call->n_out; o++) {
-        self->out_dtype[o] = call->out[o].dtype;
-        self->bytes += self->count * (int64_t)mu_dtype_size(call->out[o].dtype);
+    self->n_steps = (int)chain->n_steps;
+    memcpy(self->out, chain->out, sizeof self->out);
+    for (int i = 0; i < self->n_steps; i++) {
+        const mu_chain_step *from = &chain->step[i];
+        self->step[i] = (step){.fn = find_step(from->op, from->alpha != 0, MU_F32), .alpha = (float)from->alpha,
+                               .beta = (float)from->beta};
+        memcpy(self->step[i].arg, from->arg, sizeof from->arg);
     }
+}
+
+static void set_step(program *self)
+{
+    const mu_call *call = &self->base.base.call;
     const mu_unary_attrs *a = call->op->attrs == mu_unary_attr_table ? call->attrs : NULL;
     self->n_steps = 1;
     self->out[0] = (signed char)call->n_in;
@@ -449,6 +461,25 @@ static mu_err setup(mu_simd_kernel *kernel)
     }
     for (int i = 0; i < call->n_in; i++)
         self->step[0].arg[i] = (signed char)i;
+}
+
+static mu_err setup(mu_simd_kernel *kernel)
+{
+    program *self = (program *)kernel;
+    const mu_call *call = &kernel->base.call;
+    self->count = kernel->x.kind == MU_LAYOUT_ROW_MAJOR ? mu_type_count(&call->out[0]) : mu_simd_view_count(&kernel->x);
+    self->n_in = call->n_in;
+    for (int i = 0; i < call->n_in; i++)
+        set_operand(self, i);
+    for (int o = 0; o < call->n_out && call->out[o].dtype != MU_NONE; o++) {
+        self->n_out = o + 1;
+        self->out_dtype[o] = call->out[o].dtype;
+        self->bytes += self->count * (int64_t)mu_dtype_size(call->out[o].dtype);
+    }
+    if (call->op == &mu_op_chain)
+        set_chain(self, call->attrs);
+    else
+        set_step(self);
     return MU_OK;
 }
 

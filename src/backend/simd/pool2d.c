@@ -155,16 +155,17 @@ SIMD_INLINE void share_at(const pool *p, const channels *c, int64_t i, int64_t j
     store_channels(p->base.base.out[0], c->x + (i * p->x.w + j) * p->x.width, c, half, vand(real, sum));
 }
 
-/* at(p, channels, row, column, ...) for every pixel of `to` and vector of channels. */
+/* at(p, channels, row, column, ...) for every vector of channels and pixel of `to`. */
 #define SWEEP(at, to, half_)                                                                \
     _Pragma("omp parallel for collapse(2) num_threads(threads) schedule(static)")           \
     for (int64_t image = 0; image < p->x.n * p->x.blocks; image++)                          \
         for (int64_t row = 0; row < (to).h; row++)                                          \
-            for (int64_t column = 0; column < (to).w; column++)                             \
-                for (int64_t c = 0; c < p->x.width; c += VL) {                              \
-                    channels ch = channels_of(p, image, c);                                 \
-                    at(p, &ch, row, column, lanes_below(ch.real), half_);                   \
-                }
+            for (int64_t c = 0; c < p->x.width; c += VL) {                                  \
+                channels ch = channels_of(p, image, c);                                     \
+                vi real = lanes_below(ch.real);                                             \
+                for (int64_t column = 0; column < (to).w; column++)                         \
+                    at(p, &ch, row, column, real, half_);                                   \
+            }
 
 #define SWEEP_BOTH(at, to)           \
     do {                             \

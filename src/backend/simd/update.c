@@ -1,0 +1,142 @@
+#include "backend/simd/vec.h"
+
+#include <math.h>
+
+/* Updates of flat arenas in f32: each byte is read and written once. Arithmetic is in f32. */
+
+enum { PIECE = 4096 };
+
+typedef struct {
+    mu_simd_kernel base;
+    int64_t count, bytes;
+} update;
+
+typedef void piece_fn(const update *s, int64_t begin, int64_t end);
+
+static void run_pieces(const update *s, piece_fn *piece)
+{
+    int64_t pieces = (s->count + PIECE - 1) / PIECE;
+#pragma omp parallel for num_threads(mu_simd_threads(&s->base, s->bytes)) schedule(static)
+    for (int64_t i = 0; i < pieces; i++)
+        piece(s, i * PIECE, (i + 1) * PIECE < s->count ? (i + 1) * PIECE : s->count);
+}
+
+SIMD_INLINE vf get(const float *p, int64_t i, int64_t left)
+{
+    return left >= VL ? vload(p + i) : load_part(p, i, left, false, 0);
+}
+
+SIMD_INLINE void put(float *p, int64_t i, int64_t left, vf v)
+{
+    if (left >= VL)
+        vstore(p + i, v);
+    else
+        store_part(p, i, left, false, v);
+}
+
+static void sgd_piece(const update *s, int64_t begin, int64_t end)
+{
+    const mu_kernel *k = &s->base.base;
+    const mu_update_attrs *a = k->call.attrs;
+    const double *c = k->in[3];
+    const float lr = (float)c[0], weight_decay = (float)c[1], momentum = (float)c[2], keep = (float)(1 - c[3]);
+    const float scale = (float)(a->maximize ? -c[5] : c[5]);
+    const float *old = k->in[0], *gradient = k->in[1], *old_buffer = k->in[2];
+    float *param = k->out[0], *buffer = k->out[1];
+    for (int64_t i = begin; i < end; i += VL) {
+        vf p = get(old, i, end - i), g = scale * get(gradient, i, end - i) + weight_decay * p;
+        if (buffer) {
+            vf b = a->first ? g : momentum * get(old_buffer, i, end - i) + keep * g;
+            put(buffer, i, end - i, b);
+            g = a->nesterov ? g + momentum * b : b;
+        }
+        put(param, i, end - i, p - lr * g);
+    }
+}
+
+static void adam_piece(const update *s, int64_t begin, int64_t end)
+{
+    const mu_kernel *k = &s->base.base;
+    const mu_update_attrs *a = k->call.attrs;
+    const double *c = k->in[5];
+    const float beta2 = (float)c[3], grow1 = (float)(1 - c[2]), grow2 = (float)(1 - c[3]), eps = (float)c[4];
+    const float scale = (float)(a->maximize ? -c[5] : c[5]), weight_decay = (float)c[1];
+    const float shrink = (float)(1 - c[0] * c[1]), step_size = (float)(c[0] / c[6]), root = (float)(1 / sqrt(c[7]));
+    const float *old = k->in[0], *gradient = k->in[1], *old_m = k->in[2], *old_v = k->in[3], *old_most = k->in[4];
+    float *param = k->out[0], *m = k->out[1], *v = k->out[2], *most = k->out[3];
+    for (int64_t i = begin; i < end; i += VL) {
+        int64_t left = end - i;
+        vf p = get(old, i, left), g = scale * get(gradient, i, left), m0 = get(old_m, i, left);
+        if (a->decoupled)
+            p *= shrink;
+        else
+            g += weight_decay * p;
+        vf m1 = m0 + grow1 * (g - m0), v1 = beta2 * get(old_v, i, left) + grow2 * g * g, under = v1;
+        put(m, i, left, m1);
+        put(v, i, left, v1);
+        if (most) {
+            vf o = get(old_most, i, left);
+            under = vsel(o > v1, o, v1);
+            put(most, i, left, under);
+        }
+        put(param, i, left, p - step_size * m1 / (vsqrt(under) * root + eps));
+    }
+}
+
+static mu_err run_sgd(mu_kernel *kernel, const mu_run *run)
+{
+    (void)run;
+    run_pieces((const update *)kernel, sgd_piece);
+    return MU_OK;
+}
+
+static mu_err run_adam(mu_kernel *kernel, const mu_run *run)
+{
+    (void)run;
+    run_pieces((const update *)kernel, adam_piece);
+    return MU_OK;
+}
+
+/* One double per piece, joined in order: the sum does not depend on the number of threads. */
+static void square_piece(const update *s, int64_t begin, int64_t end)
+{
+    const float *x = s->base.base.in[0];
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = begin; i < end; i++)
+        sum += (double)x[i] * x[i];
+    ((double *)s->base.base.scratch)[begin / PIECE] = sum;
+}
+
+static mu_err run_square_sum(mu_kernel *kernel, const mu_run *run)
+{
+    const update *s = (const update *)kernel;
+    (void)run;
+    double sum = 0;
+    run_pieces(s, square_piece);
+    for (int64_t i = 0; i * PIECE < s->count; i++)
+        sum += ((const double *)kernel->scratch)[i];
+    *(double *)kernel->out[0] = sum;
+    return MU_OK;
+}
+
+static bool supports(const mu_call *call, const char **why)
+{
+    *why = "the vectorised updates take f32";
+    return call->in[0].dtype == MU_F32;
+}
+
+static mu_err setup(mu_simd_kernel *kernel)
+{
+    update *s = (update *)kernel;
+    const mu_call *call = &kernel->base.call;
+    s->count = mu_type_count(&call->in[0]);
+    s->bytes = s->count * 4 * (call->n_in + call->n_out);
+    if (call->op == &mu_op_square_sum)
+        kernel->base.scratch_bytes = (size_t)((s->count + PIECE - 1) / PIECE) * sizeof(double);
+    return MU_OK;
+}
+
+const mu_simd_impl SIMD(sgd) = {.size = sizeof(update), .supports = supports, .setup = setup, .run = run_sgd};
+const mu_simd_impl SIMD(adam) = {.size = sizeof(update), .supports = supports, .setup = setup, .run = run_adam};
+const mu_simd_impl SIMD(square_sum) = {.size = sizeof(update), .supports = supports, .setup = setup, .run = run_square_sum};
