@@ -8,6 +8,34 @@ tests_ops_edge_test_LDADD = $(TEST_LDADD) -lm
 tests_ops_shape_test_SOURCES = tests/ops/shape_test.c
 tests_ops_shape_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_ops_shape_test_LDADD = $(TEST_LDADD)
+# The conformance suite: one list of cases, four programs.
+if WITH_CHECK
+check_LTLIBRARIES += tests/ops/libsuite.la
+check_PROGRAMS += tests/ops/conform_test tests/ops/gradient_test tests/ops/graph_test tests/ops/golden_test
+SLOW_TESTS += tests/ops/conform_test tests/ops/gradient_test tests/ops/graph_test tests/ops/golden_test
+endif
+EXTRA_DIST += tests/golden/ops.py tests/golden/ops.json
+tests_ops_libsuite_la_SOURCES = tests/ops/suite.c tests/ops/suite.h tests/ops/rules.c tests/ops/run.c \
+	tests/ops/program.c tests/ops/program.h tests/ops/oracle.c tests/ops/oracle.h \
+	tests/ops/cases/trace.h \
+	tests/ops/cases/activation.c tests/ops/cases/binary.c tests/ops/cases/conv.c tests/ops/cases/loss.c \
+	tests/ops/cases/matrix.c tests/ops/cases/norm.c tests/ops/cases/other.c tests/ops/cases/pool.c \
+	tests/ops/cases/reduce.c tests/ops/cases/shape.c tests/ops/cases/update.c
+tests_ops_libsuite_la_CPPFLAGS = $(TEST_CPPFLAGS)
+SUITE_LDADD = tests/ops/libsuite.la $(TEST_LDADD)
+tests_ops_conform_test_SOURCES = tests/ops/conform_test.c
+tests_ops_conform_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_ops_conform_test_LDADD = $(SUITE_LDADD)
+tests_ops_gradient_test_SOURCES = tests/ops/gradient_test.c
+tests_ops_gradient_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_ops_gradient_test_LDADD = $(SUITE_LDADD)
+tests_ops_graph_test_SOURCES = tests/ops/graph_test.c
+tests_ops_graph_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_ops_graph_test_LDADD = $(SUITE_LDADD)
+tests_ops_golden_test_SOURCES = tests/ops/golden_test.c
+tests_ops_golden_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_ops_golden_test_LDADD = $(SUITE_LDADD) $(JANSSON_LIBS)
+
 
 if WITH_CHECK
 if WITH_ONEDNN

@@ -14,7 +14,7 @@
     X(abs, fabs(x))                                                                           \
     X(clamp, x < alpha ? alpha : x > beta ? beta : x)                                         \
     X(exp, exp(x))                                                                            \
-    X(gelu, alpha != 0 ? 0.5 * x * (1 + tanh(ref_gelu_inner(x))) : 0.5 * x * erfc(-x * M_SQRT1_2)) \
+    X(gelu, alpha != 0 ? x / (1 + exp(-2 * ref_gelu_inner(x))) : 0.5 * x * erfc(-x * M_SQRT1_2)) \
     X(hard_sigmoid, x <= -3 ? 0 : x >= 3 ? 1 : x / 6 + 0.5)                                   \
     X(hard_swish, x <= -3 ? 0 : x >= 3 ? x : x * (x + 3) / 6)                                 \
     X(leaky_relu, x > 0 ? x : alpha * x)                                                      \
@@ -68,8 +68,8 @@ static inline double ref_gelu_inner(double x)
 
 static inline double ref_gelu_tanh_slope(double x)
 {
-    double t = tanh(ref_gelu_inner(x));
-    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * M_2_SQRTPI * M_SQRT1_2 * (1 + 3 * 0.044715 * x * x);
+    double s = 1 / (1 + exp(-2 * ref_gelu_inner(x))); /* (1 + tanh) / 2 without cancellation */
+    return s + 2 * x * s * (1 - s) * M_2_SQRTPI * M_SQRT1_2 * (1 + 3 * 0.044715 * x * x);
 }
 
 static inline double ref_gelu_erf_slope(double x)
