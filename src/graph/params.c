@@ -294,9 +294,10 @@ mu_err mu_params_freeze(mu_params *params, bool with_gradients)
     }
     size_t n = params->n_entries, data_bytes = 0, state_bytes = 0;
     arena data = {0}, gradients = {0}, states = {0};
-    qsort(params->entries, n, sizeof *params->entries, compare_place);
-    if (n)
+    if (n) {
+        qsort(params->entries, n, sizeof *params->entries, compare_place);
         index_all(params);
+    }
     MU_TRY(lay_out(params->entries, n, &data_bytes, &state_bytes));
     mu_err err;
     MU_TRY_GOTO(err, arena_new(backend, data_bytes, "parameters", &data), fail);

@@ -73,6 +73,8 @@ static mu_err run_kernel(mu_kernel *kernel, const mu_run *run)
         if (call->in[i].dtype == MU_NONE)
             continue;
         in[i] = at;
+        if (!mu_type_bytes(&call->in[i]))
+            continue;
         if (kernel->in_layout[i])
             move(&call->in[i], at, kernel->in[i], kernel->in_layout[i]->bytes, false);
         else
@@ -204,6 +206,15 @@ static bool supports(mu_backend *backend, const mu_call *call, const char **why)
     return mu_ref_supports(((blocked_backend *)backend)->ref, call, why);
 }
 
+static mu_err alloc(mu_backend *backend, size_t bytes, void **out)
+{
+    size_t limit = ((blocked_backend *)backend)->alloc_limit;
+    if (limit && bytes > limit)
+        return MU_FAIL(MU_ERR_MEMORY, "out of memory: %zu bytes were asked", bytes);
+    MU_TRY(mu_host_alloc(backend, bytes, out));
+    return MU_OK;
+}
+
 static mu_err open_blocked(mu_backend *backend, const mu_backend_options *options)
 {
     backend->n_threads = 1;
@@ -227,7 +238,7 @@ static const mu_backend_ops ops = {
     .supports = supports,
     .prepare = prepare,
     .reorder = reorder,
-    .alloc = mu_host_alloc,
+    .alloc = alloc,
     .dealloc = mu_host_dealloc,
     .upload = mu_host_copy_in,
     .download = mu_host_copy_out,

@@ -16,6 +16,7 @@ typedef struct {
     int n_layouts;
     const char *fail_run_of;   /* name of the operation whose kernels fail when run, or NULL */
     bool poison;               /* outputs and scratch are filled with NaN bytes before each run */
+    size_t alloc_limit;         /* larger blocks cannot be had; 0: no limit */
     int64_t n_runs, n_reorders; /* kernels run so far */
 } blocked_backend;
 

@@ -341,13 +341,16 @@ START_TEST(norms_that_cannot_be_folded_stay)
     mu_value y = toy_conv(g, "conv1", image(), 3, 3);
     mu_graph_output(g, "y", norm_inference("bn1", y));
     mu_graph_output(g, "raw", y); /* read elsewhere */
-    mu_graph_output(g, "z", norm_inference("bn2", image()));
+    mu_graph_output(g, "z", mu_relu(g, norm_inference("bn2", image()))); /* nothing to fold into; the ReLU joins it */
     mu_conv2d_attrs a = mu_conv2d_defaults(); /* the weight is an input */
     mu_value w = mu_graph_input(g, "w", MU_TYPE(MU_F64, 3, 3, 1, 1));
     mu_graph_output(g, "v", norm_inference("bn3", mu_conv2d(g, image(), w, MU_NO_VALUE, &a)));
     ck_ok(mu_pass_fold_batch_norm(g, &made));
     ck_assert_int_eq(count(made, "batch_norm_inference"), 3);
     check_same_results(1);
+    mu_graph_release(made);
+    ck_ok(mu_pass_fuse(g, ref, &made));
+    ck_assert_int_eq(count(made, "relu"), 0);
 }
 END_TEST
 

@@ -3,7 +3,7 @@
 #include "graph/passes/fusion.h"
 
 static const mu_fusion_rule *const rules[] = {&mu_fusion_convolution, &mu_fusion_batch_norm, &mu_fusion_batch_norm_gradient,
-                                              &mu_fusion_chain};
+                                              &mu_fusion_batch_norm_inference, &mu_fusion_chain};
 
 mu_err mu_fusion_claim(mu_fusion *f, const mu_fusion_rule *rule, const mu_node *const *nodes, int n, const mu_node *at)
 {

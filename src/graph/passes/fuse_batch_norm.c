@@ -122,3 +122,29 @@ static void emit_backward(mu_fusion *f, const mu_fusion_group *group)
 
 const mu_fusion_rule mu_fusion_batch_norm_gradient = {.name = "batch_norm_gradient", .match = match_backward,
                                                       .emit = emit_backward};
+
+/* Evaluation, where there is no convolution to fold into: relu(batch_norm_inference(x)). */
+static mu_err match_inference(mu_fusion *f, const mu_node *node)
+{
+    if (node->op != &mu_op_batch_norm_inference || ((const mu_batch_norm_attrs *)node->attrs)->relu)
+        return MU_OK;
+    const mu_node *relu = mu_fusion_next(f, node->out[0], &mu_op_relu);
+    mu_batch_norm_attrs attrs = *(const mu_batch_norm_attrs *)node->attrs;
+    attrs.relu = true;
+    if (!relu || !mu_fusion_possible(f, node->op, &attrs, node->in, node->n_in))
+        return MU_OK;
+    return mu_fusion_claim(f, &mu_fusion_batch_norm_inference, (const mu_node *[]){node, relu}, 2, relu);
+}
+
+static void emit_inference(mu_fusion *f, const mu_fusion_group *group)
+{
+    const mu_node *norm = group->node[0];
+    mu_batch_norm_attrs attrs = *(const mu_batch_norm_attrs *)norm->attrs;
+    mu_value out[MU_OP_MAX_OUT];
+    attrs.relu = true;
+    mu_fusion_apply(f, norm, norm->op, &attrs, norm->in, norm->n_in, out);
+    mu_rewriter_set(&f->rw, group->at->out[0], out[0]);
+}
+
+const mu_fusion_rule mu_fusion_batch_norm_inference = {.name = "batch_norm_inference", .match = match_inference,
+                                                       .emit = emit_inference};

@@ -37,6 +37,7 @@ struct mu_fusion {
 extern const mu_fusion_rule mu_fusion_convolution;         /* conv2d or linear, residual, activation */
 extern const mu_fusion_rule mu_fusion_batch_norm;          /* batch_norm, residual, ReLU */
 extern const mu_fusion_rule mu_fusion_batch_norm_gradient; /* relu_grad, batch_norm_grad of such a group */
+extern const mu_fusion_rule mu_fusion_batch_norm_inference; /* batch_norm_inference, ReLU */
 extern const mu_fusion_rule mu_fusion_chain;               /* element-wise operations */
 
 MU_CHECKED mu_err mu_fusion_claim(mu_fusion *f, const mu_fusion_rule *rule, const mu_node *const *nodes, int n,
