@@ -18,7 +18,7 @@ enum {
     PANEL_VECTORS = 4,
     ROWS = 6,              /* rows of the register block */
     SKEW = 16,             /* keeps the 36 streams of a transform out of one cache set */
-    FORWARD_TILES = 48,    /* tiles whose transforms are kept at a time */
+    FORWARD_TILES = 24,    /* tiles whose transforms are kept at a time */
     WEIGHT_BYTES = 4 << 20 /* transforms that the weight gradient keeps at a time, about */
 };
 
