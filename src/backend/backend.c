@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "backend/check/check.h"
 #include "backend/host.h"
 
 #include "core/mem.h"
@@ -47,12 +48,26 @@ mu_err mu_backend_open_ops(const mu_backend_ops *ops, const mu_backend_options *
 static mu_err unknown(const char *device)
 {
     MU_FAIL(MU_ERR_NOT_FOUND, "there is no device \"%s\"", device);
-    return mu_error_hint("use cpu, cpu:onednn, cpu:simd, cpu:ref or auto; `muster list backend` shows what is built");
+    return mu_error_hint("use cpu, cpu:onednn, cpu:simd, cpu:ref or auto, or check: before one of these; "
+                         "`muster list backend` shows what is built");
+}
+
+/* "check:cpu:onednn" */
+static mu_err open_checked(const char *device, const mu_backend_options *options, mu_backend **out)
+{
+    mu_backend *inner;
+    MU_TRY(mu_backend_open(device, options, &inner));
+    mu_err err = mu_check_wrap(inner, out);
+    if (err != MU_OK)
+        mu_backend_close(inner);
+    return err;
 }
 
 mu_err mu_backend_open(const char *device, const mu_backend_options *options, mu_backend **out)
 {
     const char *name = NULL;
+    if (strncmp(device, "check:", 6) == 0)
+        return open_checked(device + 6, options, out);
     if (strncmp(device, "cpu:", 4) == 0)
         name = device + 4;
     else if (strcmp(device, "cpu") != 0 && strcmp(device, "auto") != 0)

@@ -101,7 +101,7 @@ static bool scale_by_terms(report *r, expectation *e)
 }
 
 /* The size of each element plus its largest change under relative changes of all operands by +-d, divided by d. */
-static bool scale_by_condition(report *r, expectation *e)
+static bool scale_by_condition(report *r, expectation *e, double floor)
 {
     const mu_call *call = e->call;
     const double d = 0x1p-26;
@@ -127,7 +127,7 @@ static bool scale_by_condition(report *r, expectation *e)
         for (int o = 0; o < call->n_out; o++)
             for (int64_t j = 0; mu_dtype_is_float(moved[o].type.dtype) && j < mu_type_count(&moved[o].type); j++) {
                 double change = fabs(tensor_get(&moved[o], j) - tensor_get(&e->want[o], j)) / d;
-                change += tensor_get(&base[o], j);
+                change += tensor_get(&base[o], j) + floor;
                 if (change > tensor_get(&e->scale[o], j))
                     tensor_set(&e->scale[o], j, change);
             }
@@ -164,7 +164,7 @@ static bool expect(report *r, const op_rule *rule, expectation *e)
     }
     if (rule->bound == BOUND_TERMS && !scale_by_terms(r, e))
         complain(r, "ref in f64", "no sum of absolute values");
-    if (rule->bound == BOUND_COND && !scale_by_condition(r, e))
+    if (rule->bound == BOUND_COND && !scale_by_condition(r, e, rule->floor))
         complain(r, "ref in f64", "no condition");
     if (rule->why[0] == 'a' && strstr(rule->why, "Winograd") && strcmp(r->device, "cpu:onednn") == 0)
         for (int o = 0; o < e->call->n_out; o++)

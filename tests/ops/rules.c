@@ -7,6 +7,7 @@
 #define SUMS "a sum in f32 in any order; 4 covers blocked, vectorised and pairwise orders of up to a few hundred terms"
 #define WINOGRAD "as a sum of products; Winograd's transforms may cost one more digit"
 #define ELEMENT "a handful of f32 operations and one polynomial"
+#define LOG_SUM "a sum of exponentials is at least 1 and rounded: an absolute error of u in its logarithm"
 #define STATISTICS "two passes of sums over a group, then a handful of f32 operations"
 
 static const op_rule rules[] = {
@@ -34,10 +35,10 @@ static const op_rule rules[] = {
     {"conv2d", BOUND_TERMS, 4, 0, WINOGRAD},
     {"conv2d_grad_input", BOUND_TERMS, 4, 0, WINOGRAD},
     {"conv2d_grad_weight", BOUND_TERMS, 4, 0, WINOGRAD},
-    {"cross_entropy", BOUND_COND, 8, 1 << 1 | 1 << 2, ELEMENT},
+    {"cross_entropy", BOUND_COND, 8, 1 << 1 | 1 << 2, LOG_SUM, .floor = 1},
     {"cross_entropy_grad", BOUND_COND, 8, 0, ELEMENT},
     {"div", BOUND_EXACT, 0, 0, ROUNDED},
-    {"dropout", BOUND_EXACT, 0, 0, ROUNDED},
+    {"dropout", BOUND_COND, 2, 0, "a product with a rounded factor"},
     {"embedding", BOUND_EXACT, 0, 0, MOVES},
     {"embedding_grad", BOUND_TERMS, 4, 0, SUMS},
     {"equal", BOUND_EXACT, 0, 0, MOVES},
@@ -69,7 +70,7 @@ static const op_rule rules[] = {
     {"less_equal", BOUND_EXACT, 0, 0, MOVES},
     {"linear", BOUND_TERMS, 4, 0, SUMS},
     {"log", BOUND_COND, 4, 0, ELEMENT},
-    {"log_softmax", BOUND_COND, 8, 0, ELEMENT},
+    {"log_softmax", BOUND_COND, 8, 0, LOG_SUM, .floor = 1},
     {"log_softmax_grad", BOUND_COND, 8, 0, ELEMENT},
     {"matmul", BOUND_TERMS, 4, 0, SUMS},
     {"max", BOUND_EXACT, 0, 0, MOVES},

@@ -54,6 +54,7 @@ typedef struct {
     double c;         /* multiple of f32's unit roundoff u = 2^-24, beyond the rounding of the output itself */
     unsigned no_grad; /* bit i: operand i has no gradient by definition (targets, weights of losses) */
     const char *why;  /* of c */
+    double floor;     /* added to the scale of BOUND_COND */
 } op_rule;
 
 /* Fails the test when an operation has none. */

@@ -210,10 +210,11 @@ static mu_err run_cross_entropy_grad(mu_kernel *kernel, const mu_run *run)
             memset(dx + at, 0, (size_t)s->n * sizeof *dx);
             continue;
         }
+        float chosen = t >= 0 && t < s->n ? log_p[at + t] : 0; /* read first: dx may lie in log_p's memory */
         for (int64_t i = 0; i < s->n; i += VL)
             put(dx, at + i, s->n - i, false, (vexp(get(log_p, at + i, s->n - i, false, 0)) - even) * scale);
         if (t >= 0 && t < s->n)
-            dx[at + t] = (float)((exp((double)log_p[at + t]) - even - (1 - a->label_smoothing)) * scale);
+            dx[at + t] = (float)((exp((double)chosen) - even - (1 - a->label_smoothing)) * scale);
     }
     return MU_OK;
 }
