@@ -157,10 +157,12 @@ START_TEST(test_cache_cannot_be_written)
     ck_ok(mu_onednn_tune_put(tune, "k", "direct", 1e-3));
     ck_assert_str_eq(mu_onednn_tune_get(tune, "k"), "direct");
     mu_onednn_tune_close(tune);
+    int64_t live = mu_mem_get_counts().live_blocks;
     ck_ok(mu_onednn_tune_open("", 1, &tune));
     ck_assert_ptr_null(mu_onednn_tune_path(tune));
     ck_ok(mu_onednn_tune_put(tune, "k", "direct", 1e-3));
     mu_onednn_tune_close(tune);
+    ck_assert_int_eq(mu_mem_get_counts().live_blocks, live);
     ck_assert_int_eq(setenv("MUSTER_CACHE_DIR", dir, 1), 0);
     ck_ok(mu_onednn_tune_open(NULL, 1, &tune));
     ck_assert_int_eq(strncmp(mu_onednn_tune_path(tune), dir, strlen(dir)), 0);

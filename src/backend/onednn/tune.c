@@ -179,13 +179,14 @@ static mu_err cache_path(const char *dir, int n_threads, char **out)
         mu_text_printf(&path, "%s/muster", xdg);
     else if (home && *home)
         mu_text_printf(&path, "%s/.cache/muster", home);
-    if (path.length == 0)
-        return mu_text_status(&path);
-    const dnnl_version_t *v = dnnl_version();
-    mu_text_printf(&path, "/onednn-%d.%d.%d", v->major, v->minor, v->patch);
-    processor_name(&path);
-    mu_text_printf(&path, "-t%d.txt", n_threads);
-    mu_err err = mu_text_take(&path, out);
+    mu_err err = mu_text_status(&path);
+    if (path.length > 0) {
+        const dnnl_version_t *v = dnnl_version();
+        mu_text_printf(&path, "/onednn-%d.%d.%d", v->major, v->minor, v->patch);
+        processor_name(&path);
+        mu_text_printf(&path, "-t%d.txt", n_threads);
+        err = mu_text_take(&path, out);
+    }
     mu_text_release(&path);
     return err;
 }
