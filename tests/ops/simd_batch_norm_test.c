@@ -30,6 +30,8 @@ START_TEST(test_gradient)
         simd_case of = {.op = &mu_op_batch_norm_grad, .attrs = &a, .n_in = variant > 0 ? 6 : 5, .in = {x, x, c, c, c, x},
                         .low = {-1, 1, 0.5, 1.8, 1}, .high = {1, 3, 2, 2.2, 2}, .tolerance = 3e-6, .keep = 0x1c};
         case_check_all(&of, true);
+        of.first_plain = true;
+        case_check_all(&of, false);
     }
 }
 END_TEST

@@ -63,7 +63,8 @@ START_TEST(test_bad_index)
     ck_ok(b->ops->prepare(b, &(mu_call){.op = &mu_op_max_pool2d_grad, .attrs = &a, .n_in = 2, .n_out = 1,
                                         .in = (mu_type[]){dy, index}, .out = &dx}, NULL, NULL, &kernel));
     float out[4], in[2] = {1, 2};
-    ck_ok(mu_kernel_bind(kernel, (void *[]){in, (int32_t[]){-1, 4}}, (void *[]){out}, NULL));
+    int32_t winners[2] = {-1, 4};
+    ck_ok(mu_kernel_bind(kernel, (void *[]){in, winners}, (void *[]){out}, NULL));
     ck_fails(mu_kernel_run(kernel, &(mu_run){0}), MU_ERR_FORMAT, "outside of its plane");
     mu_kernel_release(kernel);
     mu_backend_close(b);

@@ -114,31 +114,30 @@ static bool readable(const mu_layout *layout)
                        (layout->block == 4 || layout->block == 8 || layout->block == 16)));
 }
 
-/* The layout that all alike operands share: that of the first of them that is not row-major. */
-static const mu_layout *shared_layout(const mu_call *call, const mu_simd_impl *impl, const mu_layout *const *in_layout)
-{
-    if (impl->layouts == MU_SIMD_ROWS || !in_layout)
-        return NULL;
-    if (impl->layouts == MU_SIMD_CHANNELS)
-        return call->in[0].ndim >= 3 && readable(in_layout[0]) ? in_layout[0] : NULL;
-    const mu_layout *shared = NULL;
-    for (int i = 0; i < call->n_in; i++) {
-        if (call->in[i].dtype == MU_NONE || mu_type_count(&call->in[i]) == 1)
-            continue;
-        if (!mu_type_same_shape(&call->in[i], &call->out[0]))
-            return NULL;
-        if (!shared && readable(in_layout[i]))
-            shared = in_layout[i];
-    }
-    return shared;
-}
-
 static bool alike(const mu_call *call, const mu_simd_impl *impl, const mu_type *type)
 {
     if (impl->layouts == MU_SIMD_FLAT)
         return mu_type_same_shape(type, &call->out[0]);
     const mu_type *x = &call->in[0];
     return type->ndim == x->ndim && type->dim[0] == x->dim[0] && type->dim[1] == x->dim[1];
+}
+
+/* The layout that all alike operands share: that of the first of them that is not row-major. */
+static const mu_layout *shared_layout(const mu_call *call, const mu_simd_impl *impl, const mu_layout *const *in_layout)
+{
+    const mu_layout *shared = NULL;
+    if (impl->layouts == MU_SIMD_ROWS || !in_layout || (impl->layouts == MU_SIMD_CHANNELS && call->in[0].ndim < 3))
+        return NULL;
+    for (int i = 0; i < call->n_in; i++) {
+        if (call->in[i].dtype == MU_NONE)
+            continue;
+        bool same = alike(call, impl, &call->in[i]);
+        if (impl->layouts == MU_SIMD_FLAT && !same && mu_type_count(&call->in[i]) != 1)
+            return NULL;
+        if (same && !shared && readable(in_layout[i]))
+            shared = in_layout[i];
+    }
+    return shared;
 }
 
 static mu_err choose(mu_simd_kernel *kernel, mu_backend *backend, const mu_layout *const *in_layout)
