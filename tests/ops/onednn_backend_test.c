@@ -118,7 +118,7 @@ START_TEST(test_cache_is_kept)
 END_TEST
 
 static const char *const broken[] = {
-    "",
+    "\n",
     "nonsense\n",
     "muster oneDNN choices 2\nkey without a choice\n",
     "muster oneDNN choices 2\nk\tdirect\tsoon\n",
@@ -126,7 +126,7 @@ static const char *const broken[] = {
     "muster oneDNN choices 2\n\tdirect\t1.0\n",
     "muster oneDNN choices 0\nk\tdirect\t1.0\n",
     "muster oneDNN choices 2\nk\tdirect\t-1.0\n",
-    "\0\1\2\3",
+    "\1\2\3\377",
 };
 
 START_TEST(test_cache_is_broken)
@@ -138,7 +138,7 @@ START_TEST(test_cache_is_broken)
     mu_onednn_tune_close(tune);
     FILE *file = fopen(path, "w");
     ck_assert_ptr_nonnull(file);
-    fwrite(broken[_i], 1, broken[_i][0] ? strlen(broken[_i]) : 4, file);
+    fputs(broken[_i], file);
     fclose(file);
     ck_ok(mu_onednn_tune_open(dir, 7, &tune));
     ck_assert_ptr_null(mu_onednn_tune_get(tune, "k"));
