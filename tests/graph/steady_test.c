@@ -118,6 +118,7 @@ static void check_backend(const char *device, model_mode mode)
     mu_plan_release(plan);
     mu_params_release(params);
     mu_backend_close(backend);
+    ck_assert_int_eq(mu_mem_get_counts().live_blocks, 0);
 }
 
 START_TEST(runs_allocate_nothing)
