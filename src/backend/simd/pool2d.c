@@ -295,19 +295,20 @@ static bool scatter_image(const pool *p, int64_t image)
     const int32_t *index = p->base.base.in[1];
     void *dx = p->base.base.out[0];
     int64_t width = p->x.width, from = image * p->y.space * width, to = image * p->x.space * width;
-    size_t size = p->half ? 2 : 4;
     bool good = true;
-    memset((char *)dx + (size_t)to * size, 0, (size_t)(p->x.space * width) * size);
+    /* bf16 adds up in a plane of f32 per thread: windows overlap */
+    float *sum = p->half ? (float *)p->base.base.scratch + mu_simd_member() * p->x.space * width : (float *)dx + to;
+    memset(sum, 0, (size_t)(p->x.space * width) * sizeof *sum);
     for (int64_t i = 0; i < p->y.space; i++)
         for (int64_t c = 0; c < width; c++) {
-            int64_t place = index[from + i * width + c], at = to + place * width + c;
+            int64_t place = index[from + i * width + c], at = place * width + c;
             if (place < 0 || place >= p->x.space)
                 good &= place == -1;
-            else if (p->half)
-                store1(dx, at, true, load1(dx, at, true) + load1(dy, from + i * width + c, true));
             else
-                ((float *)dx)[at] += ((const float *)dy)[from + i * width + c];
+                sum[at] += load1(dy, from + i * width + c, p->half);
         }
+    for (int64_t i = 0; p->half && i < p->x.space * width; i++)
+        store1(dx, to + i, true, sum[i]);
     return good;
 }
 
@@ -340,6 +341,8 @@ static mu_err setup(mu_simd_kernel *kernel)
                   call->op == &mu_op_adaptive_max_pool2d;
     if (call->op != &mu_op_max_pool2d_grad)
         kernel->base.scratch_bytes = (size_t)(p->y.h + p->y.w) * sizeof(window) + (size_t)(p->x.h + p->x.w) * sizeof(cover);
+    else if (p->half)
+        kernel->base.scratch_bytes = (size_t)(kernel->n_threads * p->x.space * p->x.width) * sizeof(float);
     return MU_OK;
 }
 
