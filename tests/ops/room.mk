@@ -14,6 +14,12 @@ check_LTLIBRARIES += tests/ops/libsuite.la
 check_PROGRAMS += tests/ops/conform_test tests/ops/gradient_test tests/ops/graph_test tests/ops/golden_test
 SLOW_TESTS += tests/ops/conform_test tests/ops/gradient_test tests/ops/graph_test tests/ops/golden_test
 endif
+if WITH_CHECK
+check_PROGRAMS += tests/ops/check_test
+endif
+tests_ops_check_test_SOURCES = tests/ops/check_test.c
+tests_ops_check_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_ops_check_test_LDADD = $(TEST_LDADD)
 EXTRA_DIST += tests/golden/ops.py tests/golden/ops.json
 tests_ops_libsuite_la_SOURCES = tests/ops/suite.c tests/ops/suite.h tests/ops/rules.c tests/ops/run.c \
 	tests/ops/program.c tests/ops/program.h tests/ops/oracle.c tests/ops/oracle.h \
