@@ -30,6 +30,7 @@ typedef struct {
     mu_layout_kind kind;
     int block;
     mu_dtype dtype; /* MU_F32, or MU_BF16: floating-point operands are stored so */
+    bool in_place;  /* outputs take the memory of the operands that the kernel allows, as the planner has it */
 } simd_variant;
 
 static inline void *case_alloc(size_t bytes)
@@ -79,6 +80,19 @@ static inline mu_type case_type(const mu_type *t, mu_dtype dtype)
     return r;
 }
 
+/* The operand whose memory output o takes, or -1. */
+static inline int case_place(const mu_kernel *kernel, const simd_variant *v, int o)
+{
+    int i = v->in_place ? kernel->inplace[o] - 1 : -1;
+    if (i < 0 || kernel->call.in[i].dtype != kernel->call.out[o].dtype ||
+        mu_layout_bytes(kernel->in_layout[i], &kernel->call.in[i]) != mu_layout_bytes(kernel->out_layout[o], &kernel->call.out[o]))
+        return -1;
+    for (int before = 0; before < o; before++)
+        if (case_place(kernel, v, before) == i)
+            return -1;
+    return i;
+}
+
 /* Runs the call on a backend; in and out are row-major in the given types. */
 static inline void case_run(const char *device, const simd_case *c, const simd_variant *v, const mu_type *in,
                             void *const *values, mu_type *out, void **results)
@@ -115,8 +129,9 @@ static inline void case_run(const char *device, const simd_case *c, const simd_v
         if (out[o].dtype == MU_NONE)
             continue;
         bytes_out[o] = mu_layout_bytes(kernel->out_layout[o], &out[o]);
-        bound_out[o] = case_alloc(bytes_out[o]);
-        if (c->op->updates[o])
+        int place = case_place(kernel, v, o);
+        bound_out[o] = place >= 0 ? bound_in[place] : case_alloc(bytes_out[o]);
+        if (c->op->updates[o] && place < 0)
             memcpy(bound_out[o], bound_in[c->op->updates[o] - 1], bytes_out[o]);
     }
     void *scratch = case_alloc(kernel->scratch_bytes);
@@ -146,7 +161,8 @@ static inline void case_run(const char *device, const simd_case *c, const simd_v
             }
             case_free(again, bytes_out[o]);
         }
-        case_free(bound_out[o], bytes_out[o]);
+        if (case_place(kernel, v, o) < 0)
+            case_free(bound_out[o], bytes_out[o]);
     }
     case_free(scratch, kernel->scratch_bytes);
     for (int i = 0; i < c->n_in; i++)
@@ -174,8 +190,8 @@ static inline void case_compare(const simd_case *c, const simd_variant *v, int o
                 scale = fmax(scale, fabs(y));
             if (pass == 1 && !(x == y || (isnan(x) && isnan(y)) || fabs(x - y) <= tolerance * scale)) {
                 char text[MU_TYPE_TEXT];
-                ck_abort_msg("%s %s output %d, %s, %d threads, layout %d block %d: [%lld] is %.9g, ref %.9g", c->op->name,
-                             mu_type_format(got_type, text), o, v->isa, v->threads, (int)v->kind, v->block, (long long)i, x, y);
+                ck_abort_msg("%s %s output %d%s, %s, %d threads, layout %d block %d: [%lld] is %.9g, ref %.9g", c->op->name,
+                             mu_type_format(got_type, text), o, v->in_place ? " in place" : "", v->isa, v->threads, (int)v->kind, v->block, (long long)i, x, y);
             }
         }
 }
@@ -215,7 +231,7 @@ static inline void case_check(const simd_case *c, const simd_variant *v)
 }
 
 /* Row-major, channels last and blocks of 16 and 8, each on some of the instruction sets, numbers of threads and (if `half`)
- * dtypes, so that every pair is met. */
+ * dtypes, so that every pair is met; some in place. */
 static inline void case_check_all(const simd_case *c, bool half)
 {
     static const simd_variant variants[] = {
@@ -226,6 +242,8 @@ static inline void case_check_all(const simd_case *c, bool half)
         {"x86-64-v4", 1, MU_LAYOUT_CHANNELS_BLOCKED, 16, MU_BF16}, {"baseline", 1, MU_LAYOUT_CHANNELS_BLOCKED, 8, MU_F32},
         {"x86-64-v4", 1, MU_LAYOUT_CHANNELS_BLOCKED, 8, MU_F32}, {"x86-64-v4", 1, MU_LAYOUT_CHANNELS_BLOCKED, 16, MU_F32},
         {"x86-64-v3", 1, MU_LAYOUT_ROW_MAJOR, 0, MU_F32},        {"x86-64-v4", 1, MU_LAYOUT_ROW_MAJOR, 0, MU_BF16},
+        {"x86-64-v4", 1, MU_LAYOUT_ROW_MAJOR, 0, MU_F32, true},  {"x86-64-v3", 1, MU_LAYOUT_ROW_MAJOR, 0, MU_BF16, true},
+        {"baseline", 2, MU_LAYOUT_CHANNELS_LAST, 0, MU_F32, true}, {"x86-64-v4", 1, MU_LAYOUT_CHANNELS_BLOCKED, 16, MU_F32, true},
     };
     bool images = c->in[0].ndim >= 3;
     for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
