@@ -4,7 +4,18 @@
 #include "ops/ops.h"
 #include "test.h"
 
-typedef enum { RIGHT, OVERRUN, UNDERRUN, UNWRITTEN, WRONG_VALUE, WRONG_INTEGER, OPERAND, SCRATCH, NOT_A_NUMBER, FAULTS } fault;
+typedef enum {
+    RIGHT,
+    OVERRUN,
+    UNDERRUN,
+    UNWRITTEN,
+    WRONG_VALUE,
+    WRONG_INTEGER,
+    OPERAND,
+    SCRATCH,
+    NOT_A_NUMBER,
+    FAULTS
+} fault;
 
 static fault current; /* of the kernels of `faulty` */
 
@@ -90,11 +101,19 @@ static void faulty_close(mu_backend *backend)
     mu_backend_close(((faulty_backend *)backend)->ref);
 }
 
-static const mu_backend_ops faulty_ops = {.name = "faulty", .doc = "For tests.", .size = sizeof(faulty_backend),
-                                          .open = faulty_open, .close = faulty_close, .supports = faulty_supports,
-                                          .prepare = faulty_prepare, .reorder = mu_host_reorder, .alloc = mu_host_alloc,
-                                          .dealloc = mu_host_dealloc, .upload = mu_host_copy_in,
-                                          .download = mu_host_copy_out, .synchronize = mu_host_synchronize};
+static const mu_backend_ops faulty_ops = {.name = "faulty",
+                                          .doc = "For tests.",
+                                          .size = sizeof(faulty_backend),
+                                          .open = faulty_open,
+                                          .close = faulty_close,
+                                          .supports = faulty_supports,
+                                          .prepare = faulty_prepare,
+                                          .reorder = mu_host_reorder,
+                                          .alloc = mu_host_alloc,
+                                          .dealloc = mu_host_dealloc,
+                                          .upload = mu_host_copy_in,
+                                          .download = mu_host_copy_out,
+                                          .synchronize = mu_host_synchronize};
 
 /* ---- tests ---- */
 
@@ -103,7 +122,13 @@ static mu_err pool(mu_backend *backend)
 {
     mu_pool2d_attrs a = mu_pool2d_defaults(2, 2, 0);
     mu_type types[] = {MU_TYPE(MU_F32, 1, 2, 4, 4), MU_TYPE(MU_F32, 1, 2, 2, 2), MU_TYPE(MU_I32, 1, 2, 2, 2)};
-    mu_call call = {.op = &mu_op_max_pool2d, .attrs = &a, .n_in = 1, .n_out = 2, .in = types, .out = types + 1, .name = "stem.pool"};
+    mu_call call = {.op = &mu_op_max_pool2d,
+                    .attrs = &a,
+                    .n_in = 1,
+                    .n_out = 2,
+                    .in = types,
+                    .out = types + 1,
+                    .name = "stem.pool"};
     const mu_layout *row[2] = {NULL};
     float x[32], y[8];
     int32_t index[8];

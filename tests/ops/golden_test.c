@@ -1,5 +1,5 @@
-/* The suite's small cases against numbers from PyTorch (tests/golden/ops.json, made by tests/golden/ops.py in f64): ref in f64
- * to 1e-10, then every backend in f32. `golden_test --dump FILE` writes the cases for the script. */
+/* The suite's small cases against numbers from PyTorch (tests/golden/ops.json, made by tests/golden/ops.py in f64): ref
+ * in f64 to 1e-10, then every backend in f32. `golden_test --dump FILE` writes the cases for the script. */
 #include "ops/oracle.h"
 #include "test.h"
 
@@ -19,8 +19,9 @@ static bool is_golden(const op_case *c)
     suite_graph s;
     const char *why;
     int64_t count = 0;
-    if (c->flags & (CASE_NO_PLAN | CASE_NO_FD) || strstr(c->in, "f32[") || strstr(c->in, "special") || strstr(c->in, "[0") || strstr(c->in, ",0") ||
-        strcmp(c->op, "host") == 0 || strcmp(c->op, "chain") == 0 || strcmp(c->op, "dropout") == 0)
+    if (c->flags & (CASE_NO_PLAN | CASE_NO_FD) || strstr(c->in, "f32[") || strstr(c->in, "special") ||
+        strstr(c->in, "[0") || strstr(c->in, ",0") || strcmp(c->op, "host") == 0 || strcmp(c->op, "chain") == 0 ||
+        strcmp(c->op, "dropout") == 0)
         return false;
     if (!suite_build(c, MU_F64, 0, &s, &why)) {
         fprintf(stderr, "%s(%s): %s\n", c->op, c->in, why);
@@ -50,7 +51,8 @@ static json_t *numbers(const tensor *t)
     json_t *list = json_array();
     for (int64_t i = 0; i < mu_type_count(&t->type); i++) {
         double x = tensor_get(t, i);
-        json_array_append_new(list, mu_dtype_is_float(t->type.dtype) ? json_real((float)x) : json_integer((json_int_t)x));
+        json_array_append_new(list,
+                              mu_dtype_is_float(t->type.dtype) ? json_real((float)x) : json_integer((json_int_t)x));
     }
     return list;
 }
@@ -84,9 +86,10 @@ START_TEST(dump)
         const mu_node *node = mu_graph_node(s.graph, 0);
         suite_case_format(c, key, sizeof key);
         mu_attrs_format(node->op, node->attrs, attrs, sizeof attrs);
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:i}", "key", key, "op", c->op, "attrs", attrs, "in", in,
-                                              "grad", wants, "r", s.r.id ? describe(&s.r_data) : json_null(), "out",
-                                              s.out.id == node->out[0].id ? 0 : 1));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:i}", "key", key, "op", c->op, "attrs", attrs,
+                                        "in", in, "grad", wants, "r", s.r.id ? describe(&s.r_data) : json_null(), "out",
+                                        s.out.id == node->out[0].id ? 0 : 1));
         suite_graph_release(&s);
     }
     ck_assert_int_eq(json_dump_file(list, dump_to, JSON_COMPACT), 0);
@@ -99,12 +102,13 @@ END_TEST
 static double check_result(const char *key, oracle_result *r, const json_t *list)
 {
     double worst = 0;
-    ck_assert_msg(json_array_size(list) == (size_t)mu_type_count(&r->want.type), "%s: %s: %zu numbers, not %lld", key, r->name,
-                  json_array_size(list), (long long)mu_type_count(&r->want.type));
+    ck_assert_msg(json_array_size(list) == (size_t)mu_type_count(&r->want.type), "%s: %s: %zu numbers, not %lld", key,
+                  r->name, json_array_size(list), (long long)mu_type_count(&r->want.type));
     for (int64_t i = 0; i < mu_type_count(&r->want.type); i++) {
         double want = json_number_value(json_array_get(list, (size_t)i)), got = tensor_get(&r->want, i);
         double error = fabs(got - want) / fmax(r->scale, 1);
-        ck_assert_msg(error <= allowed, "%s: %s element %lld is %.15g, PyTorch has %.15g", key, r->name, (long long)i, got, want);
+        ck_assert_msg(error <= allowed, "%s: %s element %lld is %.15g, PyTorch has %.15g", key, r->name, (long long)i,
+                      got, want);
         worst = fmax(worst, error);
         tensor_set(&r->want, i, want);
     }
@@ -170,7 +174,8 @@ START_TEST(as_pytorch)
     }
     mu_backend_close(ref);
     if (n)
-        printf("%-26s %2d cases  ref f64 off by %-8.2g  f32 backends by %-8.2g of the bound\n", op->name, n, worst, worst_f32);
+        printf("%-26s %2d cases  ref f64 off by %-8.2g  f32 backends by %-8.2g of the bound\n", op->name, n, worst,
+               worst_f32);
     fflush(stdout);
 }
 END_TEST

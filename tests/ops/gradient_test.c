@@ -37,7 +37,8 @@ static double check_operand(program *p, int i)
     for (int64_t k = 0; k < n; k += stride) {
         double want = difference(p, (double *)x->data + k), got = g.id ? tensor_get(&p->value[g.id], k) : 0;
         double error = fabs(got - want) / fmax(scale, 1e-3);
-        ck_assert_msg(error <= allowed, "%s(%s): gradient of operand %d element %lld is %.12g, differences give %.12g (%.3g of %.3g)",
+        ck_assert_msg(error <= allowed,
+                      "%s(%s): gradient of operand %d element %lld is %.12g, differences give %.12g (%.3g of %.3g)",
                       p->s.c->op, p->s.c->in, i, (long long)k, got, want, error, scale);
         worst = fmax(worst, error);
     }
@@ -83,7 +84,8 @@ START_TEST(differences)
         fflush(stdout);
     }
     /* a gradient rule that no case reaches proves nothing; a cast between two dtypes has no difference in f64 */
-    ck_assert_msg(!op->gradient || op == &mu_op_cast || n_operands > 0, "no case in tests/ops/cases checks the gradient of %s", op->name);
+    ck_assert_msg(!op->gradient || op == &mu_op_cast || n_operands > 0,
+                  "no case in tests/ops/cases checks the gradient of %s", op->name);
 }
 END_TEST
 

@@ -1,6 +1,6 @@
-/* Every operation as a whole graph: traced with a loss, differentiated, planned with and without fusion on every backend.
- * The output and all gradients against the same graph run node by node on ref in f64.
- * Usage: graph_test [--op NAME] [--backend NAME]. */
+/* Every operation as a whole graph: traced with a loss, differentiated, planned with and without fusion on every
+ * backend. The output and all gradients against the same graph run node by node on ref in f64. Usage: graph_test [--op
+ * NAME] [--backend NAME]. */
 #include "ops/oracle.h"
 #include "test.h"
 

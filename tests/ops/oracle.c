@@ -5,8 +5,9 @@
 
 #include <math.h>
 
-/* A few f32 roundings between the operands and any result, each amplified no more than the operands' own. */
-static const double allowed = 32 * 0x1p-24;
+/* A few f32 roundings between the operands and any result, each amplified no more than the operands' own. Measured: 9.
+ */
+static const double allowed = 16 * 0x1p-24;
 enum { PERTURBATIONS = 4 };
 
 /* Operands as the f32 plan gets them. */
@@ -60,8 +61,9 @@ void oracle_build(oracle *o, const op_case *c, mu_backend *ref)
         program_run(&o->p, n_nodes);
         for (int k = 0; k < o->n; k++)
             for (int64_t i = 0; i < mu_type_count(&o->result[k].want.type); i++)
-                o->result[k].scale = fmax(o->result[k].scale, fabs(tensor_get(&o->p.value[o->result[k].at.id], i) -
-                                                                   tensor_get(&o->result[k].want, i)) / d);
+                o->result[k].scale =
+                    fmax(o->result[k].scale,
+                         fabs(tensor_get(&o->p.value[o->result[k].at.id], i) - tensor_get(&o->result[k].want, i)) / d);
     }
 }
 
@@ -118,8 +120,8 @@ static double compare(const op_case *c, const char *device, const oracle_result 
     for (int64_t i = 0; i < mu_type_count(&got->type); i++) {
         double g = tensor_get(got, i), w = tensor_get(&r->want, i);
         double error = g == w || (isnan(g) && isnan(w)) ? 0 : fabs(g - w) / (allowed * r->scale);
-        ck_assert_msg(error <= 1, "%s(%s) on %s%s: %s element %lld is %.9g, expected %.9g (%.3g times the bound)", c->op, c->in,
-                      device, fused ? ", fused" : "", r->name, (long long)i, g, w, error);
+        ck_assert_msg(error <= 1, "%s(%s) on %s%s: %s element %lld is %.9g, expected %.9g (%.3g times the bound)",
+                      c->op, c->in, device, fused ? ", fused" : "", r->name, (long long)i, g, w, error);
         worst = fmax(worst, error);
     }
     return worst;

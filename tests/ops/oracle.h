@@ -7,10 +7,9 @@
 /* The output, or the gradient of an operand. */
 typedef struct {
     char name[16];
-    mu_value at;   /* in the f64 program */
-    bool param;    /* read from the parameter store */
-    tensor want;   /* f64 */
-    double scale;  /* how far relative changes of the operands move it, or its size: the larger */
+    mu_value at;  /* in the f64 program */
+    tensor want;  /* f64 */
+    double scale; /* how far relative changes of the operands move it, or its size: the larger */
 } oracle_result;
 
 typedef struct {
@@ -22,8 +21,8 @@ typedef struct {
 /* The operands are rounded to f32: every backend can have the same. */
 void oracle_build(oracle *o, const op_case *c, mu_backend *ref);
 void oracle_release(oracle *o);
-/* Plans the case in f32 on a backend, runs it and compares the output and every gradient. Returns the largest error as a part
- * of what is allowed. */
+/* Plans the case in f32 on a backend, runs it and compares the output and every gradient. Returns the largest error as
+ * a part of what is allowed. */
 double oracle_check_plan(oracle *o, const char *device, mu_backend *backend, bool fused);
 
 #endif

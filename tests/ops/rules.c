@@ -5,7 +5,6 @@
 #define MOVES "moves or selects elements"
 #define ROUNDED "one operation that IEEE 754 rounds"
 #define SUMS "a sum in f32 in any order; 4 covers blocked, vectorised and pairwise orders of up to a few hundred terms"
-#define WINOGRAD "as a sum of products; Winograd's transforms may cost one more digit"
 #define ELEMENT "a handful of f32 operations and one polynomial"
 #define LOG_SUM "a sum of exponentials is at least 1 and rounded: an absolute error of u in its logarithm"
 #define STATISTICS "two passes of sums over a group, then a handful of f32 operations"
@@ -32,9 +31,9 @@ static const op_rule rules[] = {
     {"clamp", BOUND_EXACT, 0, 0, MOVES},
     {"clamp_grad", BOUND_EXACT, 0, 0, MOVES},
     {"concat", BOUND_EXACT, 0, 0, MOVES},
-    {"conv2d", BOUND_TERMS, 4, 0, WINOGRAD},
-    {"conv2d_grad_input", BOUND_TERMS, 4, 0, WINOGRAD},
-    {"conv2d_grad_weight", BOUND_TERMS, 4, 0, WINOGRAD},
+    {"conv2d", BOUND_TILES, 4, 0, SUMS},
+    {"conv2d_grad_input", BOUND_TILES, 4, 0, SUMS},
+    {"conv2d_grad_weight", BOUND_TILES, 4, 0, SUMS},
     {"cross_entropy", BOUND_COND, 8, 1 << 1 | 1 << 2, LOG_SUM, .floor = 1},
     {"cross_entropy_grad", BOUND_COND, 8, 0, ELEMENT},
     {"div", BOUND_EXACT, 0, 0, ROUNDED},
@@ -108,7 +107,7 @@ static const op_rule rules[] = {
     {"softmax", BOUND_COND, 8, 0, ELEMENT},
     {"softmax_grad", BOUND_COND, 8, 0, ELEMENT},
     {"sqrt", BOUND_EXACT, 0, 0, ROUNDED},
-    {"square_sum", BOUND_TERMS, 4, 0, SUMS},
+    {"square_sum", BOUND_TERMS, 8, 0, "thousands of f32 terms in any order"},
     {"sub", BOUND_EXACT, 0, 0, ROUNDED},
     {"sum", BOUND_TERMS, 4, 0, SUMS},
     {"tanh", BOUND_COND, 4, 0, ELEMENT},

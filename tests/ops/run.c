@@ -63,7 +63,8 @@ static const mu_layout *native_layout(mu_backend *b, const mu_type *type)
     return layout;
 }
 
-static void reorder(mu_backend *b, const mu_type *type, const mu_layout *from, const mu_layout *to, void *src, void *dst)
+static void reorder(mu_backend *b, const mu_type *type, const mu_layout *from, const mu_layout *to, void *src,
+                    void *dst)
 {
     mu_kernel *kernel;
     buffer scratch = {0};

@@ -11,8 +11,9 @@ uint64_t suite_seed = 1;
 const mu_run suite_run_args = {.seed = 20261122, .step = 3, .sample_offset = 5};
 const char *const run_how_names[] = {"plain", "in place", "blocked layouts"};
 
-static const op_case *const families[] = {conv_cases,   matrix_cases, norm_cases,  pool_cases, activation_cases,
-                                          binary_cases, reduce_cases, shape_cases, loss_cases, update_cases, other_cases};
+static const op_case *const families[] = {conv_cases,       matrix_cases, norm_cases,   pool_cases,
+                                          activation_cases, binary_cases, reduce_cases, shape_cases,
+                                          loss_cases,       update_cases, other_cases};
 
 int suite_n_cases(void)
 {
@@ -94,7 +95,9 @@ static bool parse(const char **at, mu_dtype dtype, operand *out)
         name[n++] = *(*at)++;
     name[n] = '\0';
     bool half = dtype == MU_BF16 || dtype == MU_F16;
-    out->type.dtype = strcmp(name, "f") == 0 ? dtype : strcmp(name, "p") == 0 ? (half ? MU_F32 : dtype) : mu_dtype_parse(name);
+    out->type.dtype = strcmp(name, "f") == 0   ? dtype
+                      : strcmp(name, "p") == 0 ? (half ? MU_F32 : dtype)
+                                               : mu_dtype_parse(name);
     ck_assert_msg(out->type.dtype != MU_NONE && **at == '[', "bad operand \"%s\"", *at);
     for ((*at)++; **at != ']'; *at += **at == ',')
         out->type.dim[out->type.ndim++] = strtoll(*at, (char **)at, 10);

@@ -19,11 +19,12 @@ enum {
 typedef mu_value trace_fn(mu_graph *g, const mu_value *in, const void *attrs);
 
 /* Operands are told in words, "f[2,3,5]:gap i64[4]:10 -": dtype, shape, range; "-" is absent.
- *   f: the dtype under test; p: f32 for half types, else f (parameters of norms); or a dtype's own name (i64, f64, bool).
- *   uniform in [-2,2) unless said: pos [0.5,2.5), prob (0.05,0.95), gap distinct and evenly spaced in shuffled order,
- *   off 0.15 or more away from every integer, int integers (ties), tiny 1e-30, huge 1e30, wide magnitudes from 1e-3 to 1e3,
- *   special NaN, infinities and zeros of both signs among ordinary numbers, far 100 plus uniform, simplex rows that add up
- *   to one along dimension 1, logp logarithms of simplex. Integers: a number N, uniform in 0..N-1; N~: every third is -100. */
+ *   f: the dtype under test; p: f32 for half types, else f (parameters of norms); or a dtype's own name (i64, f64,
+ * bool). uniform in [-2,2) unless said: pos [0.5,2.5), prob (0.05,0.95), gap distinct and evenly spaced in shuffled
+ * order, off 0.15 or more away from every integer, int integers (ties), tiny 1e-30, huge 1e30, wide magnitudes from
+ * 1e-3 to 1e3, special NaN, infinities and zeros of both signs among ordinary numbers, far 100 plus uniform, simplex
+ * rows that add up to one along dimension 1, logp logarithms of simplex. Integers: a number N, uniform in 0..N-1; N~:
+ * every third is -100. */
 typedef struct {
     const char *op; /* what the case is about */
     trace_fn *trace;
@@ -44,6 +45,8 @@ const op_case *suite_case(int i);
 typedef enum {
     BOUND_EXACT, /* the f64 result rounded to the output's dtype, bit for bit (NaN is NaN) */
     BOUND_TERMS, /* c * u * the same sum over absolute values: sums of products */
+    BOUND_TILES, /* as BOUND_TERMS with the largest sum of the tensor, but on ref: Winograd spreads errors over a tile
+                  */
     BOUND_COND,  /* c * u * the condition of the result: how far relative changes of the operands move it */
     BOUND_AS_IS  /* the reference in the same dtypes, bit for bit */
 } bound_kind;
@@ -87,7 +90,10 @@ typedef struct {
     tensor data[SUITE_MAX_IN], r_data; /* the operands' values */
 } suite_graph;
 
-enum { SUITE_BACKWARD = 1, SUITE_PARAMS = 2 /* floating operands but the first are parameters, what is updated a state */ };
+enum {
+    SUITE_BACKWARD = 1,
+    SUITE_PARAMS = 2 /* floating operands but the first are parameters, what is updated a state */
+};
 extern uint64_t suite_seed; /* MU_TEST_SEED, or 1 */
 /* False when the shape rules refuse the dtype (reported by *why). */
 bool suite_build(const op_case *c, mu_dtype dtype, int what, suite_graph *out, const char **why);
@@ -101,10 +107,10 @@ typedef enum { RUN_PLAIN, RUN_INPLACE, RUN_LAYOUTS, RUN_COUNT } run_how;
 extern const char *const run_how_names[];
 extern const mu_run suite_run_args;
 
-/* Prepares, binds and runs `call` on copies of `in`; out[] must be allocated. Outputs are filled with NaN before, guarded on
- * both sides, and the operands must come out unchanged. RUN_INPLACE: an output takes its operand's memory where the kernel
- * allows it; RUN_LAYOUTS: images come as a convolution of this backend leaves them. False with text in problem; *applies is
- * set to false when the way of running does not exist for this call. */
+/* Prepares, binds and runs `call` on copies of `in`; out[] must be allocated. Outputs are filled with NaN before,
+ * guarded on both sides, and the operands must come out unchanged. RUN_INPLACE: an output takes its operand's memory
+ * where the kernel allows it; RUN_LAYOUTS: images come as a convolution of this backend leaves them. False with text in
+ * problem; *applies is set to false when the way of running does not exist for this call. */
 bool suite_run_call(mu_backend *backend, const mu_call *call, const tensor *in, tensor *out, run_how how, bool *applies,
                     char *problem, size_t size);
 

@@ -18,8 +18,8 @@ static mu_value param(mu_graph *g, const char *scope, const char *leaf, mu_type 
     return mu_graph_param(g, name, type);
 }
 
-static mu_value conv(mu_graph *g, const char *scope, mu_value x, int64_t maps, int64_t kernel, int64_t stride, int64_t padding,
-                     bool bias)
+static mu_value conv(mu_graph *g, const char *scope, mu_value x, int64_t maps, int64_t kernel, int64_t stride,
+                     int64_t padding, bool bias)
 {
     mu_type t = *mu_graph_type(g, x);
     mu_value w = param(g, scope, "weight", MU_TYPE(t.dtype, maps, t.dim[1], kernel, kernel));
@@ -103,8 +103,8 @@ static mu_value shortcut(mu_graph *g, const resnet *r, const char *scope, mu_val
 }
 
 /* conv<i>, bn<i> of a block. */
-static mu_value conv_norm(mu_graph *g, const resnet *r, const char *scope, int i, mu_value x, int64_t maps, int64_t kernel,
-                          int64_t stride)
+static mu_value conv_norm(mu_graph *g, const resnet *r, const char *scope, int i, mu_value x, int64_t maps,
+                          int64_t kernel, int64_t stride)
 {
     char conv_name[128], norm_name[128];
     snprintf(conv_name, sizeof conv_name, "%s.conv%d", scope, i);

@@ -48,8 +48,8 @@ static void check_state(trainer *t, const char *name, const char *list, double a
     ck_ok(mu_params_read(t->params, name, bytes));
     mu_convert(value, MU_F64, bytes, t->x.dtype, 8);
     for (size_t i = 0; i < 8; i++)
-        ck_assert_msg(fabs(value[i] - number(list, i)) <= allowed * (1 + fabs(number(list, i))), "%s %zu is %.15g, not %.15g", name,
-                      i, value[i], number(list, i));
+        ck_assert_msg(fabs(value[i] - number(list, i)) <= allowed * (1 + fabs(number(list, i))),
+                      "%s %zu is %.15g, not %.15g", name, i, value[i], number(list, i));
 }
 
 /* Evaluation with batch norms folded into convolutions and without: the same, and PyTorch's. */
@@ -64,17 +64,18 @@ static void check_evaluation(trainer *t, double allowed)
     for (size_t i = 0; i < N * CLASSES; i++)
         scale = fmax(scale, fabs(number("logits", i)));
     for (size_t i = 0; i < N * CLASSES; i++) {
-        ck_assert_msg(fabs(plain[i] - number("logits", i)) <= allowed * scale, "logit %zu is %.15g, PyTorch's is %.15g", i, plain[i],
-                      number("logits", i));
-        ck_assert_msg(fabs(folded[i] - plain[i]) <= 0.1 * allowed * scale, "logit %zu is %.15g folded and %.15g not", i, folded[i],
-                      plain[i]);
+        ck_assert_msg(fabs(plain[i] - number("logits", i)) <= allowed * scale, "logit %zu is %.15g, PyTorch's is %.15g",
+                      i, plain[i], number("logits", i));
+        ck_assert_msg(fabs(folded[i] - plain[i]) <= 0.1 * allowed * scale, "logit %zu is %.15g folded and %.15g not", i,
+                      folded[i], plain[i]);
     }
 }
 
 static void check_network(const char *device, mu_dtype dtype, bool no_fusion, double allowed)
 {
     trainer t;
-    ck_ok(trainer_new(&t, device, model_tiny, MU_TYPE(dtype, N, 3, 9, 9), CLASSES, &(mu_plan_options){.no_fusion = no_fusion}));
+    ck_ok(trainer_new(&t, device, model_tiny, MU_TYPE(dtype, N, 3, 9, 9), CLASSES,
+                      &(mu_plan_options){.no_fusion = no_fusion}));
     double worst = train(&t, device, allowed);
     check_state(&t, "bn1.running_mean", "running_mean", allowed);
     check_state(&t, "bn1.running_var", "running_var", allowed);
@@ -115,7 +116,8 @@ START_TEST(every_node_is_right)
         if (!info.ops)
             continue;
         snprintf(device, sizeof device, "check:cpu:%s", info.name);
-        ck_ok(trainer_new(&t, device, model_tiny, MU_TYPE(MU_F32, N, 3, 9, 9), CLASSES, &(mu_plan_options){.no_fusion = _i}));
+        ck_ok(trainer_new(&t, device, model_tiny, MU_TYPE(MU_F32, N, 3, 9, 9), CLASSES,
+                          &(mu_plan_options){.no_fusion = _i}));
         for (int i = 0; i < 5; i++)
             ck_ok(trainer_step(&t));
         trainer_release(&t);

@@ -148,8 +148,8 @@ static int report(const char *what, int *primitives)
         *primitives += calls[i].kind == PRIMITIVE;
         if (strncmp(object, "libmuster", 9) == 0 && ours++ < 5) {
             Dl_info info;
-            printf("  %s: %s asks for %s\n", what, dladdr(calls[i].caller, &info) && info.dli_sname ? info.dli_sname : "?",
-                   kind_names[calls[i].kind]);
+            printf("  %s: %s asks for %s\n", what,
+                   dladdr(calls[i].caller, &info) && info.dli_sname ? info.dli_sname : "?", kind_names[calls[i].kind]);
         }
     }
     printf("%s: %d steps", what, STEPS);

@@ -84,7 +84,8 @@ static mu_err make(trainer *t, const char *device, model_fn *fn, const mu_plan_o
     return MU_OK;
 }
 
-mu_err trainer_new(trainer *t, const char *device, model_fn *fn, mu_type x, int64_t classes, const mu_plan_options *options)
+mu_err trainer_new(trainer *t, const char *device, model_fn *fn, mu_type x, int64_t classes,
+                   const mu_plan_options *options)
 {
     *t = (trainer){.x = x, .classes = classes};
     mu_err err = make(t, device, fn, options);
@@ -136,8 +137,7 @@ mu_err trainer_evaluate(trainer *t, model_fn *fn, const mu_plan_options *options
     memcpy(mu_plan_input(plan, "x", NULL), t->images[0], mu_type_bytes(&t->x));
     err = mu_plan_run(plan, NULL);
     if (err == MU_OK)
-        err = mu_plan_read(plan, "logits", logits,
-                           (size_t)(t->x.dim[0] * t->classes) * mu_dtype_size(t->x.dtype));
+        err = mu_plan_read(plan, "logits", logits, (size_t)(t->x.dim[0] * t->classes) * mu_dtype_size(t->x.dtype));
     mu_plan_release(plan);
     return err;
 }

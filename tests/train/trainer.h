@@ -15,9 +15,9 @@ typedef struct {
     mu_optim *optim;
     mu_type x, loss;
     int64_t classes, steps;
-    void *images[TRAINER_BATCHES]; /* model_number("batch<b>", i) */
+    void *images[TRAINER_BATCHES];     /* model_number("batch<b>", i) */
     int64_t *targets[TRAINER_BATCHES]; /* (3k + b) % classes */
-    void *x_at; /* the plan's */
+    void *x_at;                        /* the plan's */
     int64_t *target_at;
 } trainer;
 

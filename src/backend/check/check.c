@@ -146,7 +146,7 @@ static mu_err bind_oracle(check_kernel *k)
         in[i] = k->in_view[i].oracle;
     for (int o = 0; o < call->n_out; o++)
         out[o] = call->out[o].dtype != MU_NONE && updated_operand(call, o) >= 0 ? in[updated_operand(call, o)]
-                                                                              : k->out_view[o].oracle;
+                                                                                : k->out_view[o].oracle;
     MU_TRY(mu_kernel_bind(k->oracle, in, out, scratch));
     return MU_OK;
 }
@@ -254,7 +254,8 @@ static void keep_oracle(check_kernel *k, double **to)
                        mu_type_count(&call->out[o]));
 }
 
-/* ref's results, and how far they move when the operands do. The unperturbed run comes last: integers are read from it. */
+/* ref's results, and how far they move when the operands do. The unperturbed run comes last: integers are read from it.
+ */
 static mu_err ask_oracle(check_kernel *k, const mu_run *run)
 {
     MU_TRY(feed_oracle(k, CHECK_CHANGE, run));
@@ -289,7 +290,8 @@ static mu_err check_padding(check_kernel *k, int o, void *row, const mu_run *run
         return MU_OK;
     MU_TRY(reorder_run(v->from_row, row, v->padded, run));
     if (memcmp(v->padded, guarded_at(&k->out[o]), k->out[o].bytes) != 0)
-        return blame(k, "left something other than zeros in the padding of output %d (%s)", o, k->inner->out_layout[o]->name);
+        return blame(k, "left something other than zeros in the padding of output %d (%s)", o,
+                     k->inner->out_layout[o]->name);
     return MU_OK;
 }
 
@@ -301,9 +303,10 @@ static mu_err check_output(check_kernel *k, int o, const mu_run *run)
     void *row;
     MU_TRY(row_of(&k->out_view[o], guarded_at(&k->out[o]), run, &row));
     if (k->oracle && mu_check_compare(t, row, k->oracle->out[o], k->want[o], k->moved[o], &d))
-        return d.unwritten ? blame(k, "did not write element %lld of output %d %s", (long long)d.at, o, mu_type_format(t, shape))
-                           : blame(k, "gave %.9g in element %lld of output %d %s, ref gives %.9g (tolerance %.3g)", d.got,
-                                   (long long)d.at, o, mu_type_format(t, shape), d.want, d.tolerance);
+        return d.unwritten ? blame(k, "did not write element %lld of output %d %s", (long long)d.at, o,
+                                   mu_type_format(t, shape))
+                           : blame(k, "gave %.9g in element %lld of output %d %s, ref gives %.9g (tolerance %.3g)",
+                                   d.got, (long long)d.at, o, mu_type_format(t, shape), d.want, d.tolerance);
     MU_TRY(check_padding(k, o, row, run));
     return MU_OK;
 }
@@ -392,7 +395,8 @@ static bool supports(mu_backend *backend, const mu_call *call, const char **why)
     return inner_of(backend)->ops->supports(inner_of(backend), call, why);
 }
 
-static mu_err reorder(mu_backend *backend, const mu_type *type, const mu_layout *from, const mu_layout *to, mu_kernel **out)
+static mu_err reorder(mu_backend *backend, const mu_type *type, const mu_layout *from, const mu_layout *to,
+                      mu_kernel **out)
 {
     return inner_of(backend)->ops->reorder(inner_of(backend), type, from, to, out);
 }
@@ -463,7 +467,8 @@ static const mu_backend_ops check_ops = {
 mu_err mu_check_wrap(mu_backend *inner, mu_backend **out)
 {
     if (!inner->host_memory)
-        return MU_FAIL(MU_ERR_UNSUPPORTED, "backend %s does not work in host memory: it cannot be checked", inner->ops->name);
+        return MU_FAIL(MU_ERR_UNSUPPORTED, "backend %s does not work in host memory: it cannot be checked",
+                       inner->ops->name);
     MU_TRY(mu_backend_open_ops(&check_ops, NULL, out));
     ((check_backend *)*out)->inner = inner;
     (*out)->n_threads = inner->n_threads;

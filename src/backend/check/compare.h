@@ -13,9 +13,9 @@ typedef struct {
     bool unwritten; /* still what it was filled with */
 } check_difference;
 
-/* Is there an element of `got` that is wrong? Integers and bools must equal `oracle`. Floats may differ from want (f64) by
- * the rounding of their dtype, and by a few roundings of the largest result or of what changes of the operands make of it:
- * moved (f64) is the result under operands changed by CHECK_CHANGE. */
+/* Is there an element of `got` that is wrong? Integers and bools must equal `oracle`. Floats may differ from want (f64)
+ * by the rounding of their dtype, and by a few roundings of the largest result or of what changes of the operands make
+ * of it: moved (f64) is the result under operands changed by CHECK_CHANGE. */
 bool mu_check_compare(const mu_type *type, const void *got, const void *oracle, const double *want, const double *moved,
                       check_difference *out);
 

@@ -14,7 +14,8 @@ TRACE(conv2d_residual, mu_graph_apply1(g, &mu_op_conv2d, attrs, in, 4))
 TRACE(conv2d_grad_input, mu_graph_apply1(g, &mu_op_conv2d_grad_input, attrs, in, 2))
 
 #define CONV(...) &(const mu_conv2d_attrs){.stride = {1, 1}, .dilation = {1, 1}, .groups = 1, __VA_ARGS__}
-#define TRANSPOSE(...) &(const transpose_attrs){.conv = {.stride = {1, 1}, .dilation = {1, 1}, .groups = 1}, __VA_ARGS__}
+#define TRANSPOSE(...) \
+    &(const transpose_attrs){.conv = {.stride = {1, 1}, .dilation = {1, 1}, .groups = 1}, __VA_ARGS__}
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Woverride-init"
@@ -37,9 +38,11 @@ const op_case conv_cases[] = {
     {"conv2d", t_conv2d, "f[0,3,5,5] f[4,3,3,3] f[4]", CONV(.padding = {1, 1, 1, 1})},
     {"conv2d", t_conv2d, "f[1,2,5,5]:special f[3,2,3,3] f[3]", CONV(.padding = {1, 1, 1, 1}), CASE_NO_FD},
     {"conv2d", t_conv2d, "f[2,3,5,6]:tiny f[4,3,3,3] -", CONV(.groups = 1), CASE_NO_FD},
-    {"conv2d", t_conv2d, "f[2,4,6,6] f[8,4,3,3] f[8]", CONV(.padding = {1, 1, 1, 1}, .activation = MU_ACT_RELU), CASE_FORWARD},
+    {"conv2d", t_conv2d, "f[2,4,6,6] f[8,4,3,3] f[8]", CONV(.padding = {1, 1, 1, 1}, .activation = MU_ACT_RELU),
+     CASE_FORWARD},
     {"conv2d", t_conv2d, "f[2,4,6,6] f[8,4,3,3] f[8]", CONV(.activation = MU_ACT_RELU6), CASE_FORWARD},
-    {"conv2d", t_conv2d, "f[2,4,6,6] f[5,4,3,3] f[5]", CONV(.activation = MU_ACT_LEAKY_RELU, .alpha = 0.1), CASE_FORWARD},
+    {"conv2d", t_conv2d, "f[2,4,6,6] f[5,4,3,3] f[5]", CONV(.activation = MU_ACT_LEAKY_RELU, .alpha = 0.1),
+     CASE_FORWARD},
     {"conv2d", t_conv2d, "f[2,4,6,6] f[8,4,3,3] f[8]", CONV(.activation = MU_ACT_SILU), CASE_FORWARD},
     {"conv2d", t_conv2d, "f[2,4,6,6] f[8,4,1,1] -", CONV(.activation = MU_ACT_GELU), CASE_FORWARD},
     {"conv2d", t_conv2d, "f[2,4,6,6] f[8,4,1,1] -", CONV(.activation = MU_ACT_GELU_TANH), CASE_FORWARD},
@@ -49,8 +52,8 @@ const op_case conv_cases[] = {
     {"conv2d", t_conv2d, "f[2,4,6,6] f[8,4,3,3] f[8]", CONV(.activation = MU_ACT_TANH), CASE_FORWARD},
     {"conv2d", t_conv2d_residual, "f[2,5,7,7] f[6,5,3,3] f[6] f[2,6,7,7]",
      CONV(.padding = {1, 1, 1, 1}, .activation = MU_ACT_RELU), CASE_FORWARD},
-    {"conv2d", t_conv2d_residual, "f[2,8,6,6] f[16,8,3,3] - f[2,16,3,3]", CONV(.stride = {2, 2}, .padding = {1, 1, 1, 1}),
-     CASE_FORWARD},
+    {"conv2d", t_conv2d_residual, "f[2,8,6,6] f[16,8,3,3] - f[2,16,3,3]",
+     CONV(.stride = {2, 2}, .padding = {1, 1, 1, 1}), CASE_FORWARD},
 
     {"conv2d_grad_input", t_conv_transpose2d, "f[2,4,5,4] f[4,3,3,3] f[3]", TRANSPOSE(.conv.padding = {1, 1, 1, 1})},
     {"conv2d_grad_input", t_conv_transpose2d, "f[2,4,5,4] f[4,3,2,2] f[3]", TRANSPOSE(.conv.stride = {2, 2})},

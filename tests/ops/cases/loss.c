@@ -13,10 +13,13 @@ TRACE(kl_div, mu_kl_div(g, in[0], in[1], attrs))
 #define B1 .beta = 1
 
 /* Every reduction; ragged, scalar, empty (summed: the mean of nothing is NaN), large values. */
-#define REDUCTIONS(fn, x, t)                                                                                            \
-    {#fn, t_##fn, "f[4,5]" x " f[4,5]" t, LOSS(MEAN, B1)}, {#fn, t_##fn, "f[4,5]" x " f[4,5]" t, LOSS(SUM, B1)},                  \
-    {#fn, t_##fn, "f[4,5]" x " f[4,5]" t, LOSS(NONE, B1)}, {#fn, t_##fn, "f[]" x " f[]" t, LOSS(MEAN, B1)},                       \
-    {#fn, t_##fn, "f[0,5]" x " f[0,5]" t, LOSS(SUM, B1)}, {#fn, t_##fn, "f[2,17,3,5]" x " f[2,17,3,5]" t, LOSS(MEAN, B1), CASE_NO_FD}
+#define REDUCTIONS(fn, x, t)                                                                                           \
+    {#fn, t_##fn, "f[4,5]" x " f[4,5]" t, LOSS(MEAN, B1)}, {#fn, t_##fn, "f[4,5]" x " f[4,5]" t, LOSS(SUM, B1)},       \
+        {#fn, t_##fn, "f[4,5]" x " f[4,5]" t, LOSS(NONE, B1)}, {#fn, t_##fn, "f[]" x " f[]" t, LOSS(MEAN, B1)},        \
+        {#fn, t_##fn, "f[0,5]" x " f[0,5]" t, LOSS(SUM, B1)},                                                          \
+    {                                                                                                                  \
+#fn, t_##fn, "f[2,17,3,5]" x " f[2,17,3,5]" t, LOSS(MEAN, B1), CASE_NO_FD                                      \
+    }
 
 const op_case loss_cases[] = {
     {"cross_entropy", t_cross_entropy, "f[6,5] i64[6]:5", LOSS(MEAN, B1)},
@@ -42,8 +45,10 @@ const op_case loss_cases[] = {
     {"bce_with_logits", t_bce_with_logits, "f[4,5] f[4,5]:prob - f[5]:pos", LOSS(NONE, B1)},
     {"bce_with_logits", t_bce_with_logits, "f[60]:wide f[60]:prob", LOSS(NONE, B1), CASE_NO_FD},
     REDUCTIONS(focal_loss, "", ":prob"),
-    {"focal_loss", t_focal_loss, "f[4,5] f[4,5]:prob", &(const mu_loss_attrs){.reduction = MU_REDUCE_MEAN, .gamma = 1.5, .alpha = -1}},
-    {"focal_loss", t_focal_loss, "f[4,5] f[4,5]:prob", &(const mu_loss_attrs){.reduction = MU_REDUCE_SUM, .gamma = 0, .alpha = 0.5}},
+    {"focal_loss", t_focal_loss, "f[4,5] f[4,5]:prob",
+     &(const mu_loss_attrs){.reduction = MU_REDUCE_MEAN, .gamma = 1.5, .alpha = -1}},
+    {"focal_loss", t_focal_loss, "f[4,5] f[4,5]:prob",
+     &(const mu_loss_attrs){.reduction = MU_REDUCE_SUM, .gamma = 0, .alpha = 0.5}},
     {"focal_loss", t_focal_loss, "f[60]:off f[60]:prob", LOSS(NONE, B1)},
     REDUCTIONS(mse_loss, "", ""),
     REDUCTIONS(l1_loss, ":off", ":int"),

@@ -25,9 +25,10 @@ const op_case norm_cases[] = {
     {"batch_norm", t_batch_norm, "f[4,3,5,5]:far p[3] p[3] p[3] p[3]:pos", BN(.momentum = 0.1), CASE_F32_ONLY},
     {"batch_norm", t_batch_norm, "f[2,32,6,6] p[32] p[32] p[32] p[32]:pos", BN(.momentum = 0.1), CASE_NO_FD},
     {"batch_norm", t_batch_norm, "f[2,3,3,3]:tiny p[3] p[3] p[3] p[3]:pos", BN(.momentum = 0.1), CASE_NO_FD},
-    {"batch_norm", t_batch_norm_fused, "f[3,6,4,5] p[6] p[6] p[6] p[6]:pos", BN(.momentum = 0.1, .relu = true), CASE_NO_FD},
-    {"batch_norm", t_batch_norm_fused, "f[3,16,4,5] p[16] p[16] p[16] p[16]:pos f[3,16,4,5]", BN(.momentum = 0.1, .relu = true),
+    {"batch_norm", t_batch_norm_fused, "f[3,6,4,5] p[6] p[6] p[6] p[6]:pos", BN(.momentum = 0.1, .relu = true),
      CASE_NO_FD},
+    {"batch_norm", t_batch_norm_fused, "f[3,16,4,5] p[16] p[16] p[16] p[16]:pos f[3,16,4,5]",
+     BN(.momentum = 0.1, .relu = true), CASE_NO_FD},
     {"batch_norm", t_batch_norm_fused, "f[2,5,4,3] p[5] p[5] p[5] p[5]:pos f[2,5,4,3]", BN(.momentum = 0.1)},
 
     {"batch_norm_inference", t_batch_norm_inference, "f[2,3,4,5] p[3] p[3] p[3] p[3]:pos", &eps5},

@@ -14,17 +14,25 @@ static mu_value t_chain(mu_graph *g, const mu_value *in, const void *attrs)
 
 /* relu(a * b + c) */
 static const mu_chain_attrs multiply_add = {
-    .n_steps = 3, .n_out = 1, .out = {5},
+    .n_steps = 3,
+    .n_out = 1,
+    .out = {5},
     .step = {{&mu_op_mul, 0, 0, {0, 1, -1}}, {&mu_op_add, 0, 0, {3, 2, -1}}, {&mu_op_relu, 0, 0, {4, -1, -1}}}};
 /* sigmoid(a) and its double, both kept */
 static const mu_chain_attrs two_outputs = {
-    .n_steps = 2, .n_out = 2, .out = {1, 2},
+    .n_steps = 2,
+    .n_out = 2,
+    .out = {1, 2},
     .step = {{&mu_op_sigmoid, 0, 0, {0, -1, -1}}, {&mu_op_add, 0, 0, {1, 1, -1}}}};
 /* leaky_relu(clamp(a - b), slope 0.1) / exp(b) */
-static const mu_chain_attrs with_numbers = {
-    .n_steps = 5, .n_out = 1, .out = {6},
-    .step = {{&mu_op_sub, 0, 0, {0, 1, -1}}, {&mu_op_clamp, -1, 1.5, {2, -1, -1}}, {&mu_op_leaky_relu, 0.1, 0, {3, -1, -1}},
-             {&mu_op_exp, 0, 0, {1, -1, -1}}, {&mu_op_div, 0, 0, {4, 5, -1}}}};
+static const mu_chain_attrs with_numbers = {.n_steps = 5,
+                                            .n_out = 1,
+                                            .out = {6},
+                                            .step = {{&mu_op_sub, 0, 0, {0, 1, -1}},
+                                                     {&mu_op_clamp, -1, 1.5, {2, -1, -1}},
+                                                     {&mu_op_leaky_relu, 0.1, 0, {3, -1, -1}},
+                                                     {&mu_op_exp, 0, 0, {1, -1, -1}},
+                                                     {&mu_op_div, 0, 0, {4, 5, -1}}}};
 
 /* ---- a callback: y = 2x + 1, z = the number of elements ---- */
 
@@ -60,12 +68,14 @@ static mu_value t_host(mu_graph *g, const mu_value *in, const void *attrs)
     return out[0];
 }
 
-const op_case other_cases[] = {
-    {"chain", t_chain, "f[5,7] f[5,7] f[5,7]", &multiply_add, CASE_FORWARD},
-    {"chain", t_chain, "f[2,17,3,5] f[2,17,3,5] f[]", &multiply_add, CASE_FORWARD},
-    {"chain", t_chain, "f[1000]", &two_outputs, CASE_FORWARD}, {"chain", t_chain, "f[0,3]", &two_outputs, CASE_FORWARD},
-    {"chain", t_chain, "f[9,11] f[9,11]", &with_numbers, CASE_FORWARD}, {"chain", t_chain, "f[6] f[]", &with_numbers, CASE_FORWARD},
-    {"chain", t_chain, "f[42]:special f[42]", &with_numbers, CASE_FORWARD},
-    {"host", t_host, "f[5,7]", &host_attrs, CASE_FORWARD}, {"host", t_host, "f[2,17,3,5]", &host_attrs, CASE_FORWARD},
-    {"host", t_host, "f[0]", &host_attrs, CASE_FORWARD},
-    {NULL}};
+const op_case other_cases[] = {{"chain", t_chain, "f[5,7] f[5,7] f[5,7]", &multiply_add, CASE_FORWARD},
+                               {"chain", t_chain, "f[2,17,3,5] f[2,17,3,5] f[]", &multiply_add, CASE_FORWARD},
+                               {"chain", t_chain, "f[1000]", &two_outputs, CASE_FORWARD},
+                               {"chain", t_chain, "f[0,3]", &two_outputs, CASE_FORWARD},
+                               {"chain", t_chain, "f[9,11] f[9,11]", &with_numbers, CASE_FORWARD},
+                               {"chain", t_chain, "f[6] f[]", &with_numbers, CASE_FORWARD},
+                               {"chain", t_chain, "f[42]:special f[42]", &with_numbers, CASE_FORWARD},
+                               {"host", t_host, "f[5,7]", &host_attrs, CASE_FORWARD},
+                               {"host", t_host, "f[2,17,3,5]", &host_attrs, CASE_FORWARD},
+                               {"host", t_host, "f[0]", &host_attrs, CASE_FORWARD},
+                               {NULL}};

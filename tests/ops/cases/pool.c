@@ -5,7 +5,8 @@ TRACE(avg_pool2d, mu_avg_pool2d(g, in[0], attrs))
 TRACE(adaptive_avg, mu_adaptive_avg_pool2d(g, in[0], ((const int64_t *)attrs)[0], ((const int64_t *)attrs)[1]))
 TRACE(adaptive_max, mu_adaptive_max_pool2d(g, in[0], ((const int64_t *)attrs)[0], ((const int64_t *)attrs)[1]))
 TRACE(resize, mu_resize(g, in[0], ((const mu_resize_attrs *)attrs)->size[0], ((const mu_resize_attrs *)attrs)->size[1],
-                        (mu_resize_mode)((const mu_resize_attrs *)attrs)->mode, ((const mu_resize_attrs *)attrs)->align_corners))
+                        (mu_resize_mode)((const mu_resize_attrs *)attrs)->mode,
+                        ((const mu_resize_attrs *)attrs)->align_corners))
 
 #define POOL(kh, kw, sh, sw, ...) &(const mu_pool2d_attrs){.kernel = {kh, kw}, .stride = {sh, sw}, __VA_ARGS__}
 #define D1 .dilation = {1, 1}
@@ -26,12 +27,13 @@ const op_case pool_cases[] = {
     {"max_pool2d", t_max_pool2d, "f[2,3,1,1]:gap", POOL(1, 1, 1, 1, D1)},
 
     {"avg_pool2d", t_avg_pool2d, "f[2,3,8,6]", POOL(2, 2, 2, 2, D1)},
-    {"avg_pool2d", t_avg_pool2d, "f[2,3,7,7]", POOL(3, 3, 2, 2, D1, .padding = {1, 1, 1, 1}, .count_include_pad = true)},
+    {"avg_pool2d", t_avg_pool2d, "f[2,3,7,7]",
+     POOL(3, 3, 2, 2, D1, .padding = {1, 1, 1, 1}, .count_include_pad = true)},
     {"avg_pool2d", t_avg_pool2d, "f[2,3,7,7]", POOL(3, 3, 2, 2, D1, .padding = {1, 1, 1, 1})},
     {"avg_pool2d", t_avg_pool2d, "f[1,5,8,9]", POOL(3, 2, 1, 3, D1, .padding = {1, 0, 0, 1}, .ceil_mode = true)},
     {"avg_pool2d", t_avg_pool2d, "f[1,5,8,6]", POOL(3, 3, 2, 2, D1, .ceil_mode = true, .count_include_pad = true)},
-    {"avg_pool2d", t_avg_pool2d, "f[1,4,8,7]", POOL(3, 3, 2, 2, D1, .padding = {1, 1, 1, 1}, .ceil_mode = true,
-                                                  .count_include_pad = true)},
+    {"avg_pool2d", t_avg_pool2d, "f[1,4,8,7]",
+     POOL(3, 3, 2, 2, D1, .padding = {1, 1, 1, 1}, .ceil_mode = true, .count_include_pad = true)},
     {"avg_pool2d", t_avg_pool2d, "f[2,16,6,6]", POOL(6, 6, 1, 1, D1)},
     {"avg_pool2d", t_avg_pool2d, "f[0,3,8,6]", POOL(2, 2, 2, 2, D1)},
 

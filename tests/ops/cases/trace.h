@@ -4,11 +4,11 @@
 
 #include "ops/suite.h"
 
-#define TRACE(name, expression)                                                        \
-    static mu_value t_##name(mu_graph *g, const mu_value *in, const void *attrs)            \
-    {                                                                                  \
-        (void)in, (void)attrs;                                                         \
-        return (expression);                                                           \
+#define TRACE(name, expression)                                                                                        \
+    static mu_value t_##name(mu_graph *g, const mu_value *in, const void *attrs)                                       \
+    {                                                                                                                  \
+        (void)in, (void)attrs;                                                                                         \
+        return (expression);                                                                                           \
     }
 #define TRACE1(op) TRACE(op, mu_##op(g, in[0]))
 #define TRACE2(op) TRACE(op, mu_##op(g, in[0], in[1]))

@@ -24,6 +24,8 @@ const op_case update_cases[] = {
     {"adam", t_adam, "f[37] f[37] f[37] f[37]:pos f[37]:pos f64[8]:prob", UPDATE(.decoupled = true), ARENA},
     {"adam", t_adam, "f[37] f[37] f[37] f[37]:pos f[37]:pos f64[8]:prob", UPDATE(.maximize = true), ARENA},
     {"adam", t_adam, "f[0] f[0] f[0] f[0] - f64[8]:prob", UPDATE(.decoupled = false), ARENA},
-    {"square_sum", t_square_sum, "f[1000]", NULL, ARENA}, {"square_sum", t_square_sum, "f[5,7]", NULL, ARENA},
-    {"square_sum", t_square_sum, "f[0]", NULL, ARENA}, {"square_sum", t_square_sum, "f[100]:wide", NULL, ARENA},
+    {"square_sum", t_square_sum, "f[1000]", NULL, ARENA},
+    {"square_sum", t_square_sum, "f[5,7]", NULL, ARENA},
+    {"square_sum", t_square_sum, "f[0]", NULL, ARENA},
+    {"square_sum", t_square_sum, "f[100]:wide", NULL, ARENA},
     {NULL}};
