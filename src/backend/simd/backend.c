@@ -33,7 +33,8 @@ static void close_simd(mu_backend *backend)
     }
 }
 
-static mu_err layout_simd(mu_backend *backend, const mu_type *type, mu_layout_kind kind, int block, const mu_layout **out)
+static mu_err layout_simd(mu_backend *backend, const mu_type *type, mu_layout_kind kind, int block,
+                          const mu_layout **out)
 {
     instance *self = (instance *)backend;
     if (kind == MU_LAYOUT_ROW_MAJOR) {

@@ -2,10 +2,11 @@
 
 #include <math.h>
 
-/* Batch normalisation in two sweeps: sums, then values. Channels are taken in groups (one channel of a row-major tensor, a block of
- * a blocked one, 16 channels of channels last), groups in batches small enough for the second sweep to find the first one's bytes
- * in the cache. Units, pieces of a group that fit in the first-level cache, fix the order of summation, whatever the number of
- * threads: the moments of a unit are taken in two passes over it, and units are joined in double (Chan, Golub, LeVeque 1983). */
+/* Batch normalisation in two sweeps: sums, then values. Channels are taken in groups (one channel of a row-major
+ * tensor, a block of a blocked one, 16 channels of channels last), groups in batches small enough for the second sweep
+ * to find the first one's bytes in the cache. Units, pieces of a group that fit in the first-level cache, fix the order
+ * of summation, whatever the number of threads: the moments of a unit are taken in two passes over it, and units are
+ * joined in double (Chan, Golub, LeVeque 1983). */
 
 enum { LANES = 16, UNIT_LANES = 256 * LANES, CACHE_PER_THREAD = 768 << 10, N_COEFFICIENTS = 4 };
 
@@ -110,7 +111,8 @@ SIMD_INLINE void store_at(void *p, int64_t i, int j, int64_t channels, bool part
         store(p, i + j * VL, half, v);
 }
 
-/* A row is a piece of one sample: pixels of nv vectors, or (plane) consecutive elements of one channel, a vector at a time. */
+/* A row is a piece of one sample: pixels of nv vectors, or (plane) consecutive elements of one channel, a vector at a
+ * time. */
 
 typedef struct {
     int64_t at, steps, step, rest; /* rest: elements of a plane beyond the last whole vector */
@@ -119,7 +121,8 @@ typedef struct {
 SIMD_INLINE row row_of(const norm *s, int64_t group, const unit *u, int64_t n, const bool plane)
 {
     int64_t length = u->p1 - u->p0;
-    row r = {.at = unit_start(s, group, n, u->p0), .steps = plane ? length / VL : length, .step = plane ? VL : s->stride};
+    row r = {
+        .at = unit_start(s, group, n, u->p0), .steps = plane ? length / VL : length, .step = plane ? VL : s->stride};
     r.rest = plane ? length % VL : 0;
     return r;
 }
@@ -142,8 +145,13 @@ SIMD_INLINE void moments_pass(const norm *s, int64_t group, const unit *u, const
         row r = row_of(s, group, u, n, plane);
         for (; r.steps >= pixels; r.steps -= pixels, r.at += pixels * r.step)
 #pragma GCC unroll 4
-            for (int k = 0; k < 4; k++)
-                t[k] = add_moment(t[k], load_at(x, r.at + k / nv * r.step, k % nv, u->channels, part, half), mean[k % nv], pass);
+            for (int k = 0; k < 4; k++) {
+                if (pass) /* this pass finds its bytes in the cache: fetch the next unit's */
+                    __builtin_prefetch(
+                        (void *)((uintptr_t)x + (uintptr_t)(r.at + k / nv * r.step + UNIT_LANES) * (half ? 2 : 4)));
+                t[k] = add_moment(t[k], load_at(x, r.at + k / nv * r.step, k % nv, u->channels, part, half),
+                                  mean[k % nv], pass);
+            }
         for (; r.steps > 0; r.steps--, r.at += r.step)
 #pragma GCC unroll 4
             for (int k = 0; k < nv; k++)
@@ -198,8 +206,8 @@ SIMD_INLINE vf coefficient(const norm *s, int64_t group, int j, const int k, con
 }
 
 /* The output gradient behind the ReLU: dy where y > 0. It is also written to `masked`. */
-SIMD_INLINE vf masked_at(const norm *s, int64_t at, int j, int64_t channels, int64_t rest, const bool part, const bool half,
-                         const bool relu)
+SIMD_INLINE vf masked_at(const norm *s, int64_t at, int j, int64_t channels, int64_t rest, const bool part,
+                         const bool half, const bool relu)
 {
     void *const *in = s->base.base.in;
     vf d = rest ? load_part(in[0], at, rest, half, 0) : load_at(in[0], at, j, channels, part, half);
@@ -293,7 +301,8 @@ SIMD_INLINE void normalise(const norm *s, int64_t group, const unit *u, const bo
             for (int k = 0; k < nv; k++) {
                 vf add = has_residual ? load_at(residual, r.at, k, u->channels, part, half) : zero;
                 vf v = load_at(x, r.at, k, u->channels, part, half);
-                store_at(y, r.at, k, u->channels, part, half, normal_value(v, mean[k], scale[k], shift[k], add, linear));
+                store_at(y, r.at, k, u->channels, part, half,
+                         normal_value(v, mean[k], scale[k], shift[k], add, linear));
             }
         if (r.rest) {
             vf add = has_residual ? load_part(residual, r.at, r.rest, half, 0) : zero;

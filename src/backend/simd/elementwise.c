@@ -3,8 +3,9 @@
 
 #include <math.h>
 
-/* Element-wise operations and chains of them: a sweep in blocks that stay in the first-level cache. Registers hold f32; operands
- * that are f32 of the output's shape are read where they lie, the others are converted or broadcast into a register. */
+/* Element-wise operations and chains of them: a sweep in blocks that stay in the first-level cache. Registers hold f32;
+ * operands that are f32 of the output's shape are read where they lie, the others are converted or broadcast into a
+ * register. */
 
 enum { BLOCK = 512, MAX_IN = MU_CHAIN_MAX_IN, MAX_REG = MU_CHAIN_MAX_IN + MU_CHAIN_MAX };
 
@@ -163,12 +164,12 @@ static step_fn *find_step(const mu_op *op, bool by_tanh, mu_dtype to)
         step_fn *fn;
     } table[] = {
 #define ROW(name) {&mu_op_##name, name##_step},
-        ROW(abs) ROW(clamp) ROW(exp) ROW(gelu) ROW(hard_sigmoid) ROW(hard_swish) ROW(leaky_relu) ROW(log) ROW(neg) ROW(relu)
-        ROW(relu6) ROW(sigmoid) ROW(silu) ROW(sqrt) ROW(tanh)
-        ROW(abs_grad) ROW(clamp_grad) ROW(gelu_grad) ROW(hard_sigmoid_grad) ROW(hard_swish_grad) ROW(leaky_relu_grad)
-        ROW(relu_grad) ROW(relu6_grad) ROW(sigmoid_grad) ROW(silu_grad) ROW(tanh_grad)
-        ROW(add) ROW(sub) ROW(mul) ROW(div) ROW(power) ROW(maximum) ROW(minimum)
-        ROW(equal) ROW(not_equal) ROW(less) ROW(less_equal) ROW(greater) ROW(greater_equal) ROW(where)
+        ROW(abs) ROW(clamp) ROW(exp) ROW(gelu) ROW(hard_sigmoid) ROW(hard_swish) ROW(leaky_relu) ROW(log) ROW(neg)
+            ROW(relu) ROW(relu6) ROW(sigmoid) ROW(silu) ROW(sqrt) ROW(tanh) ROW(abs_grad) ROW(clamp_grad) ROW(gelu_grad)
+                ROW(hard_sigmoid_grad) ROW(hard_swish_grad) ROW(leaky_relu_grad) ROW(relu_grad) ROW(relu6_grad)
+                    ROW(sigmoid_grad) ROW(silu_grad) ROW(tanh_grad) ROW(add) ROW(sub) ROW(mul) ROW(div) ROW(power)
+                        ROW(maximum) ROW(minimum) ROW(equal) ROW(not_equal) ROW(less) ROW(less_equal) ROW(greater)
+                            ROW(greater_equal) ROW(where)
 #undef ROW
     };
     if (op == &mu_op_cast)

@@ -1,4 +1,5 @@
-/* What the kernel files share. Each is compiled once per instruction set; SIMD(name) is the symbol in this compilation. */
+/* What the kernel files share. Each is compiled once per instruction set; SIMD(name) is the symbol in this compilation.
+ */
 #ifndef MU_BACKEND_SIMD_KERNEL_H
 #define MU_BACKEND_SIMD_KERNEL_H
 
@@ -29,15 +30,18 @@ typedef struct mu_simd_kernel mu_simd_kernel;
 
 /* Which layouts a kernel takes. */
 typedef enum {
-    MU_SIMD_ROWS,    /* row-major only */
-    MU_SIMD_FLAT,    /* element-wise: operands and outputs of the shape of output 0 lie alike, the others are one element */
-    MU_SIMD_CHANNELS /* operands and outputs with operand 0's N, C and number of dimensions lie alike, the others are row-major */
+    MU_SIMD_ROWS, /* row-major only */
+    MU_SIMD_FLAT, /* element-wise: operands and outputs of the shape of output 0 lie alike, the others are one element
+                   */
+    MU_SIMD_CHANNELS /* operands and outputs with operand 0's N, C and number of dimensions lie alike, the others are
+                        row-major */
 } mu_simd_layouts;
 
 typedef struct {
     mu_simd_layouts layouts;
     size_t size; /* of the kernel's own struct; 0: mu_simd_kernel */
-    bool (*supports)(const mu_call *call, const char **why); /* NULL: every float operand is f32 or bf16, the same for all */
+    bool (*supports)(const mu_call *call,
+                     const char **why); /* NULL: every float operand is f32 or bf16, the same for all */
     /* Called once after the layouts are chosen: sets scratch_bytes and own fields. May be NULL. */
     mu_err (*setup)(mu_simd_kernel *kernel);
     mu_err (*run)(mu_kernel *kernel, const mu_run *run);

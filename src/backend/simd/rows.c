@@ -140,7 +140,8 @@ static mu_err setup_softmax(mu_simd_kernel *kernel)
 
 static int64_t target_of(const mu_kernel *k, int operand, int64_t i)
 {
-    return k->call.in[operand].dtype == MU_I64 ? ((const int64_t *)k->in[operand])[i] : ((const int32_t *)k->in[operand])[i];
+    return k->call.in[operand].dtype == MU_I64 ? ((const int64_t *)k->in[operand])[i]
+                                               : ((const int32_t *)k->in[operand])[i];
 }
 
 static mu_err check_targets(const rows *s)

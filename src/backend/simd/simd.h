@@ -1,7 +1,8 @@
 /* Vectorised, threaded kernels for CPUs, over the table of ref: what a CPU backend falls back to.
  *
- * Every kernel file is compiled once per instruction set; mu_simd_isa() says which one this process uses. Kernels accept
- * row-major, channels-last and channels-blocked operands, give out what they were given, and keep padding zero. */
+ * Every kernel file is compiled once per instruction set; mu_simd_isa() says which one this process uses. Kernels
+ * accept row-major, channels-last and channels-blocked operands, give out what they were given, and keep padding zero.
+ */
 #ifndef MU_BACKEND_SIMD_SIMD_H
 #define MU_BACKEND_SIMD_SIMD_H
 
@@ -9,8 +10,8 @@
 
 /* True when this room or ref has a kernel for the call. */
 bool mu_simd_supports(mu_backend *backend, const mu_call *call, const char **why);
-/* As mu_backend_ops.prepare, for any instance in host memory. Layouts of operands come from its own `layout` function (absent:
- * row-major only); a type for which that says MU_ERR_UNSUPPORTED is asked for in row-major. */
+/* As mu_backend_ops.prepare, for any instance in host memory. Layouts of operands come from its own `layout` function
+ * (absent: row-major only); a type for which that says MU_ERR_UNSUPPORTED is asked for in row-major. */
 MU_CHECKED mu_err mu_simd_prepare(mu_backend *backend, const mu_call *call, const mu_layout *const *in_layout,
                                   const mu_layout *const *want_out, mu_kernel **out);
 

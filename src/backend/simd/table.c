@@ -195,7 +195,8 @@ mu_err mu_simd_prepare(mu_backend *backend, const mu_call *call, const mu_layout
 {
     int block = 0;
     for (int i = 0; in_layout && i < call->n_in; i++)
-        if (in_layout[i] && in_layout[i]->kind == MU_LAYOUT_CHANNELS_BLOCKED && (block == 0 || in_layout[i]->block < block))
+        if (in_layout[i] && in_layout[i]->kind == MU_LAYOUT_CHANNELS_BLOCKED &&
+            (block == 0 || in_layout[i]->block < block))
             block = in_layout[i]->block;
     const mu_simd_impl *impl = find(call, block);
     if (!impl)

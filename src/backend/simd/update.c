@@ -139,4 +139,5 @@ static mu_err setup(mu_simd_kernel *kernel)
 
 const mu_simd_impl SIMD(sgd) = {.size = sizeof(update), .supports = supports, .setup = setup, .run = run_sgd};
 const mu_simd_impl SIMD(adam) = {.size = sizeof(update), .supports = supports, .setup = setup, .run = run_adam};
-const mu_simd_impl SIMD(square_sum) = {.size = sizeof(update), .supports = supports, .setup = setup, .run = run_square_sum};
+const mu_simd_impl SIMD(square_sum) = {
+    .size = sizeof(update), .supports = supports, .setup = setup, .run = run_square_sum};

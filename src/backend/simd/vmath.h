@@ -1,8 +1,8 @@
-/* exp, log, tanh, erfc and what is built of them, on vectors of f32: within 3 units in the last place, erfc within 1.2e-7 of its value
- * or 6 units, whichever is more.
+/* exp, log, tanh, erfc and what is built of them, on vectors of f32: within 3 units in the last place, erfc
+ * within 1.2e-7 of its value or 6 units, whichever is more.
  *
- * Range reductions and polynomial coefficients: S. L. Moshier, Cephes Mathematical Library, single precision (expf, logf, tanhf,
- * ndtrf), 1989. */
+ * Range reductions and polynomial coefficients: S. L. Moshier, Cephes Mathematical Library, single precision (expf,
+ * logf, tanhf, ndtrf), 1989. */
 #ifndef MU_BACKEND_SIMD_VMATH_H
 #define MU_BACKEND_SIMD_VMATH_H
 
