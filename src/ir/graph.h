@@ -101,14 +101,6 @@ mu_value mu_graph_find(const mu_graph *graph, const char *name);
 /* Fills types (n_in + n_out entries, caller's) and returns the call that they belong to. */
 mu_call mu_graph_call(const mu_graph *graph, const mu_node *node, mu_type *types);
 
-/* Rewriting, for passes (ir/rewrite.c): walks the nodes that something needs, in order, and lets `rewrite` append to `to` what
- * each becomes. `in` are the node's operands translated into `to`; `out[0..n_out-1]` must be set to the translations of its
- * outputs. Leaves are declared in `to` as they are met; outputs and gradients are carried over. Errors are sticky in `to`. */
-typedef void mu_rewrite_fn(void *user, mu_graph *to, const mu_graph *from, const mu_node *node, const mu_value *in,
-                           mu_value *out);
-MU_CHECKED mu_err mu_graph_rewrite(const mu_graph *from, mu_rewrite_fn *rewrite, void *user, mu_graph **to);
-/* The default action: the same operation, name and direction on the translated operands. */
-void mu_graph_copy_node(mu_graph *to, const mu_node *node, const mu_value *in, mu_value *out);
 /* What a gradient rule sees. `node` is copied from the graph and stays valid while nodes are appended. */
 struct mu_grad {
     mu_graph *graph;

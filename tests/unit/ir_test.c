@@ -125,39 +125,10 @@ START_TEST(missing_operands)
 }
 END_TEST
 
-static void copy(void *user, mu_graph *to, const mu_graph *from, const mu_node *node, const mu_value *in, mu_value *out)
-{
-    (void)user, (void)from;
-    mu_graph_copy_node(to, node, in, out);
-}
-
-START_TEST(rewriting_keeps_what_is_needed)
-{
-    mu_graph *g, *h;
-    ck_ok(trace(&g));
-    ck_ok(mu_graph_rewrite(g, copy, NULL, &h));
-    ck_assert_int_eq(mu_graph_n_nodes(h), 3);
-    ck_assert_str_eq(mu_graph_node(h, 0)->name, "backbone.conv1");
-    ck_assert_str_eq(mu_graph_output_name(h, 0), "loss");
-    ck_assert_int_ne(mu_graph_find(h, "inputs").id, 0);
-    mu_graph_release(h);
-    mu_graph_release(g);
-}
-END_TEST
-
-static mu_err trace_and_rewrite(mu_graph **out)
-{
-    mu_graph *g;
-    MU_TRY(trace(&g));
-    mu_err err = mu_graph_rewrite(g, copy, NULL, out);
-    mu_graph_release(g);
-    return err;
-}
-
 START_TEST(out_of_memory)
 {
     mu_graph *g = NULL;
-    ck_survives_oom(trace_and_rewrite(&g), mu_graph_release(g));
+    ck_survives_oom(trace(&g), mu_graph_release(g));
 }
 END_TEST
 
@@ -184,7 +155,6 @@ int main(void)
     tcase_add_test(tests, leaves_are_shared_or_refused);
     tcase_add_test(tests, sizes_that_overflow);
     tcase_add_test(tests, missing_operands);
-    tcase_add_test(tests, rewriting_keeps_what_is_needed);
     tcase_add_test(tests, out_of_memory);
     tcase_add_test(tests, operations_are_sorted_and_documented);
     suite_add_tcase(suite, tests);
