@@ -13,10 +13,12 @@ typedef struct {
     bool json, print;
 } visit_state;
 
-/* The first sentence of a text. */
+/* The first sentence of a text; "et al. 2013" ends none. */
 static int sentence(const char *doc)
 {
     const char *end = doc ? strstr(doc, ". ") : NULL;
+    while (end && end[2] >= '0' && end[2] <= '9')
+        end = strstr(end + 2, ". ");
     return end ? (int)(end - doc + 1) : doc ? (int)strcspn(doc, "\n") : 0;
 }
 

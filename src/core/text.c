@@ -160,3 +160,8 @@ const char *mu_nearest(const char *word, const char *const *candidates, size_t n
     }
     return nearest;
 }
+
+const char *mu_article(const char *noun)
+{
+    return noun[0] && strchr("aeio", noun[0]) ? "an" : "a";
+}

@@ -31,4 +31,7 @@ int mu_utf8_length(const char *s, size_t n);
  * may be at most a third of the word's length, rounded up. Of several the first. */
 const char *mu_nearest(const char *word, const char *const *candidates, size_t n);
 
+/* "a" or "an", as the noun wants it. */
+const char *mu_article(const char *noun);
+
 #endif

@@ -1,4 +1,5 @@
 #include "core/mem.h"
+#include "core/text.h"
 #include "registry/state.h"
 
 #include <stdio.h>
@@ -61,9 +62,11 @@ static mu_err note_unknown(const mu_registry *registry, const char *kind, const 
             other = k->name;
     nearest = other ? NULL : mu_registry_nearest(registry, kind, key);
     if (other)
-        snprintf(expected, sizeof expected, "the name of a %s (this is the name of a %s)", kind, other);
+        snprintf(expected, sizeof expected, "the name of %s %s (this is the name of %s %s)", mu_article(kind), kind,
+                 mu_article(other), other);
     else
-        snprintf(expected, sizeof expected, "the name of a %s%s", kind, nearest ? "" : " (muster list shows them)");
+        snprintf(expected, sizeof expected, "the name of %s %s%s", mu_article(kind), kind,
+                 nearest ? "" : " (muster list shows them)");
     mu_cfg_describe(type, found, sizeof found);
     MU_TRY(note(list, mu_cfg_pos(type), path, "type", expected, found, nearest));
     return MU_OK;
@@ -79,7 +82,7 @@ static mu_err find_component(const char *kind, const mu_cfg *cfg, const char *pa
     *out = NULL;
     MU_TRY(mu_registry_current(&registry));
     if (!type || mu_cfg_kind_of(type) != MU_CFG_STRING) {
-        snprintf(expected, sizeof expected, "the name of a %s", kind);
+        snprintf(expected, sizeof expected, "the name of %s %s", mu_article(kind), kind);
         if (type)
             mu_cfg_describe(type, found, sizeof found);
         MU_TRY(note(list, mu_cfg_pos(type ? type : cfg), path, "type", expected, type ? found : "no such key", NULL));
@@ -89,7 +92,8 @@ static mu_err find_component(const char *kind, const mu_cfg *cfg, const char *pa
     if (!component) {
         MU_TRY(note_unknown(registry, kind, type, path, list));
     } else if (component->not_built) {
-        snprintf(expected, sizeof expected, "a %s of this build (%s)", kind, component->not_built);
+        snprintf(expected, sizeof expected, "%s %s of this build (%s)", mu_article(kind), kind,
+                 component->not_built);
         mu_cfg_describe(type, found, sizeof found);
         MU_TRY(note(list, mu_cfg_pos(type), path, "type", expected, found, NULL));
     } else {
@@ -182,7 +186,7 @@ mu_err mu_check(const char *kind, const mu_cfg *cfg, const char *path, mu_diagno
 {
     if (mu_cfg_kind_of(cfg) != MU_CFG_DICT) {
         char expected[160], found[128];
-        snprintf(expected, sizeof expected, "dictionary with the type of a %s", kind);
+        snprintf(expected, sizeof expected, "dictionary with the type of %s %s", mu_article(kind), kind);
         mu_cfg_describe(cfg, found, sizeof found);
         MU_TRY(mu_diagnostics_add(list, mu_cfg_pos(cfg), path, expected, found, NULL));
         return MU_OK;

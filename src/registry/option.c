@@ -81,10 +81,12 @@ const char *mu_option_expects(const mu_option *option, char *buf, size_t size)
             add_choices(option, buf, size);
         }
         break;
-    case MU_OPT_COMPONENT: add(buf, size, "dictionary with the type of a %s", kind); break;
-    case MU_OPT_COMPONENTS: add(buf, size, "list of dictionaries with the type of a %s", kind); break;
+    case MU_OPT_COMPONENT: add(buf, size, "dictionary with the type of %s %s", mu_article(kind), kind); break;
+    case MU_OPT_COMPONENTS:
+        add(buf, size, "list of dictionaries with the type of %s %s", mu_article(kind), kind);
+        break;
     case MU_OPT_COMPONENT_MAP:
-        add(buf, size, "dictionary of names, each with a dictionary with the type of a %s", kind);
+        add(buf, size, "dictionary of names, each with a dictionary with the type of %s %s", mu_article(kind), kind);
         break;
     case MU_OPT_DICT: add(buf, size, "dictionary"); break;
     case MU_OPT_ANY: add(buf, size, "any value"); break;

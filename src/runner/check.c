@@ -24,8 +24,8 @@ static const mu_option dataloader_keys[] = {
 
 static const mu_option train_loop_keys[] = {
     {"by_epoch", MU_OPT_BOOL, .boolean_default = true, .help = "count epochs; else iterations"},
-    {"max_epochs", MU_OPT_INT, AT_LEAST(1), .help = "by_epoch: when to end"},
-    {"max_iters", MU_OPT_INT, AT_LEAST(1), .help = "not by_epoch: when to end"},
+    {"max_epochs", MU_OPT_INT, AT_LEAST(1), .text_default = "null", .help = "by_epoch: when to end"},
+    {"max_iters", MU_OPT_INT, AT_LEAST(1), .text_default = "null", .help = "not by_epoch: when to end"},
     {"val_begin", MU_OPT_INT, .int_default = 1, AT_LEAST(1),
      .help = "first epoch or iteration after which to validate"},
     {"val_interval", MU_OPT_INT, .int_default = 1, AT_LEAST(1), .help = "epochs or iterations between validations"},
@@ -45,9 +45,11 @@ static const mu_option auto_scale_keys[] = {
 };
 
 static const mu_option clip_keys[] = {
-    {"max_norm", MU_OPT_FLOAT, AT_LEAST(0), .above_min = true, .help = "of all gradients together"},
+    {"max_norm", MU_OPT_FLOAT, AT_LEAST(0), .above_min = true, .text_default = "null",
+     .help = "of all gradients together"},
     {"norm_type", MU_OPT_FLOAT, .float_default = 2, AT_LEAST(0), .above_min = true, .help = "order of the norm"},
-    {"clip_value", MU_OPT_FLOAT, AT_LEAST(0), .above_min = true, .help = "of each element, with type: value"},
+    {"clip_value", MU_OPT_FLOAT, AT_LEAST(0), .above_min = true, .text_default = "null",
+     .help = "of each element, with type: value"},
     MU_OPTION_END,
 };
 
@@ -64,7 +66,7 @@ static const mu_option env_keys[] = {
     {"cudnn_benchmark", MU_OPT_BOOL, .help = "measure convolution algorithms on a GPU"},
     {"mp_cfg", MU_OPT_ANY, .help = "accepted, without effect: there are no worker processes"},
     {"dist_cfg", MU_OPT_ANY, .help = "accepted, without effect: ranks come from the MPI launcher"},
-    {"resource_limit", MU_OPT_INT, AT_LEAST(1), .unit = "files", .help = "open files"},
+    {"resource_limit", MU_OPT_INT, AT_LEAST(1), .text_default = "null", .unit = "files", .help = "open files"},
     MU_OPTION_END,
 };
 

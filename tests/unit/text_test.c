@@ -101,6 +101,15 @@ START_TEST(utf8)
 }
 END_TEST
 
+START_TEST(article)
+{
+    ck_assert_str_eq(mu_article("model"), "a");
+    ck_assert_str_eq(mu_article("optimizer"), "an");
+    ck_assert_str_eq(mu_article("evaluator"), "an");
+    ck_assert_str_eq(mu_article(""), "a");
+}
+END_TEST
+
 START_TEST(nearest)
 {
     static const char *const names[] = {"ResNet", "LeNet", "MobileNet", "SGD", "AdamW", "Adam"};
@@ -132,6 +141,7 @@ int main(void)
     tcase_add_test(tests, errors_stick);
     tcase_add_test(tests, json);
     tcase_add_test(tests, utf8);
+    tcase_add_test(tests, article);
     tcase_add_test(tests, nearest);
     suite_add_tcase(suite, tests);
     return test_run(suite);
