@@ -13,6 +13,7 @@
 #include "core/pool.h"
 #include "core/text.h"
 #include "core/type.h"
+#include "data/sampler.h"
 #include "graph/autodiff.h"
 #include "graph/params.h"
 #include "graph/pass.h"

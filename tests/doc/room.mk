@@ -1,0 +1,1 @@
+dist_check_SCRIPTS += tests/doc/completion_test.sh tests/doc/doc_test.sh
