@@ -19,8 +19,7 @@ static void round_operands(oracle *o, double change, uint64_t *signs)
         if (!v.id || data->type.dtype != MU_F64)
             continue;
         for (int64_t k = 0; k < mu_type_count(&data->type); k++) {
-            *signs = *signs * 6364136223846793005u + 1442695040888963407u;
-            tensor_set(&o->p.value[v.id], k, (float)tensor_get(data, k) * (1 + (*signs >> 63 ? change : -change)));
+            tensor_set(&o->p.value[v.id], k, (float)tensor_get(data, k) * (1 + change * suite_sign(signs)));
         }
     }
 }
@@ -38,7 +37,7 @@ static void add_result(oracle *o, const char *name, mu_value at)
 
 void oracle_build(oracle *o, const op_case *c, mu_backend *ref)
 {
-    uint64_t signs = suite_seed;
+    uint64_t signs = 0;
     program_build(&o->p, c, ref);
     int32_t n_nodes = mu_graph_n_nodes(o->p.s.graph);
     add_result(o, "out", o->p.s.out);

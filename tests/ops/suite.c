@@ -58,6 +58,13 @@ tensor tensor_as(const tensor *t, mu_dtype dtype)
     return copy;
 }
 
+double suite_sign(uint64_t *stream)
+{
+    const mu_philox bits = mu_philox_key(suite_seed, MU_RNG_TEST, 1, 0);
+    uint64_t i = (*stream)++;
+    return mu_philox_block(&bits, i / 128).v[i / 32 % 4] >> (i % 32) & 1 ? 1 : -1;
+}
+
 double tensor_get(const tensor *t, int64_t i)
 {
     double x;

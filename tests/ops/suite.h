@@ -74,6 +74,8 @@ void tensor_new(tensor *out, mu_type type);
 void tensor_release(tensor *t);
 /* A copy in another floating-point dtype; other dtypes stay. */
 tensor tensor_as(const tensor *t, mu_dtype dtype);
+/* Random signs, by which operands are moved: 1 or -1, the next of the stream. */
+double suite_sign(uint64_t *stream);
 double tensor_get(const tensor *t, int64_t i);
 void tensor_set(tensor *t, int64_t i, double x);
 

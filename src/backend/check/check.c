@@ -2,12 +2,16 @@
 
 #include "backend/check/compare.h"
 #include "core/mem.h"
+#include "core/philox.h"
 #include "ops/ops.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { GUARD = 4 * MU_ALIGN, GUARD_BYTE = 0xA5 };
+enum { GUARD = 4 * MU_ALIGN, GUARD_BYTE = 0xA5, DIRECTIONS = 8 };
+
+#define CHANGE 0x1p-26 /* relative change of operands by which the condition of a result is measured */
 
 typedef struct {
     mu_backend base;
@@ -35,7 +39,8 @@ typedef struct {
     guarded out[MU_OP_MAX_OUT], scratch;
     void *before[MU_OP_VARIADIC]; /* copies of the operands, as they lie */
     view in_view[MU_OP_VARIADIC], out_view[MU_OP_MAX_OUT];
-    double *want[MU_OP_MAX_OUT], *moved[MU_OP_MAX_OUT]; /* floating outputs of the oracle; under perturbed operands */
+    double *want[MU_OP_MAX_OUT], *change[MU_OP_MAX_OUT]; /* the oracle's floating outputs; how far they move per
+                                                            relative change of the operands */
 } check_kernel;
 
 /* ---- guards ---- */
@@ -130,7 +135,7 @@ static mu_err prepare_outputs(check_backend *b, check_kernel *k)
         MU_TRY(prepare_view(b, call, t, k->inner->out_layout[o], &k->out_view[o]));
         if (mu_dtype_is_float(t->dtype)) {
             MU_TRY(mu_calloc(&k->want[o], (size_t)mu_type_count(t), sizeof(double)));
-            MU_TRY(mu_calloc(&k->moved[o], (size_t)mu_type_count(t), sizeof(double)));
+            MU_TRY(mu_calloc(&k->change[o], (size_t)mu_type_count(t), sizeof(double)));
         }
     }
     return MU_OK;
@@ -223,13 +228,20 @@ static mu_err row_of(view *v, void *at, const mu_run *run, void **out)
     return MU_OK;
 }
 
+/* Element j of operand i goes up or down: bits of Philox, since a simpler generator repeats along powers of two. */
+static double direction(const mu_philox *bits, int64_t j)
+{
+    mu_u32x4 block = mu_philox_block(bits, (uint64_t)j / 128);
+    return block.v[j / 32 % 4] >> (j % 32) & 1 ? 1 : -1;
+}
+
 /* Hands the operands to the oracle, each number changed by a factor 1 + or - `change`. */
-static mu_err feed_oracle(check_kernel *k, double change, const mu_run *run)
+static mu_err feed_oracle(check_kernel *k, double change, int stream, const mu_run *run)
 {
     const mu_call *call = &k->base.call;
-    uint64_t signs = 1;
     for (int i = 0; i < call->n_in; i++) {
         const mu_type *t = &call->in[i];
+        const mu_philox bits = mu_philox_key(1, MU_RNG_TEST, (uint64_t)i, (uint64_t)stream);
         void *row;
         if (t->dtype == MU_NONE)
             continue;
@@ -237,33 +249,41 @@ static mu_err feed_oracle(check_kernel *k, double change, const mu_run *run)
         mu_type o = oracle_type(call, *t);
         mu_convert(k->in_view[i].oracle, o.dtype, row, t->dtype, mu_type_count(t));
         double *x = k->in_view[i].oracle;
-        for (int64_t j = 0; change != 0 && o.dtype == MU_F64 && j < mu_type_count(t); j++) {
-            signs = signs * 6364136223846793005u + 1442695040888963407u;
-            x[j] *= 1 + (signs >> 63 ? change : -change);
-        }
+        for (int64_t j = 0; change != 0 && o.dtype == MU_F64 && j < mu_type_count(t); j++)
+            x[j] *= 1 + change * direction(&bits, j);
     }
     return MU_OK;
 }
 
-static void keep_oracle(check_kernel *k, double **to)
+/* The oracle's floating outputs: kept in want, or the largest change from it per unit of change of the operands. */
+static void read_oracle(check_kernel *k, bool perturbed)
 {
     const mu_call *call = &k->base.call;
-    for (int o = 0; o < call->n_out; o++)
-        if (to[o])
-            mu_convert(to[o], MU_F64, k->oracle->out[o], oracle_type(call, call->out[o]).dtype,
-                       mu_type_count(&call->out[o]));
+    for (int o = 0; o < call->n_out; o++) {
+        mu_dtype dtype = oracle_type(call, call->out[o]).dtype;
+        for (int64_t i = 0; k->want[o] && i < mu_type_count(&call->out[o]); i++) {
+            double x;
+            mu_convert(&x, MU_F64, (char *)k->oracle->out[o] + (size_t)i * mu_dtype_size(dtype), dtype, 1);
+            if (!perturbed) {
+                k->want[o][i] = x;
+                k->change[o][i] = 0;
+            } else if (fabs(x - k->want[o][i]) / CHANGE > k->change[o][i]) {
+                k->change[o][i] = fabs(x - k->want[o][i]) / CHANGE;
+            }
+        }
+    }
 }
 
-/* ref's results, and how far they move when the operands do. The unperturbed run comes last: integers are read from it.
- */
+/* ref's results, and how far they move when the operands do. The last run is unperturbed: integers are read from it. */
 static mu_err ask_oracle(check_kernel *k, const mu_run *run)
 {
-    MU_TRY(feed_oracle(k, CHECK_CHANGE, run));
-    MU_TRY(mu_kernel_run(k->oracle, run));
-    keep_oracle(k, k->moved);
-    MU_TRY(feed_oracle(k, 0, run));
-    MU_TRY(mu_kernel_run(k->oracle, run));
-    keep_oracle(k, k->want);
+    for (int i = 0; i <= DIRECTIONS + 1; i++) {
+        bool perturbed = i > 0 && i <= DIRECTIONS;
+        MU_TRY(feed_oracle(k, perturbed ? CHANGE : 0, i, run));
+        MU_TRY(mu_kernel_run(k->oracle, run));
+        if (i <= DIRECTIONS)
+            read_oracle(k, perturbed);
+    }
     return MU_OK;
 }
 
@@ -302,7 +322,7 @@ static mu_err check_output(check_kernel *k, int o, const mu_run *run)
     check_difference d;
     void *row;
     MU_TRY(row_of(&k->out_view[o], guarded_at(&k->out[o]), run, &row));
-    if (k->oracle && mu_check_compare(t, row, k->oracle->out[o], k->want[o], k->moved[o], &d))
+    if (k->oracle && mu_check_compare(t, row, k->oracle->out[o], k->want[o], k->change[o], &d))
         return d.unwritten ? blame(k, "did not write element %lld of output %d %s", (long long)d.at, o,
                                    mu_type_format(t, shape))
                            : blame(k, "gave %.9g in element %lld of output %d %s, ref gives %.9g (tolerance %.3g)",
@@ -360,7 +380,7 @@ static void release(mu_kernel *kernel)
     for (int o = 0; o < kernel->call.n_out; o++) {
         mu_free(k->out[o].block);
         mu_free(k->want[o]);
-        mu_free(k->moved[o]);
+        mu_free(k->change[o]);
         release_view(&k->out_view[o]);
     }
 }

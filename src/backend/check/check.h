@@ -2,7 +2,7 @@
  *
  * Outputs are filled with NaN before every run and have guards on both sides, scratch too; afterwards operands must be
  * as they were, padding zero, and the results those of ref, in f64 wherever it computes in f64. The first difference is
- * MU_ERR_BACKEND: node, operation, element, expected, got, tolerance. Slow: each node runs three times. */
+ * MU_ERR_BACKEND: node, operation, element, expected, got, tolerance. Slow: ref runs ten times. */
 #ifndef MU_BACKEND_CHECK_CHECK_H
 #define MU_BACKEND_CHECK_CHECK_H
 

@@ -26,16 +26,16 @@ static bool is_unwritten(const unsigned char *element, size_t size)
     return true;
 }
 
-/* The largest finite result, or movement under changed operands per unit of change. */
-static double scale_of(const double *want, const double *moved, int64_t n)
+/* The largest finite result, or movement per relative change of the operands. */
+static double scale_of(const double *want, const double *change, int64_t n)
 {
     double scale = 0;
     for (int64_t i = 0; i < n; i++) {
-        double change = fabs(moved[i] - want[i]) / CHECK_CHANGE, size = fabs(want[i]);
+        double size = fabs(want[i]);
         if (isfinite(size) && size > scale)
             scale = size;
-        if (isfinite(change) && change > scale)
-            scale = change;
+        if (isfinite(change[i]) && change[i] > scale)
+            scale = change[i];
     }
     return scale;
 }
@@ -52,14 +52,14 @@ static bool float_differs(const precision *p, double got, double want, double sc
     return fabs(got - want) > *tolerance;
 }
 
-bool mu_check_compare(const mu_type *type, const void *got, const void *oracle, const double *want, const double *moved,
-                      check_difference *out)
+bool mu_check_compare(const mu_type *type, const void *got, const void *oracle, const double *want,
+                      const double *change, check_difference *out)
 {
     int64_t n = mu_type_count(type);
     size_t size = mu_dtype_size(type->dtype);
     bool is_float = mu_dtype_is_float(type->dtype);
     precision p = precision_of(type->dtype);
-    double scale = is_float ? scale_of(want, moved, n) : 0;
+    double scale = is_float ? scale_of(want, change, n) : 0;
     for (int64_t i = 0; i < n; i++) {
         const unsigned char *element = (const unsigned char *)got + (size_t)i * size;
         check_difference d = {.at = i};
