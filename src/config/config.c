@@ -4,6 +4,7 @@
 #include "config/file.h"
 #include "config/load.h"
 #include "config/override.h"
+#include "config/reader.h"
 #include "config/scalar.h"
 #include "core/mem.h"
 
@@ -140,4 +141,10 @@ mu_err mu_config_diff(const mu_config *a, const mu_config *b, char **out)
     mu_free(a_text);
     MU_TRY(err);
     return MU_OK;
+}
+
+mu_err mu_cfg_parse_json(const char *text, size_t length, const char *name, mu_cfg **out)
+{
+    mu_budget budget = MU_BUDGET;
+    return mu_json_read(text, length, name, &budget, NULL, out);
 }

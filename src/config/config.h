@@ -35,6 +35,8 @@ MU_CHECKED mu_err mu_config_merge(mu_config *config, const mu_cfg *options, bool
 /* Text that reads back equal; freed by mu_free. Format "yaml" or "json". */
 MU_CHECKED mu_err mu_config_dump(const mu_config *config, const char *format, char **out);
 MU_CHECKED mu_err mu_config_write(const mu_config *config, const char *path);
+/* Plain JSON from elsewhere: a tree in which nothing is replaced or merged. text[length] is NUL; `name` is for errors. */
+MU_CHECKED mu_err mu_cfg_parse_json(const char *text, size_t length, const char *name, mu_cfg **out);
 MU_CHECKED mu_err mu_cfg_dump(const mu_cfg *cfg, const char *format, char **out);
 
 /* A unified diff of the two dumps, "" when equal; freed by mu_free. */

@@ -1,7 +1,13 @@
 if WITH_CHECK
 check_PROGRAMS += tests/data/sampler_test
+if WITH_HDF5
+check_PROGRAMS += tests/data/h5_dataset_test
+endif
 endif
 tests_data_sampler_test_SOURCES = tests/data/sampler_test.c tests/golden/sampler.inc
 tests_data_sampler_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_data_sampler_test_LDADD = $(TEST_LDADD)
+tests_data_h5_dataset_test_SOURCES = tests/data/h5_dataset_test.c
+tests_data_h5_dataset_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_data_h5_dataset_test_LDADD = $(TEST_LDADD) $(HDF5_LIBS)
 EXTRA_DIST += tests/golden/sampler.py

@@ -13,7 +13,7 @@ complain() {
 }
 
 # Rooms from the bottom up; a room includes only itself and what stands before it. backend.h is the backend interface.
-rooms="core config registry ir ops backend graph optim nn data eval runner vis io infer sweep cli"
+rooms="core config registry io ir ops backend graph optim nn data eval runner vis infer sweep cli"
 above=$rooms
 for room in $rooms; do
     above=${above#"$room"}

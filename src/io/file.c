@@ -1,0 +1,170 @@
+#include "config.h"
+
+#include "io/file.h"
+
+#include "core/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+mu_err mu_pread(int fd, void *out, size_t size, int64_t offset, const char *path)
+{
+    char *to = out;
+    while (size > 0) {
+        ssize_t n = pread(fd, to, size, offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return MU_FAIL(MU_ERR_IO, "'%s' cannot be read at byte %lld: %s", path, (long long)offset, strerror(errno));
+        if (n == 0) {
+            MU_FAIL(MU_ERR_IO, "'%s' ends at byte %lld, %zu bytes too early", path, (long long)offset, size);
+            return mu_error_hint("it was cut, or changed while it was read");
+        }
+        to += n;
+        size -= (size_t)n;
+        offset += n;
+    }
+    return MU_OK;
+}
+
+static mu_err write_failed(const char *path)
+{
+    int code = errno;
+    MU_FAIL(MU_ERR_IO, "'%s' cannot be written: %s", path, strerror(code));
+    if (code == ENOSPC || code == EDQUOT || code == EFBIG)
+        return mu_error_hint("free some space, or raise the limit (quota, ulimit -f); what was there before is untouched");
+    return MU_ERR_IO;
+}
+
+mu_err mu_pwrite(int fd, const void *data, size_t size, int64_t offset, const char *path)
+{
+    const char *from = data;
+    while (size > 0) {
+        ssize_t n = pwrite(fd, from, size, offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return write_failed(path);
+        from += n;
+        size -= (size_t)n;
+        offset += n;
+    }
+    return MU_OK;
+}
+
+struct mu_replacement {
+    char *path, *temporary;
+    int fd;
+    bool committed;
+};
+
+/* The name is new, so that two runs in one folder do not meet. */
+static mu_err open_temporary(mu_replacement *r)
+{
+    for (int attempt = 0; attempt < 16; attempt++) {
+        uint32_t random;
+        if (getrandom(&random, sizeof random, 0) != sizeof random)
+            return MU_FAIL(MU_ERR_SYSTEM, "no random numbers: %s", strerror(errno));
+        char *name;
+        MU_TRY(mu_asprintf(&name, "%s.%08x.tmp", r->path, random));
+        r->fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (r->fd >= 0) {
+            r->temporary = name;
+            return MU_OK;
+        }
+        int code = errno;
+        mu_free(name);
+        if (code != EEXIST) {
+            MU_FAIL(MU_ERR_IO, "'%s' cannot be written: %s", r->path, strerror(code));
+            return mu_error_hint("the file is first written under another name in the same folder; it must exist and be writable");
+        }
+    }
+    return MU_FAIL(MU_ERR_IO, "no free temporary name beside '%s'", r->path);
+}
+
+mu_err mu_replacement_new(const char *path, mu_replacement **out)
+{
+    mu_replacement *r;
+    struct stat info;
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        return MU_FAIL(MU_ERR_IO, "'%s' is not a regular file and is not replaced", path);
+    MU_TRY(mu_calloc(&r, 1, sizeof *r));
+    r->fd = -1;
+    mu_err err;
+    MU_TRY_GOTO(err, mu_strdup(&r->path, path), fail);
+    MU_TRY_GOTO(err, open_temporary(r), fail);
+    *out = r;
+    return MU_OK;
+fail:
+    mu_replacement_release(r);
+    return err;
+}
+
+int mu_replacement_fd(const mu_replacement *r)
+{
+    return r->fd;
+}
+
+mu_err mu_replacement_reserve(mu_replacement *r, int64_t bytes)
+{
+    int failed;
+    while ((failed = fallocate(r->fd, 0, 0, bytes)) != 0 && errno == EINTR)
+        ;
+    if (failed && errno != EOPNOTSUPP && errno != ENOSYS) {
+        write_failed(r->path);
+        mu_error_context("%lld bytes are needed", (long long)bytes);
+        return MU_ERR_IO;
+    }
+    return MU_OK;
+}
+
+mu_err mu_replacement_resize(mu_replacement *r, int64_t bytes)
+{
+    return ftruncate(r->fd, bytes) == 0 ? MU_OK : write_failed(r->path);
+}
+
+/* The new name survives a crash only once the folder is flushed; file systems that refuse that keep names in order. */
+static void flush_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[4096];
+    if (!slash)
+        snprintf(folder, sizeof folder, ".");
+    else if ((size_t)snprintf(folder, sizeof folder, "%.*s/", (int)(slash - path), path) >= sizeof folder)
+        return;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    fsync(fd);
+    close(fd);
+}
+
+mu_err mu_replacement_commit(mu_replacement *r)
+{
+    if (fsync(r->fd) != 0)
+        return write_failed(r->path);
+    if (rename(r->temporary, r->path) != 0)
+        return write_failed(r->path);
+    r->committed = true;
+    flush_folder(r->path);
+    return MU_OK;
+}
+
+void mu_replacement_release(mu_replacement *r)
+{
+    if (!r)
+        return;
+    if (r->fd >= 0)
+        close(r->fd);
+    if (r->temporary && !r->committed)
+        unlink(r->temporary);
+    mu_free(r->temporary);
+    mu_free(r->path);
+    mu_free(r);
+}
