@@ -33,8 +33,10 @@ typedef enum {
     MU_SIMD_ROWS, /* row-major only */
     MU_SIMD_FLAT, /* element-wise: operands and outputs of the shape of output 0 lie alike, the others are one element
                    */
-    MU_SIMD_CHANNELS /* operands and outputs with operand 0's N, C and number of dimensions lie alike, the others are
-                        row-major */
+    MU_SIMD_CHANNELS, /* operands and outputs with operand 0's N, C and number of dimensions lie alike, the others are
+                         row-major */
+    MU_SIMD_STORED /* all operands and outputs have operand 0's number of dimensions and lie alike, where `fits` says so
+                    */
 } mu_simd_layouts;
 
 typedef struct {
@@ -42,6 +44,7 @@ typedef struct {
     size_t size; /* of the kernel's own struct; 0: mu_simd_kernel */
     bool (*supports)(const mu_call *call,
                      const char **why); /* NULL: every float operand is f32 or bf16, the same for all */
+    bool (*fits)(const mu_call *call, const mu_layout *layout); /* STORED: can the call be done in this layout? */
     /* Called once after the layouts are chosen: sets scratch_bytes and own fields. May be NULL. */
     mu_err (*setup)(mu_simd_kernel *kernel);
     mu_err (*run)(mu_kernel *kernel, const mu_run *run);
@@ -71,6 +74,8 @@ static inline int64_t mu_simd_view_count(const mu_simd_view *v)
 
 /* One dtype of f32 and bf16 for all floating-point operands and outputs. */
 bool mu_simd_one_float(const mu_call *call, const char **why);
+/* Anything: for kernels that only move elements. */
+bool mu_simd_any_dtype(const mu_call *call, const char **why);
 
 static inline const mu_type *mu_simd_in(const mu_call *call, int i)
 {

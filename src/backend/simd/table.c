@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "backend/ref/ref.h"
+#include "backend/simd/copy.h"
 #include "backend/simd/kernel.h"
 #include "backend/simd/simd.h"
 
@@ -64,6 +65,12 @@ bool mu_simd_one_float(const mu_call *call, const char **why)
     return true;
 }
 
+bool mu_simd_any_dtype(const mu_call *call, const char **why)
+{
+    (void)call, (void)why;
+    return true;
+}
+
 /* `block`: channels in a block of the operands, 0 when they are not blocked: vectors are not wider than it. */
 static const mu_simd_impl *find(const mu_call *call, int block)
 {
@@ -107,6 +114,18 @@ mu_simd_view mu_simd_view_of(const mu_type *type, const mu_layout *layout)
     return v;
 }
 
+int mu_simd_storage(const mu_type *type, const mu_layout *layout, int64_t dim[MU_SIMD_COPY_NDIM])
+{
+    memset(dim, 0, MU_SIMD_COPY_NDIM * sizeof *dim);
+    memcpy(dim, type->dim, (size_t)type->ndim * sizeof *dim);
+    if (!layout)
+        return type->ndim;
+    mu_simd_view v = mu_simd_view_of(type, layout);
+    dim[1] = v.blocks;
+    dim[type->ndim] = v.width;
+    return type->ndim + 1;
+}
+
 static bool readable(const mu_layout *layout)
 {
     return layout && (layout->kind == MU_LAYOUT_CHANNELS_LAST ||
@@ -119,6 +138,8 @@ static bool alike(const mu_call *call, const mu_simd_impl *impl, const mu_type *
     if (impl->layouts == MU_SIMD_FLAT)
         return mu_type_same_shape(type, &call->out[0]);
     const mu_type *x = &call->in[0];
+    if (impl->layouts == MU_SIMD_STORED)
+        return true;
     return type->ndim == x->ndim && type->dim[0] == x->dim[0] && type->dim[1] == x->dim[1];
 }
 
@@ -126,7 +147,7 @@ static bool alike(const mu_call *call, const mu_simd_impl *impl, const mu_type *
 static const mu_layout *shared_layout(const mu_call *call, const mu_simd_impl *impl, const mu_layout *const *in_layout)
 {
     const mu_layout *shared = NULL;
-    if (impl->layouts == MU_SIMD_ROWS || !in_layout || (impl->layouts == MU_SIMD_CHANNELS && call->in[0].ndim < 3))
+    if (impl->layouts == MU_SIMD_ROWS || !in_layout || (impl->layouts != MU_SIMD_FLAT && call->in[0].ndim < 3))
         return NULL;
     for (int i = 0; i < call->n_in; i++) {
         if (call->in[i].dtype == MU_NONE)
@@ -137,6 +158,8 @@ static const mu_layout *shared_layout(const mu_call *call, const mu_simd_impl *i
         if (same && !shared && readable(in_layout[i]))
             shared = in_layout[i];
     }
+    if (shared && impl->layouts == MU_SIMD_STORED && !impl->fits(call, shared))
+        return NULL;
     return shared;
 }
 
