@@ -11,3 +11,4 @@ tests_data_h5_dataset_test_SOURCES = tests/data/h5_dataset_test.c
 tests_data_h5_dataset_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_data_h5_dataset_test_LDADD = $(TEST_LDADD) $(HDF5_LIBS)
 EXTRA_DIST += tests/golden/sampler.py
+dist_check_SCRIPTS += tests/data/data_test.sh

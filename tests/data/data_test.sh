@@ -1,0 +1,187 @@
+#!/bin/sh
+# Packs IDX and CSV files, shows and verifies what comes out, and feeds `muster data` what is wrong.
+set -u
+muster=$(pwd)/muster
+tmp=$(mktemp -d) || exit 99
+trap 'rm -rf "$tmp"' EXIT
+unset MU_LOG MU_LOG_RANKS
+cd "$tmp" || exit 99
+"$muster" data 2>&1 | grep -q 'this build has no HDF5' && { echo 'no HDF5 in this build'; exit 77; }
+failed=0
+
+# run STATUS ARGUMENTS...: runs muster data; its output lies in out and err.
+run() {
+    wanted=$1
+    shift
+    what="muster data $*"
+    "$muster" data "$@" >out 2>err
+    status=$?
+    [ $status -eq "$wanted" ] || complain "status $status instead of $wanted"
+}
+complain() {
+    printf '%s: %s\n' "$what" "$1"
+    sed 's/^/  out: /' out
+    sed 's/^/  err: /' err
+    failed=1
+}
+out_has() { grep -qF -- "$1" out || complain "stdout lacks: $1"; }
+err_has() { grep -qF -- "$1" err || complain "stderr lacks: $1"; }
+silent() { [ ! -s err ] || complain 'stderr is not empty'; }
+
+run 2
+err_has 'usage: muster data COMMAND'
+run 0 --help
+out_has 'usage: muster data COMMAND'
+run 2 pak
+err_has "unknown command 'pak'"
+for command in pack info verify; do
+    run 0 $command --help
+    out_has "usage: muster data $command"
+    silent
+    run 2 $command
+    err_has 'an argument is missing'
+done
+
+# Three images of 2x2 and their labels.
+printf '\0\0\010\003\0\0\0\003\0\0\0\002\0\0\0\002\001\002\003\004\005\006\007\010\011\012\013\377' >images
+printf '\0\0\010\001\0\0\0\003\002\0\001' >labels
+run 0 pack a.h5 --images images --labels labels
+silent
+run 0 info a.h5
+out_has 'samples  3'
+out_has 'u8[1,2,2]'
+out_has 'classes  3: 0, 1, 2'
+run 0 verify a.h5
+out_has 'images is sound'
+out_has 'labels is sound'
+run 0 verify a.h5 --quiet
+[ ! -s out ] || complain '--quiet prints'
+gzip -c images >images.gz && gzip -c labels >labels.gz
+run 0 pack z.h5 --images images.gz --labels labels.gz --classes cat 'a dog' '"x"' --shape 4
+run 0 info z.h5
+out_has 'u8[4]'
+out_has 'classes  3: cat, a dog, "x"'
+
+# CSV: with names, without, of classes by name; quotes, blanks, other line ends.
+printf 'a, label ,b\r\n1,cat,2\r\n\r\n "3" , "dog",255\r\n' >named.csv
+run 0 pack c.h5 --csv named.csv --classes cat dog
+run 0 info c.h5 --json
+out_has '"samples": 2'
+out_has '"shape": [2], "variable": false, "bytes": 4'
+out_has '"meta": {"classes": ["cat", "dog"]}'
+printf '0.5,1,-2\n1e3,0,4' >numbers.csv
+run 0 pack n.h5 --csv numbers.csv --label-column 1 --dtype f32 --shape 2,1
+run 0 info n.h5
+out_has 'f32[2,1]'
+out_has 'classes  2: 0, 1'
+
+# h5py reads the same, where it is installed.
+python=${MUSTER_TEST_PYTHON:-python3}
+if $python -c 'import h5py' 2>/dev/null; then
+    what='h5py'
+    $python - >out 2>err <<'END' || complain 'h5py reads something else'
+import h5py, json
+with h5py.File("a.h5") as f:
+    assert f.attrs["muster_format"] == b"dataset" and f.attrs["muster_version"] == 1 and len(f.attrs["uuid"]) == 36
+    assert f["data/images"].shape == (3, 1, 2, 2) and f["data/images"][:].ravel().tolist() == [*range(1, 12), 255]
+    assert f["data/labels"].dtype == "<i8" and f["data/labels"][:].tolist() == [2, 0, 1]
+    assert json.loads(f["meta"][()]) == {"classes": ["0", "1", "2"]}
+with h5py.File("c.h5") as f:
+    assert f["data/images"][:].tolist() == [[1, 2], [3, 255]] and f["data/labels"][:].tolist() == [0, 1]
+with h5py.File("n.h5") as f:
+    assert f["data/images"][:].tolist() == [[[0.5], [-2]], [[1000], [4]]] and f["data/labels"][:].tolist() == [1, 0]
+with h5py.File("foreign.h5", "w") as f:
+    f.attrs["muster_format"], f.attrs["muster_version"], f.attrs["uuid"] = "dataset", 1, "none"
+    meta = '{"classes": ["a", "b"]}'
+    f.create_dataset("meta", data=meta.encode(), dtype=f"S{len(meta)}")
+    f["data/labels"] = [0, 1, 1]
+END
+    run 0 info foreign.h5
+    out_has 'i64[]'
+    run 1 verify foreign.h5
+    err_has 'it has no checksum'
+else
+    echo 'no h5py: its view is not checked'
+fi
+
+# What is wrong
+run 2 pack x.h5
+err_has 'what is packed?'
+run 2 pack x.h5 --images images
+err_has 'go together'
+run 2 pack x.h5 --images images --labels labels --dtype f32
+run 2 pack x.h5 --csv named.csv --dtype i8
+run 2 pack x.h5 --csv numbers.csv --dtype f32 --label-column 1 --shape 2,x
+err_has "no list of sizes"
+run 1 pack x.h5 --csv numbers.csv --dtype f32 --label-column 1 --shape 3
+err_has '[3] has 3 elements, a sample of '
+run 1 pack x.h5 --images nowhere --labels labels
+err_has "'nowhere' cannot be opened"
+run 1 pack x.h5 --images labels --labels labels
+err_has 'holds u8[3], not images'
+run 1 pack x.h5 --images images --labels images
+err_has 'instead of a label for each of the 3 images'
+run 1 pack x.h5 --images named.csv --labels labels
+err_has 'is not an IDX file'
+head -c 20 images >short
+run 1 pack x.h5 --images short --labels labels
+err_has "'short' ends too early"
+head -c 40 images.gz >short.gz
+run 1 pack x.h5 --images short.gz --labels labels
+err_has "short.gz"
+(cat images && printf x) >long
+run 1 pack x.h5 --images long --labels labels
+err_has 'goes on after its array'
+printf '\0\0\015\001\0\0\0\001\0\0\0\0' >floats
+run 1 pack x.h5 --images floats --labels labels
+err_has 'IDX type 0x0d'
+run 1 pack x.h5 --images images --labels labels --classes one two
+err_has 'sample 0 has label 2'
+: >empty
+run 1 pack x.h5 --csv empty
+err_has 'is empty'
+printf '1,2,3\n1,2\n' >ragged.csv
+run 1 pack x.h5 --csv ragged.csv
+err_has 'ragged.csv:2: 2 columns instead of 3'
+printf '1,2\n0,256\n' >large.csv
+run 1 pack x.h5 --csv large.csv
+err_has 'a whole number from 0 to 255'
+printf '1,2\n0,nan\n' >nan.csv
+run 1 pack x.h5 --csv nan.csv
+err_has "column 1 is 'nan'"
+printf '1,2\n0.5,2\n' >half.csv
+run 1 pack x.h5 --csv half.csv
+err_has 'the number of a class'
+printf '1,"2\n' >quote.csv
+run 1 pack x.h5 --csv quote.csv
+err_has 'a quote is not closed'
+run 1 pack x.h5 --csv named.csv --label-column c --classes cat dog
+err_has "has no column 'c'"
+[ ! -e x.h5 ] || complain 'a failed pack leaves its file'
+[ -z "$(ls | grep tmp)" ] || complain 'a failed pack leaves a temporary file'
+
+# What was there before stays when packing fails, also on a disk that is full.
+cp a.h5 before.h5
+run 1 pack a.h5 --images short --labels labels
+cmp -s a.h5 before.h5 || complain 'the previous file is damaged'
+(trap '' XFSZ && ulimit -f 8 && exec "$muster" data pack a.h5 --images images --labels labels) >out 2>err
+[ $? -eq 1 ] || complain 'a full disk is not noticed'
+err_has 'free some space'
+cmp -s a.h5 before.h5 || complain 'the previous file is damaged'
+run 1 pack /nowhere/a.h5 --images images --labels labels
+err_has "'/nowhere/a.h5' cannot be written"
+
+# Files that are no datasets, or damaged ones
+run 1 info nowhere.h5
+err_has 'No such file'
+run 1 info images
+err_has 'it is not an HDF5 file'
+head -c 1000 a.h5 >cut.h5
+run 1 verify cut.h5
+err_has 'was cut'
+at=$(LC_ALL=C grep -obUaP '\x01\x02\x03\x04\x05\x06\x07' a.h5 | head -n 1 | cut -d: -f1)
+cp a.h5 bad.h5 && printf '\377' | dd of=bad.h5 bs=1 seek="$at" conv=notrunc 2>/dev/null
+run 1 verify bad.h5
+err_has 'dataset /data/images: its checksum is'
+out_has 'labels is sound'
+exit $failed
