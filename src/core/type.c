@@ -214,6 +214,8 @@ static bool is_integer(mu_dtype dtype)
 
 void mu_convert(void *dst, mu_dtype dst_dtype, const void *src, mu_dtype src_dtype, int64_t count)
 {
+    if (count == 0) /* then the pointers may be NULL */
+        return;
     if (dst_dtype == src_dtype) {
         memcpy(dst, src, (size_t)count * mu_dtype_size(src_dtype));
         return;
