@@ -92,3 +92,31 @@ AS_IF([test $mu_have = yes], [AC_DEFINE([HAVE_ONEDNN], [1], [oneDNN]) MU_NOTE([o
   [ONEDNN_CFLAGS=; ONEDNN_LIBS=; MU_NOTE([oneDNN], [no ($mu_why)])])
 AC_SUBST([ONEDNN_CFLAGS]) AC_SUBST([ONEDNN_LIBS])
 AM_CONDITIONAL([WITH_ONEDNN], [test $mu_have = yes])])
+
+# MPI by Open MPI's pkg-config file, else by what the wrapper mpicc says. DIR is a prefix with lib/pkgconfig or bin/mpicc.
+AC_DEFUN([MU_WITH_MPI], [
+AC_ARG_WITH([mpi], [AS_HELP_STRING([--with-mpi=DIR|guess|no], [MPI 3.1 or newer])], [], [with_mpi=guess])
+mu_have=no; mu_mpicc=mpicc
+AS_CASE([$with_mpi], [no], [mu_why="switched off"], [
+  AS_CASE([$with_mpi], [yes|guess],
+    [PKG_CHECK_MODULES([MPI], [ompi-c >= 4.0], [mu_have=yes], [:])],
+    [mu_mpicc="$with_mpi/bin/mpicc"])
+  AS_IF([test $mu_have = no],
+    [AS_IF([MPI_CFLAGS=`$mu_mpicc --showme:compile 2>/dev/null` && MPI_LIBS=`$mu_mpicc --showme:link 2>/dev/null`], [:],
+      [MPI_CFLAGS=`$mu_mpicc -compile_info 2>/dev/null | tr ' ' '\n' | grep '^-I' | tr '\n' ' '`
+       MPI_LIBS=`$mu_mpicc -link_info 2>/dev/null | tr ' ' '\n' | grep '^-@<:@LlW@:>@' | tr '\n' ' '`])])
+  mu_save_cppflags=$CPPFLAGS; mu_save_libs=$LIBS
+  CPPFLAGS="$CPPFLAGS $MPI_CFLAGS"; LIBS="$LIBS $MPI_LIBS"
+  AC_MSG_CHECKING([for MPI 3.1])
+  AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <mpi.h>
+#if MPI_VERSION < 3 || (MPI_VERSION == 3 && MPI_SUBVERSION < 1)
+#error MPI 3.1 or newer is needed
+#endif]], [[int v, s; return MPI_Get_version(&v, &s);]])], [mu_have=yes],
+    [mu_have=no; mu_why="not found or older than 3.1; install libopenmpi-dev"])
+  AC_MSG_RESULT([$mu_have])
+  CPPFLAGS=$mu_save_cppflags; LIBS=$mu_save_libs
+  AS_IF([test $mu_have = no && test "x$with_mpi" != xguess], [AC_MSG_ERROR([MPI in $with_mpi: $mu_why])])])
+AS_IF([test $mu_have = yes], [AC_DEFINE([HAVE_MPI], [1], [MPI]) MU_NOTE([MPI], [yes])],
+  [MPI_CFLAGS=; MPI_LIBS=; MU_NOTE([MPI], [no ($mu_why)])])
+AC_SUBST([MPI_CFLAGS]) AC_SUBST([MPI_LIBS])
+AM_CONDITIONAL([WITH_MPI], [test $mu_have = yes])])

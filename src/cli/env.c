@@ -5,6 +5,7 @@
 #include "backend.h"
 #include "core/pool.h"
 #include "core/text.h"
+#include "dist/launch.h"
 
 #include <gnu/libc-version.h>
 #include <jansson.h>
@@ -115,6 +116,12 @@ static void fill(report *r)
 #else
     line(r, "OpenMP", "no");
 #endif
+    line(r, "MPI", "%s", mu_launch_mpi_version(text, sizeof text) ? text : "no");
+    const mu_launcher launcher = mu_launch_detect();
+    if (launcher.name)
+        line(r, "launched by", "%s, rank %d of %d", launcher.name, launcher.rank, launcher.size);
+    else
+        line(r, "launched by", "nobody");
     backends(text, sizeof text);
     line(r, "backends", "%s", text);
     cpu_name(text, sizeof text);

@@ -22,6 +22,7 @@
     X(PLUGIN, "a plug-in cannot be used")                      \
     X(NUMERIC, "a computation gave NaN or infinity")           \
     X(SYSTEM, "an operating system call failed")               \
+    X(COMM, "communication between ranks failed")              \
     X(INTERNAL, "internal error, please report it")
 
 typedef enum {

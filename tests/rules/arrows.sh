@@ -13,7 +13,7 @@ complain() {
 }
 
 # Rooms from the bottom up; a room includes only itself and what stands before it. backend.h is the backend interface.
-rooms="core config registry io ir ops backend graph optim nn data eval runner vis infer sweep cli"
+rooms="core dist config registry io ir ops backend graph optim nn data eval runner vis infer sweep cli"
 above=$rooms
 for room in $rooms; do
     above=${above#"$room"}
@@ -29,12 +29,15 @@ done
 complain "the computing rooms know configs" \
     "$(grep -rnE '#include "(config|registry)/' core ir ops backend graph --include='*.[ch]')"
 
+complain "mpi/ includes more than core/ and dist/" \
+    "$(grep -rnE '#include "[a-z]+/' ../mpi --include='*.[ch]' | grep -vE '"(core|dist)/')"
+
 complain "src/ includes a header that belongs in mpi/ or cuda/" \
     "$(grep -rnE '#include *[<"](mpi|nccl|cuda[^>"]*|cudnn[^>"]*|cublas[^>"]*)\.h' . --include='*.[ch]')"
 complain "the library prints or ends the process (only src/cli may)" \
-    "$(grep -rnE '(^|[^_a-z])(printf|puts|perror|exit|abort|_exit) *\(' . --include='*.[ch]' | grep -vE '^\./cli/|mu_text_printf|snprintf|fprintf')"
+    "$(grep -rnE '(^|[^_a-z])(printf|puts|perror|exit|abort|_exit) *\(' . ../mpi --include='*.[ch]' | grep -vE '^\./cli/|mu_text_printf|snprintf|fprintf')"
 complain "memory that core/mem.h does not count" \
-    "$(grep -rnE '(^|[^_a-z])(malloc|calloc|realloc|strdup|strndup|asprintf|aligned_alloc|free) *\(' . --include='*.[ch]' | grep -vE '^\./core/mem\.c')"
+    "$(grep -rnE '(^|[^_a-z])(malloc|calloc|realloc|strdup|strndup|asprintf|aligned_alloc|free) *\(' . ../mpi --include='*.[ch]' | grep -vE '^\./core/mem\.c')"
 complain "a name with double underscores (nvcc reads our headers as C++)" \
     "$(grep -rnE '(^|[^a-zA-Z0-9_"])[a-z][a-z0-9]*__[a-z]' . --include='*.h' | grep -v '__builtin\|__attribute__\|__asm')"
 

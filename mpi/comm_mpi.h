@@ -1,0 +1,55 @@
+/* The communicator over MPI: what its files share. */
+#ifndef MU_MPI_COMM_MPI_H
+#define MU_MPI_COMM_MPI_H
+
+#include "dist/comm.h"
+
+#include <mpi.h>
+
+enum { MU_MPI_MAX_OPS = 16 };
+
+/* Shared by a launched communicator and all that were split from it; the last release undoes it. */
+typedef struct {
+    int users;
+    bool finalize, threads;
+    MPI_Op op[MU_DTYPE_COUNT][MU_COMM_OP_COUNT];
+    MPI_Op made[MU_MPI_MAX_OPS]; /* those of our own */
+    int n_made;
+} mpi_runtime;
+
+typedef struct {
+    mu_comm base;
+    MPI_Comm comm;
+    mpi_runtime *runtime;
+    int *counts, *displs; /* one per rank */
+    bool fixed_order;
+    unsigned char *block[2]; /* of FIXED_BLOCK bytes and one slice's rounding, while fixed_order */
+} comm_mpi;
+
+/* Not collective: room for a communicator of at most `size` ranks; mpi_comm_fill takes `comm` over. */
+MU_CHECKED mu_err mpi_comm_alloc(mpi_runtime *runtime, int size, comm_mpi **out);
+/* Collective over `comm`. On failure the room is still the caller's (mpi_comm_free). */
+MU_CHECKED mu_err mpi_comm_fill(comm_mpi *self, MPI_Comm comm);
+void mpi_comm_free(comm_mpi *self);
+
+MU_CHECKED mu_err mpi_runtime_init_ops(mpi_runtime *runtime);
+void mpi_runtime_release(mpi_runtime *runtime);
+MPI_Datatype mpi_datatype(mu_dtype dtype);
+
+/* The reduction in ascending order of ranks (fixed_order.c). */
+MU_CHECKED mu_err mpi_fixed_order_set(mu_comm *comm, bool on);
+MU_CHECKED mu_err mpi_fixed_order_reduce(comm_mpi *self, unsigned char *data, int64_t count, mu_dtype dtype,
+                                         mu_comm_op op);
+
+/* Sets a MU_ERR_COMM record with MPI's own text. */
+mu_err mpi_fail(int code, const char *call, const char *file, int line, const char *function);
+
+/* MU_TRY_MPI(MPI_Barrier(comm)) */
+#define MU_TRY_MPI(call)                                                                                               \
+    do {                                                                                                               \
+        int mpi_code_ = (call);                                                                                        \
+        if (__builtin_expect(mpi_code_ != MPI_SUCCESS, 0))                                                             \
+            return mu_error_code(mpi_fail(mpi_code_, #call, __FILE__, __LINE__, __func__), MU_ERR_COMM);               \
+    } while (0)
+
+#endif

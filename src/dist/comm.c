@@ -1,0 +1,229 @@
+#include "dist/comm.h"
+
+#include "core/mem.h"
+
+static const char *const op_names[] = {
+#define X(code, text) text,
+    MU_COMM_OP_MAP(X)
+#undef X
+};
+
+const char *mu_comm_op_name(mu_comm_op op)
+{
+    return (unsigned)op < MU_COMM_OP_COUNT ? op_names[op] : "unknown";
+}
+
+void mu_comm_release(mu_comm *comm)
+{
+    if (comm)
+        comm->ops->release(comm);
+}
+
+void mu_comm_abort(mu_comm *comm, int status)
+{
+    comm->ops->abort_all(comm, status);
+}
+
+static mu_err check_root(const mu_comm *comm, const char *call, int root)
+{
+    if (root < 0 || root >= comm->size)
+        return MU_FAIL(MU_ERR_USAGE, "%s: root %d is not a rank: expected 0 to %d", call, root, comm->size - 1);
+    return MU_OK;
+}
+
+/* Bytes of count elements, times `ranks`, fit in a size. */
+static mu_err check_buffer(const char *call, int64_t count, mu_dtype dtype, int ranks, size_t *bytes)
+{
+    size_t total;
+    if (count < 0)
+        return MU_FAIL(MU_ERR_USAGE, "%s: %lld elements: expected 0 or more", call, (long long)count);
+    if (dtype <= MU_NONE || dtype >= MU_DTYPE_COUNT)
+        return MU_FAIL(MU_ERR_USAGE, "%s: %d is no dtype", call, (int)dtype);
+    MU_TRY(mu_mul_size((size_t)count, mu_dtype_size(dtype), bytes));
+    MU_TRY(mu_mul_size(*bytes, (size_t)ranks, &total));
+    return MU_OK;
+}
+
+/* The reduction that the transport has to do: MEAN divides a sum, bool is u8 with bit operations. */
+static mu_err check_reduction(int64_t count, mu_dtype *dtype, mu_comm_op *op)
+{
+    size_t bytes;
+    MU_TRY(check_buffer("all_reduce", count, *dtype, 1, &bytes));
+    if ((unsigned)*op >= MU_COMM_OP_COUNT)
+        return MU_FAIL(MU_ERR_USAGE, "all_reduce: %d is no operation", (int)*op);
+    bool bits = *op == MU_COMM_BAND || *op == MU_COMM_BOR || *op == MU_COMM_BXOR;
+    if (bits && mu_dtype_is_float(*dtype))
+        return MU_FAIL(MU_ERR_UNSUPPORTED, "all_reduce: %s of %s: bit operations are for integers and bool",
+                       mu_comm_op_name(*op), mu_dtype_name(*dtype));
+    if (*op == MU_COMM_MEAN && !mu_dtype_is_float(*dtype)) {
+        MU_FAIL(MU_ERR_UNSUPPORTED, "all_reduce: mean of %s: a mean is for floats", mu_dtype_name(*dtype));
+        return mu_error_hint("take the sum, or convert to f64 first");
+    }
+    if (*op == MU_COMM_MEAN)
+        *op = MU_COMM_SUM;
+    if (*dtype == MU_BOOL) {
+        *dtype = MU_U8;
+        if (!bits)
+            *op = *op == MU_COMM_SUM || *op == MU_COMM_MAX ? MU_COMM_BOR : MU_COMM_BAND;
+    }
+    return MU_OK;
+}
+
+static void divide(void *data, int64_t count, mu_dtype dtype, int by)
+{
+    float by32 = (float)by;
+    if (dtype == MU_F64)
+        for (int64_t i = 0; i < count; i++)
+            ((double *)data)[i] /= by;
+    else if (dtype == MU_F32)
+        for (int64_t i = 0; i < count; i++)
+            ((float *)data)[i] /= by32;
+    else if (dtype == MU_BF16)
+        for (int64_t i = 0; i < count; i++)
+            ((uint16_t *)data)[i] = mu_f32_to_bf16(mu_bf16_to_f32(((uint16_t *)data)[i]) / by32);
+    else if (dtype == MU_F16)
+        for (int64_t i = 0; i < count; i++)
+            ((uint16_t *)data)[i] = mu_f32_to_f16(mu_f16_to_f32(((uint16_t *)data)[i]) / by32);
+}
+
+mu_err mu_comm_barrier(mu_comm *comm)
+{
+    MU_TRY(comm->ops->barrier(comm));
+    return MU_OK;
+}
+
+mu_err mu_comm_broadcast_bytes(mu_comm *comm, void *data, size_t size, int root)
+{
+    MU_TRY(check_root(comm, "broadcast", root));
+    MU_TRY(comm->ops->broadcast(comm, data, size, root));
+    return MU_OK;
+}
+
+mu_err mu_comm_broadcast(mu_comm *comm, void *data, int64_t count, mu_dtype dtype, int root)
+{
+    size_t bytes;
+    MU_TRY(check_buffer("broadcast", count, dtype, 1, &bytes));
+    MU_TRY(mu_comm_broadcast_bytes(comm, data, bytes, root));
+    return MU_OK;
+}
+
+mu_err mu_comm_all_reduce(mu_comm *comm, void *data, int64_t count, mu_dtype dtype, mu_comm_op op)
+{
+    mu_dtype wire = dtype;
+    mu_comm_op wire_op = op;
+    MU_TRY(check_reduction(count, &wire, &wire_op));
+    MU_TRY(comm->ops->all_reduce(comm, data, count, wire, wire_op));
+    if (op == MU_COMM_MEAN)
+        divide(data, count, dtype, comm->size);
+    return MU_OK;
+}
+
+mu_err mu_comm_set_fixed_order(mu_comm *comm, bool on)
+{
+    MU_TRY(comm->ops->set_fixed_order(comm, on));
+    return MU_OK;
+}
+
+mu_err mu_comm_start_all_reduce(mu_comm *comm, void *data, int64_t count, mu_dtype dtype, mu_comm_op op,
+                                mu_request *request)
+{
+    mu_dtype wire = dtype;
+    mu_comm_op wire_op = op;
+    MU_TRY(check_reduction(count, &wire, &wire_op));
+    if (request->comm)
+        return MU_FAIL(MU_ERR_USAGE, "start_all_reduce: the request is still on its way: wait for it first");
+    *request = (mu_request){.comm = comm, .data = data, .count = count, .dtype = wire, .op = wire_op};
+    mu_err err = comm->ops->start_all_reduce(comm, request);
+    if (err != MU_OK)
+        *request = (mu_request){0};
+    MU_TRY(err);
+    request->dtype = dtype;
+    request->op = op;
+    return MU_OK;
+}
+
+static void finish(mu_request *request)
+{
+    if (request->op == MU_COMM_MEAN)
+        divide(request->data, request->count, request->dtype, request->comm->size);
+    *request = (mu_request){0};
+}
+
+mu_err mu_request_wait(mu_request *request)
+{
+    if (!request->comm)
+        return MU_OK;
+    MU_TRY(request->comm->ops->wait(request->comm, request));
+    finish(request);
+    return MU_OK;
+}
+
+mu_err mu_request_test(mu_request *request, bool *done)
+{
+    bool complete = true;
+    if (request->comm) {
+        MU_TRY(request->comm->ops->test(request->comm, request, &complete));
+        if (complete)
+            finish(request);
+    }
+    *done = complete;
+    return MU_OK;
+}
+
+mu_err mu_comm_all_gather(mu_comm *comm, const void *send, int64_t count, mu_dtype dtype, void *recv)
+{
+    size_t bytes;
+    MU_TRY(check_buffer("all_gather", count, dtype, comm->size, &bytes));
+    MU_TRY(comm->ops->all_gather(comm, send, bytes, recv));
+    return MU_OK;
+}
+
+mu_err mu_comm_gather(mu_comm *comm, const void *send, int64_t count, mu_dtype dtype, void *recv, int root)
+{
+    size_t bytes;
+    MU_TRY(check_root(comm, "gather", root));
+    MU_TRY(check_buffer("gather", count, dtype, comm->size, &bytes));
+    MU_TRY(comm->ops->gather(comm, send, bytes, recv, root));
+    return MU_OK;
+}
+
+static mu_err check_sizes(const mu_comm *comm, const char *call, size_t size, const size_t *sizes)
+{
+    size_t total = 0;
+    for (int r = 0; r < comm->size; r++)
+        MU_TRY(mu_add_size(total, sizes[r], &total));
+    if (sizes[comm->rank] != size)
+        return MU_FAIL(MU_ERR_USAGE, "%s: this rank sends %zu bytes, but its place in sizes is %zu", call, size,
+                       sizes[comm->rank]);
+    return MU_OK;
+}
+
+mu_err mu_comm_all_gather_bytes(mu_comm *comm, const void *send, size_t size, void *recv, const size_t *sizes)
+{
+    MU_TRY(check_sizes(comm, "all_gather_bytes", size, sizes));
+    MU_TRY(comm->ops->all_gather_bytes(comm, send, size, recv, sizes));
+    return MU_OK;
+}
+
+mu_err mu_comm_gather_bytes(mu_comm *comm, const void *send, size_t size, void *recv, const size_t *sizes, int root)
+{
+    MU_TRY(check_root(comm, "gather_bytes", root));
+    if (comm->rank == root)
+        MU_TRY(check_sizes(comm, "gather_bytes", size, sizes));
+    MU_TRY(comm->ops->gather_bytes(comm, send, size, recv, sizes, root));
+    return MU_OK;
+}
+
+mu_err mu_comm_split(mu_comm *comm, int color, int key, mu_comm **out)
+{
+    mu_comm *part = NULL;
+    MU_TRY(comm->ops->split(comm, color, key, &part));
+    *out = part;
+    return MU_OK;
+}
+
+mu_err mu_comm_split_local(mu_comm *comm, mu_comm **out)
+{
+    MU_TRY(mu_comm_split(comm, comm->node, comm->rank, out));
+    return MU_OK;
+}

@@ -1,0 +1,568 @@
+/* The conformance of a communicator: run by itself (one rank) and under mpirun by comm_test.sh. A word chooses what is done:
+ * nothing (all checks), "die" (the last rank kills itself), "fail" (the last rank fails, all leave), "size". */
+#include "core/mem.h"
+#include "dist/collect.h"
+#include "dist/launch.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_COUNT = 1000, MAX_RANKS = 8 };
+
+static mu_comm *world;
+static int failures, checks;
+
+#define CHECK(condition, ...)                                                                                          \
+    do {                                                                                                               \
+        checks++;                                                                                                      \
+        if (!(condition) && failures++ < 3) {                                                                         \
+            fprintf(stderr, "rank %d/%d: line %d: %s:", world->rank, world->size, __LINE__, #condition);              \
+            fprintf(stderr, " " __VA_ARGS__);                                                                          \
+            fputc('\n', stderr);                                                                                       \
+        }                                                                                                              \
+    } while (0)
+#define OK(expr) CHECK((expr) == MU_OK, "%s", mu_error_last()->message)
+#define FAILS(expr, code, part)                                                                                        \
+    do {                                                                                                               \
+        mu_err fails_ = (expr);                                                                                        \
+        CHECK(fails_ == (code), "%s: %s", mu_err_name(fails_), mu_error_last()->message);                              \
+        CHECK(strstr(mu_error_last()->message, (part)), "\"%s\" lacks \"%s\"", mu_error_last()->message, (part));      \
+    } while (0)
+
+/* Small whole numbers that every dtype holds; for u8 large enough that sums wrap around. */
+static double value(int rank, int64_t i, mu_dtype dtype)
+{
+    int v = (int)((i * 7 + rank * 5) % 5);
+    if (dtype == MU_BOOL)
+        return (i + rank) % 3 == 0;
+    return dtype == MU_U8 ? v * 50 : v - 2;
+}
+
+static double combine(double a, double b, mu_dtype dtype, mu_comm_op op)
+{
+    switch (op) {
+    case MU_COMM_SUM:
+    case MU_COMM_MEAN: return dtype == MU_BOOL ? a || b : a + b;
+    case MU_COMM_PRODUCT: return a * b;
+    case MU_COMM_MIN: return fmin(a, b);
+    case MU_COMM_MAX: return fmax(a, b);
+    case MU_COMM_BAND: return (double)((int64_t)a & (int64_t)b);
+    case MU_COMM_BOR: return (double)((int64_t)a | (int64_t)b);
+    case MU_COMM_BXOR: return (double)((int64_t)a ^ (int64_t)b);
+    default: return NAN;
+    }
+}
+
+static double expected(int64_t i, mu_dtype dtype, mu_comm_op op)
+{
+    double v = value(0, i, dtype);
+    for (int r = 1; r < world->size; r++) {
+        v = combine(v, value(r, i, dtype), dtype, op);
+        if (dtype == MU_U8)
+            v = fmod(v, 256);
+    }
+    return op == MU_COMM_MEAN ? v / world->size : v;
+}
+
+static bool allowed(mu_dtype dtype, mu_comm_op op)
+{
+    bool bits = op == MU_COMM_BAND || op == MU_COMM_BOR || op == MU_COMM_BXOR;
+    return mu_dtype_is_float(dtype) ? !bits : op != MU_COMM_MEAN;
+}
+
+static void fill(void *data, int rank, int64_t count, mu_dtype dtype)
+{
+    double wide[MAX_COUNT];
+    for (int64_t i = 0; i < count; i++)
+        wide[i] = value(rank, i, dtype);
+    mu_convert(data, dtype, wide, MU_F64, count);
+}
+
+/* The largest relative error of a mean; sums of small whole numbers are exact. */
+static double rounding(mu_dtype dtype)
+{
+    return dtype == MU_BF16 ? 1.0 / 256 : dtype == MU_F16 ? 1.0 / 2048 : dtype == MU_F32 ? 6e-8 : 2e-16;
+}
+
+static void compare(const void *data, int64_t count, mu_dtype dtype, mu_comm_op op)
+{
+    double got[MAX_COUNT];
+    mu_convert(got, MU_F64, data, dtype, count);
+    for (int64_t i = 0; i < count; i++) {
+        double want = expected(i, dtype, op), allow = op == MU_COMM_MEAN ? fabs(want) * rounding(dtype) : 0;
+        CHECK(fabs(got[i] - want) <= allow, "%s of %s, element %lld of %lld: %g instead of %g", mu_comm_op_name(op),
+              mu_dtype_name(dtype), (long long)i, (long long)count, got[i], want);
+    }
+}
+
+/* Every operation on every dtype, blocking and not, with a guard behind the data. */
+static void check_all_reduce(void)
+{
+    static const int64_t counts[] = {0, 1, 7, MAX_COUNT};
+    for (mu_dtype dtype = MU_NONE + 1; dtype < MU_DTYPE_COUNT; dtype++)
+        for (mu_comm_op op = 0; op < MU_COMM_OP_COUNT; op++)
+            for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+                int64_t n = counts[c];
+                size_t bytes = (size_t)n * mu_dtype_size(dtype);
+                unsigned char data[MAX_COUNT * 8 + 8];
+                memset(data, 0x5a, sizeof data);
+                if (!allowed(dtype, op)) {
+                    FAILS(mu_comm_all_reduce(world, data, n, dtype, op), MU_ERR_UNSUPPORTED, mu_dtype_name(dtype));
+                    continue;
+                }
+                fill(data, world->rank, n, dtype);
+                OK(mu_comm_all_reduce(world, data, n, dtype, op));
+                compare(data, n, dtype, op);
+                fill(data, world->rank, n, dtype);
+                mu_request request = {0};
+                OK(mu_comm_start_all_reduce(world, data, n, dtype, op, &request));
+                OK(mu_request_wait(&request));
+                compare(data, n, dtype, op);
+                for (int g = 0; g < 8; g++)
+                    CHECK(data[bytes + (size_t)g] == 0x5a);
+            }
+}
+
+static void check_nan(void)
+{
+    for (int who = 0; who < world->size; who++) {
+        float f[2] = {world->rank == who ? NAN : (float)world->rank, 1};
+        double d[2] = {f[0], 1};
+        uint16_t b[2] = {mu_f32_to_bf16(f[0]), mu_f32_to_bf16(1)};
+        OK(mu_comm_all_reduce(world, f, 2, MU_F32, MU_COMM_MIN));
+        OK(mu_comm_all_reduce(world, d, 2, MU_F64, MU_COMM_MAX));
+        OK(mu_comm_all_reduce(world, b, 2, MU_BF16, MU_COMM_MAX));
+        CHECK(isnan(f[0]) && isnan(d[0]) && isnan(mu_bf16_to_f32(b[0])));
+        CHECK(f[1] == 1 && d[1] == 1 && mu_bf16_to_f32(b[1]) == 1);
+    }
+}
+
+static void check_requests(void)
+{
+    float data[3][MAX_COUNT];
+    mu_request request[3] = {0};
+    bool done = false;
+    for (int k = 0; k < 3; k++) {
+        fill(data[k], world->rank, MAX_COUNT, MU_F32);
+        OK(mu_comm_start_all_reduce(world, data[k], MAX_COUNT, MU_F32, k == 1 ? MU_COMM_MAX : MU_COMM_MEAN, &request[k]));
+    }
+    FAILS(mu_comm_start_all_reduce(world, data[0], 1, MU_F32, MU_COMM_SUM, &request[0]), MU_ERR_USAGE, "on its way");
+    OK(mu_request_wait(&request[2]));
+    while (!done && failures == 0)
+        OK(mu_request_test(&request[0], &done));
+    OK(mu_request_wait(&request[1]));
+    for (int k = 0; k < 3; k++)
+        compare(data[k], MAX_COUNT, MU_F32, k == 1 ? MU_COMM_MAX : MU_COMM_MEAN);
+    OK(mu_request_wait(&request[1]));
+    OK(mu_request_test(&request[1], &done));
+    CHECK(done);
+}
+
+/* A sum whose value depends on its order equals the fold in ascending order, bit by bit. */
+static void check_fixed_order(void)
+{
+    float mine[MAX_COUNT], all[MAX_RANKS * MAX_COUNT];
+    for (int i = 0; i < MAX_COUNT; i++)
+        mine[i] = (float)sin(i * 12.9898 + world->rank * 78.233) * (float)(1 << (i + 5 * world->rank) % 24);
+    OK(mu_comm_all_gather(world, mine, MAX_COUNT, MU_F32, all));
+    OK(mu_comm_set_fixed_order(world, true));
+    OK(mu_comm_all_reduce(world, mine, MAX_COUNT, MU_F32, MU_COMM_SUM));
+    for (int i = 0; i < MAX_COUNT; i++) {
+        float want = all[i];
+        for (int r = 1; r < world->size; r++)
+            want += all[r * MAX_COUNT + i];
+        CHECK(mine[i] == want, "element %d: %.9g instead of %.9g", i, mine[i], want);
+    }
+    check_all_reduce();
+    OK(mu_comm_set_fixed_order(world, false));
+}
+
+static void check_broadcast_gather(void)
+{
+    for (mu_dtype dtype = MU_NONE + 1; dtype < MU_DTYPE_COUNT; dtype++)
+        for (int root = 0; root < world->size; root++)
+            for (int64_t n = 0; n <= 13; n += 13) {
+                size_t bytes = (size_t)n * mu_dtype_size(dtype);
+                unsigned char data[13 * 8], want[13 * 8], all[MAX_RANKS * 13 * 8 + 1];
+                fill(want, root, n, dtype);
+                fill(data, world->rank, n, dtype);
+                memset(all, 0x5a, sizeof all);
+                OK(mu_comm_gather(world, data, n, dtype, world->rank == root ? all : NULL, root));
+                for (int r = 0; world->rank == root && r < world->size; r++) {
+                    unsigned char theirs[13 * 8];
+                    fill(theirs, r, n, dtype);
+                    CHECK(memcmp(all + (size_t)r * bytes, theirs, bytes) == 0, "gather from %d", r);
+                }
+                CHECK(all[(size_t)world->size * bytes] == 0x5a);
+                memset(all, 0x5a, sizeof all);
+                OK(mu_comm_all_gather(world, data, n, dtype, all));
+                for (int r = 0; r < world->size; r++) {
+                    unsigned char theirs[13 * 8];
+                    fill(theirs, r, n, dtype);
+                    CHECK(memcmp(all + (size_t)r * bytes, theirs, bytes) == 0, "all_gather from %d", r);
+                }
+                CHECK(all[(size_t)world->size * bytes] == 0x5a);
+                OK(mu_comm_broadcast(world, data, n, dtype, root));
+                CHECK(memcmp(data, want, bytes) == 0, "broadcast from %d", root);
+            }
+    OK(mu_comm_barrier(world));
+}
+
+/* Rank r has (r * 37 + seed) % 101 bytes; some have none. */
+static void check_bytes(int seed)
+{
+    unsigned char mine[101], all[MAX_RANKS * 101];
+    size_t sizes[MAX_RANKS] = {0}, total = 0;
+    for (int r = 0; r < world->size; r++)
+        total += sizes[r] = (size_t)((r * 37 + seed) % 101);
+    size_t n = sizes[world->rank];
+    for (size_t i = 0; i < n; i++)
+        mine[i] = (unsigned char)(world->rank * 41 + (int)i);
+    for (int root = -1; root < world->size; root++) {
+        memset(all, 0, sizeof all);
+        if (root < 0)
+            OK(mu_comm_all_gather_bytes(world, mine, n, all, sizes));
+        else
+            OK(mu_comm_gather_bytes(world, mine, n, all, world->rank == root ? sizes : NULL, root));
+        mu_blobs blobs = {0};
+        if (root < 0)
+            OK(mu_comm_all_gather_blobs(world, mine, n, &blobs));
+        else
+            OK(mu_comm_gather_blobs(world, mine, n, root, &blobs));
+        bool receives = root < 0 || world->rank == root;
+        CHECK(blobs.count == (receives ? world->size : 0));
+        size_t at = 0;
+        for (int r = 0; receives && r < world->size; at += sizes[r++]) {
+            CHECK(blobs.offset[r] == at && blobs.offset[r + 1] == at + sizes[r]);
+            for (size_t i = 0; i < sizes[r]; i++) {
+                CHECK(all[at + i] == (unsigned char)(r * 41 + (int)i));
+                CHECK(blobs.data[at + i] == (unsigned char)(r * 41 + (int)i));
+            }
+        }
+        mu_blobs_release(&blobs);
+    }
+    CHECK(total < sizeof all);
+}
+
+static void check_broadcast_blob(void)
+{
+    for (int root = 0; root < world->size; root++)
+        for (size_t n = 0; n <= 50; n += 50) {
+            char text[51] = "";
+            void *data = text;
+            size_t size = world->rank == root ? n : 12345;
+            if (world->rank == root)
+                memset(text, 'a' + root, n);
+            OK(mu_comm_broadcast_blob(world, &data, &size, root));
+            CHECK(size == n && strlen(data) == n && (n == 0 || *(char *)data == 'a' + root));
+            if (world->rank != root)
+                mu_free(data);
+        }
+}
+
+static void check_arguments(void)
+{
+    float x[2] = {0};
+    size_t sizes[MAX_RANKS] = {0};
+    FAILS(mu_comm_broadcast(world, x, 1, MU_F32, world->size), MU_ERR_USAGE, "is not a rank");
+    FAILS(mu_comm_gather(world, x, 1, MU_F32, x, -1), MU_ERR_USAGE, "root -1");
+    FAILS(mu_comm_gather_blobs(world, x, 1, -1, &(mu_blobs){0}), MU_ERR_USAGE, "root -1");
+    FAILS(mu_comm_all_reduce(world, x, -1, MU_F32, MU_COMM_SUM), MU_ERR_USAGE, "-1 elements");
+    FAILS(mu_comm_all_reduce(world, x, 1, MU_NONE, MU_COMM_SUM), MU_ERR_USAGE, "no dtype");
+    FAILS(mu_comm_all_reduce(world, x, 1, MU_F32, MU_COMM_OP_COUNT), MU_ERR_USAGE, "no operation");
+    FAILS(mu_comm_broadcast(world, x, INT64_MAX, MU_F32, 0), MU_ERR_OVERFLOW, "does not fit");
+    FAILS(mu_comm_all_gather_bytes(world, x, 4, x, sizes), MU_ERR_USAGE, "sends 4 bytes");
+    FAILS(mu_comm_collect(world, NULL, 0, -1, world->size, &(mu_records *){NULL}), MU_ERR_USAGE, "is not a rank");
+}
+
+static void check_split(void)
+{
+    mu_comm *part = NULL, *local = NULL;
+    OK(mu_comm_split(world, world->rank % 2, -world->rank, &part));
+    int same = (world->size + 1 - world->rank % 2) / 2;
+    CHECK(part->size == same && part->rank == same - 1 - world->rank / 2, "%d of %d", part->rank, part->size);
+    int64_t sum = world->rank, want = 0;
+    for (int r = world->rank % 2; r < world->size; r += 2)
+        want += r;
+    OK(mu_comm_all_reduce(part, &sum, 1, MU_I64, MU_COMM_SUM));
+    CHECK(sum == want);
+    mu_comm_release(part);
+    OK(mu_comm_split(world, world->rank == 0 ? -1 : 3, 0, &part));
+    CHECK((part == NULL) == (world->rank == 0));
+    mu_comm_release(part);
+    OK(mu_comm_split_local(world, &local));
+    CHECK(local->size == world->local_size && local->rank == world->local_rank);
+    mu_comm_release(local);
+}
+
+static void check_agreement(void)
+{
+    int size = world->size, last = size - 1;
+    char text[64];
+    OK(mu_comm_agree(world, MU_OK));
+    for (int who = 0; who < size; who++) {
+        mu_err err = MU_OK;
+        if (world->rank == who) {
+            err = MU_FAIL(MU_ERR_IO, "disk %d is full", who);
+            mu_error_hint("make room");
+        }
+        snprintf(text, sizeof text, size == 1 ? "disk %d is full" : "rank %d/%d: disk %d is full", who, size, who);
+        FAILS(mu_comm_agree(world, err), MU_ERR_IO, size == 1 ? "disk 0 is full" : text);
+        CHECK(strcmp(mu_error_last()->hint, "make room") == 0);
+    }
+    FAILS(mu_comm_agree(world, MU_FAIL(MU_ERR_CONFIG, "no such key")), MU_ERR_CONFIG, "no such key");
+    CHECK(strcmp(mu_error_last()->message, "no such key") == 0, "%s", mu_error_last()->message);
+
+    mu_err err = world->rank == last ? MU_FAIL(MU_ERR_SHAPE, "odd shape") : MU_FAIL(MU_ERR_IO, "disk is full");
+    err = mu_comm_agree(world, err);
+    CHECK(err == (size == 1 ? MU_ERR_SHAPE : MU_ERR_IO));
+    CHECK(mu_error_last()->code == err);
+    const char *message = mu_error_last()->message, *disk = strstr(message, "disk is full");
+    CHECK(strstr(message, "odd shape") != NULL);
+    if (size > 1) {
+        CHECK(disk && strstr(disk + 1, "disk is full") == NULL, "%s", message);
+        snprintf(text, sizeof text, "rank %d/%d: odd shape", last, size);
+        CHECK(strstr(message, text) != NULL, "%s", message);
+    }
+    if (size > 2) {
+        snprintf(text, sizeof text, "rank 0/%d and %d more: disk is full", size, size - 2);
+        CHECK(strstr(message, text) != NULL, "%s", message);
+        /* Agreeing on what was agreed changes nothing. */
+        char before[MU_ERROR_TEXT];
+        snprintf(before, sizeof before, "%s", message);
+        CHECK(mu_comm_agree(world, err) == MU_ERR_IO);
+        CHECK(strcmp(mu_error_last()->message, before) == 0, "%s", mu_error_last()->message);
+    }
+    /* A message as long as can be keeps its end; a code without a record has the code's text. */
+    mu_error_clear();
+    FAILS(mu_comm_agree(world, MU_ERR_PLUGIN), MU_ERR_PLUGIN, size == 1 ? "" : mu_err_text(MU_ERR_PLUGIN));
+    mu_error_clear();
+    OK(mu_comm_check_same(world, "the config", 42));
+    if (size > 1) {
+        snprintf(text, sizeof text, "rank %d/%d: the config", last, size);
+        FAILS(mu_comm_check_same(world, "the config", world->rank == last), MU_ERR_USAGE, text);
+    }
+}
+
+static void check_seed(void)
+{
+    uint32_t seed = UINT32_MAX, main_rank;
+    OK(mu_comm_sync_random_seed(world, &seed));
+    CHECK(seed < 1u << 31);
+    main_rank = seed;
+    OK(mu_comm_broadcast(world, &main_rank, 1, MU_I32, 0));
+    CHECK(seed == main_rank);
+}
+
+static void check_dict(void)
+{
+    mu_named_value a = {"loss", world->rank + 1.0}, b = {"acc", world->rank * 10.0}, extra = {"zeta", 1};
+    mu_named_value values[3] = {world->rank % 2 ? a : b, world->rank % 2 ? b : a, extra};
+    double n = world->size;
+    OK(mu_comm_all_reduce_dict(world, values, 2, MU_COMM_SUM));
+    CHECK(values[world->rank % 2 ? 0 : 1].value == n * (n + 1) / 2);
+    CHECK(values[world->rank % 2 ? 1 : 0].value == 10 * n * (n - 1) / 2);
+    CHECK(strcmp(values[0].name, world->rank % 2 ? "loss" : "acc") == 0);
+    OK(mu_comm_all_reduce_dict(world, values, 0, MU_COMM_SUM));
+    values[0] = a, values[1] = b;
+    OK(mu_comm_all_reduce_dict(world, values, 2, MU_COMM_MEAN));
+    CHECK(fabs(values[0].value - (n + 1) / 2) < 1e-12);
+    bool last = world->rank == world->size - 1;
+    if (world->size > 1) {
+        FAILS(mu_comm_all_reduce_dict(world, values, last ? 3 : 2, MU_COMM_SUM), MU_ERR_USAGE, "rank 0 lacks \"zeta\"");
+        FAILS(mu_comm_all_reduce_dict(world, values, last ? 1 : 2, MU_COMM_SUM), MU_ERR_USAGE, "\"acc\" is missing");
+    }
+    values[2] = a;
+    FAILS(mu_comm_all_reduce_dict(world, values, last ? 3 : 2, MU_COMM_SUM), MU_ERR_USAGE, "\"loss\" comes twice");
+}
+
+/* Records of `samples` samples dealt out in turns; with padding every rank has as many, else the last ones may have fewer. The
+ * record of sample s has s % 4 bytes of value s; padding has another content, which must not win. */
+static size_t deal(int samples, bool padding, mu_record *record, unsigned char bytes[][4])
+{
+    int each = (samples + world->size - 1) / world->size;
+    size_t n = 0;
+    for (int k = 0; k < each; k++) {
+        int place = k * world->size + world->rank;
+        if (place >= samples && (!padding || samples == 0))
+            break;
+        int s = place % samples;
+        memset(bytes[n], place < samples ? s : 0xee, 4);
+        record[n] = (mu_record){.id = s, .data = s % 4 ? bytes[n] : NULL, .size = (size_t)(s % 4)};
+        n++;
+    }
+    return n;
+}
+
+static void check_collect(void)
+{
+    enum { MOST = 40 };
+    mu_record record[MOST];
+    unsigned char bytes[MOST][4];
+    for (int samples = 0; samples < MOST; samples = samples < 9 ? samples + 1 : samples + 7)
+        for (int root = MU_COLLECT_ALL; root < world->size; root++)
+            for (int variant = 0; variant < 3; variant++) {
+                size_t n = deal(samples, variant > 0, record, bytes);
+                int64_t total = variant == 2 ? samples / 2 : variant == 1 ? samples : -1;
+                size_t want = (size_t)(variant == 2 ? samples / 2 : samples);
+                mu_records *all = NULL;
+                OK(mu_comm_collect(world, record, n, total, root, &all));
+                CHECK((all != NULL) == (root < 0 || world->rank == root));
+                if (!all)
+                    continue;
+                CHECK(mu_records_count(all) == want, "%zu of %zu", mu_records_count(all), want);
+                for (size_t s = 0; s < want && s < mu_records_count(all); s++) {
+                    const mu_record *r = mu_records_at(all, s);
+                    unsigned char same[4];
+                    memset(same, (int)s, 4);
+                    CHECK(r->id == (int64_t)s && r->size == s % 4 && memcmp(r->data, same, r->size) == 0);
+                }
+                CHECK(mu_records_at(all, want) == NULL);
+                mu_records_release(all);
+            }
+    /* Lists of any length: rank r has r records; items of one turn stand together. */
+    size_t n = 0, at = 0;
+    for (int j = 0; j < world->rank; j++)
+        record[n++] = (mu_record){.id = world->rank * 100 + j};
+    mu_records *all = NULL;
+    OK(mu_comm_collect(world, record, n, -1, 0, &all));
+    for (int j = 0; all && j < world->size; j++)
+        for (int r = j + 1; r < world->size; r++) {
+            CHECK(mu_records_at(all, at) && mu_records_at(all, at)->id == r * 100 + j);
+            at++;
+        }
+    CHECK(!all || mu_records_count(all) == at);
+    mu_records_release(all);
+}
+
+static mu_err try_collect(void)
+{
+    mu_record record = {.id = world->rank, .data = "abc", .size = 3};
+    mu_records *all = NULL;
+    MU_TRY(mu_comm_collect(world, &record, 1, -1, MU_COLLECT_ALL, &all));
+    mu_records_release(all);
+    return MU_OK;
+}
+
+static mu_err try_blob(void)
+{
+    char text[] = "text";
+    void *data = text;
+    size_t size = 4;
+    MU_TRY(mu_comm_broadcast_blob(world, &data, &size, 0));
+    if (world->rank != 0)
+        mu_free(data);
+    return MU_OK;
+}
+
+static mu_err try_dict(void)
+{
+    mu_named_value values[] = {{"a", 1}, {"b", 2}};
+    MU_TRY(mu_comm_all_reduce_dict(world, values, 2, MU_COMM_SUM));
+    return MU_OK;
+}
+
+static mu_err try_split(void)
+{
+    mu_comm *part = NULL;
+    MU_TRY(mu_comm_split(world, 0, 0, &part));
+    mu_err err = mu_comm_set_fixed_order(part, true);
+    mu_comm_release(part);
+    return err;
+}
+
+/* One rank's allocations fail in turn: all ranks hear of it, and nothing is left behind. */
+static void check_out_of_memory(void)
+{
+    static mu_err (*const calls[])(void) = {try_collect, try_blob, try_dict, try_split};
+    for (size_t c = 0; c < sizeof calls / sizeof *calls; c++)
+        for (int who = 0; who < world->size; who += world->size > 1 ? world->size - 1 : 1) {
+            mu_err err = MU_ERR_MEMORY;
+            int64_t live = mu_mem_get_counts().live_blocks;
+            for (int64_t n = 1; err != MU_OK && n < 40; n++) {
+                if (world->rank == who)
+                    mu_mem_fail_at(n);
+                err = calls[c]();
+                mu_mem_fail_at(0);
+                CHECK(err == MU_OK || err == MU_ERR_MEMORY, "%s", mu_error_last()->message);
+                char text[32];
+                snprintf(text, sizeof text, "rank %d/%d: ", who, world->size);
+                CHECK(err == MU_OK || world->size == 1 || strstr(mu_error_last()->message, text) != NULL, "%s",
+                      mu_error_last()->message);
+                CHECK(mu_mem_get_counts().live_blocks == live, "call %zu, allocation %lld", c, (long long)n);
+            }
+            CHECK(err == MU_OK);
+        }
+}
+
+static void check_all(void)
+{
+    const int64_t chunk = world->chunk;
+    check_arguments();
+    for (int64_t limit = 0; limit <= 48; limit += 48) { /* bytes of a message; 0: the real limit */
+        world->chunk = limit ? limit : chunk;
+        check_all_reduce();
+        check_nan();
+        check_requests();
+        check_fixed_order();
+        check_broadcast_gather();
+        check_bytes(0);
+        check_bytes(64);
+        check_broadcast_blob();
+        check_split();
+        check_collect();
+    }
+    world->chunk = chunk;
+    check_agreement();
+    check_seed();
+    check_dict();
+    check_out_of_memory();
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "all";
+    mu_err err = mu_launch(&world);
+    if (err != MU_OK) {
+        fprintf(stderr, "%s\n", mu_error_last()->message);
+        return 1;
+    }
+    int rank = world->rank, size = world->size;
+    bool last = rank == size - 1;
+    if (strcmp(what, "die") == 0) {
+        if (last)
+            raise(SIGKILL);
+        err = mu_comm_barrier(world);
+        mu_comm_abort(world, 1);
+        return err == MU_OK ? 0 : 1;
+    }
+    if (strcmp(what, "abort") == 0) {
+        if (last)
+            mu_comm_abort(world, 7);
+        return mu_comm_barrier(world) == MU_OK ? 0 : 7;
+    }
+    if (strcmp(what, "fail") == 0) {
+        err = mu_comm_agree(world, last ? MU_FAIL(MU_ERR_IO, "no disk") : MU_OK);
+        if (rank == 0)
+            fprintf(stderr, "%s\n", mu_error_last()->message);
+        mu_comm_release(world);
+        return mu_err_exit_status(err);
+    }
+    if (strcmp(what, "size") == 0)
+        printf("%s %d\n", world->ops->name, size);
+    else
+        check_all();
+    const char *name = world->ops->name;
+    int64_t total = failures;
+    err = mu_comm_all_reduce(world, &total, 1, MU_I64, MU_COMM_SUM);
+    mu_comm_release(world);
+    int64_t left = mu_mem_get_counts().live_blocks;
+    if (left != 0)
+        fprintf(stderr, "rank %d/%d: %lld blocks were not freed\n", rank, size, (long long)left);
+    if (strcmp(what, "all") == 0 && rank == 0)
+        printf("%s, %d ranks: %d checks on rank 0, %lld failures\n", name, size, checks, (long long)total);
+    return err != MU_OK || total > 0 || left != 0;
+}

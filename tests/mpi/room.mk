@@ -1,0 +1,12 @@
+# comm_test needs no Check: it runs by itself (one rank), and by comm_test.sh under mpirun.
+check_PROGRAMS += tests/mpi/comm_test
+tests_mpi_comm_test_SOURCES = tests/mpi/comm_test.c
+tests_mpi_comm_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_mpi_comm_test_LDADD = libmuster.la
+dist_check_SCRIPTS += tests/mpi/comm_test.sh
+if WITH_CHECK
+check_PROGRAMS += tests/mpi/launch_test
+endif
+tests_mpi_launch_test_SOURCES = tests/mpi/launch_test.c
+tests_mpi_launch_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_mpi_launch_test_LDADD = $(TEST_LDADD)
