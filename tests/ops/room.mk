@@ -60,7 +60,7 @@ tests_ops_onednn_product_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_ops_onednn_product_test_LDADD = $(TEST_LDADD)
 
 if WITH_CHECK
-check_PROGRAMS += tests/ops/simd_elementwise_test tests/ops/simd_rows_test tests/ops/simd_update_test tests/ops/simd_batch_norm_test tests/ops/simd_pool2d_test tests/ops/simd_move_test
+check_PROGRAMS += tests/ops/simd_elementwise_test tests/ops/simd_rows_test tests/ops/simd_update_test tests/ops/simd_batch_norm_test tests/ops/simd_pool2d_test tests/ops/simd_move_test tests/ops/simd_image_test tests/ops/simd_loss_test
 if X86_LEVELS
 check_PROGRAMS += tests/ops/winograd_test
 endif
@@ -69,6 +69,12 @@ tests_ops_winograd_test_SOURCES = tests/ops/winograd_test.c
 tests_ops_winograd_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_ops_winograd_test_LDADD = $(TEST_LDADD)
 EXTRA_DIST += tests/ops/simd_case.h
+tests_ops_simd_loss_test_SOURCES = tests/ops/simd_loss_test.c
+tests_ops_simd_loss_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_ops_simd_loss_test_LDADD = $(TEST_LDADD)
+tests_ops_simd_image_test_SOURCES = tests/ops/simd_image_test.c
+tests_ops_simd_image_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_ops_simd_image_test_LDADD = $(TEST_LDADD)
 tests_ops_simd_move_test_SOURCES = tests/ops/simd_move_test.c
 tests_ops_simd_move_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_ops_simd_move_test_LDADD = $(TEST_LDADD)

@@ -22,8 +22,8 @@ static mu_err run_concat(mu_kernel *kernel, const mu_run *run)
         memcpy(c.to, stride, sizeof stride);
         at += c.dim[dim];
         SIMD(mu_simd_copy_plan)(&c);
-        SIMD(mu_simd_copy_run)(&c, kernel->in[i], kernel->out[0],
-                               mu_simd_threads(self, 2 * (int64_t)mu_type_bytes(&call->in[i])));
+        SIMD(mu_simd_copy_run)
+        (&c, kernel->in[i], kernel->out[0], mu_simd_threads(self, 2 * (int64_t)mu_type_bytes(&call->in[i])));
     }
     return MU_OK;
 }

@@ -79,23 +79,23 @@ void SIMD(mu_simd_copy_plan)(mu_simd_copy *c)
 }
 
 /* Elements of one size, `n` by `m` of them: steps f0 and t0 along m, f1 and t1 along n. */
-#define TILE_OF(type)                                                                                          \
-    static void tile_##type(const void *from, void *to, int64_t n, int64_t m, int64_t f1, int64_t t1, int64_t f0, \
-                            int64_t t0)                                                                        \
-    {                                                                                                          \
-        for (int64_t i = 0; i < n; i++) {                                                                      \
-            const type *s = (const type *)from + i * f1;                                                       \
-            type *d = (type *)to + i * t1;                                                                     \
-            if (f0 == 0 && t0 == 1)                                                                            \
-                for (int64_t j = 0; j < m; j++)                                                                \
-                    d[j] = *s;                                                                                 \
-            else if (t0 == 1)                                                                                  \
-                for (int64_t j = 0; j < m; j++)                                                                \
-                    d[j] = s[j * f0];                                                                          \
-            else                                                                                               \
-                for (int64_t j = 0; j < m; j++)                                                                \
-                    d[j * t0] = s[j * f0];                                                                     \
-        }                                                                                                      \
+#define TILE_OF(type)                                                                                                  \
+    static void tile_##type(const void *from, void *to, int64_t n, int64_t m, int64_t f1, int64_t t1, int64_t f0,      \
+                            int64_t t0)                                                                                \
+    {                                                                                                                  \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            const type *s = (const type *)from + i * f1;                                                               \
+            type *d = (type *)to + i * t1;                                                                             \
+            if (f0 == 0 && t0 == 1)                                                                                    \
+                for (int64_t j = 0; j < m; j++)                                                                        \
+                    d[j] = *s;                                                                                         \
+            else if (t0 == 1)                                                                                          \
+                for (int64_t j = 0; j < m; j++)                                                                        \
+                    d[j] = s[j * f0];                                                                                  \
+            else                                                                                                       \
+                for (int64_t j = 0; j < m; j++)                                                                        \
+                    d[j * t0] = s[j * f0];                                                                             \
+        }                                                                                                              \
     }
 
 typedef void tile_fn(const void *from, void *to, int64_t n, int64_t m, int64_t f1, int64_t t1, int64_t f0, int64_t t0);

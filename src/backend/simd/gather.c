@@ -7,16 +7,16 @@ typedef struct {
     int64_t outer, n, picks, inner;
 } gather;
 
-#define PICK(type)                                                                                           \
-    static void pick_##type(const gather *s, int64_t begin, int64_t end)                                     \
-    {                                                                                                        \
-        const mu_kernel *k = &s->base.base;                                                                  \
-        for (int64_t line = begin; line < end; line++) {                                                     \
-            const type *x = (const type *)k->in[0] + line / s->picks * s->n * s->inner;                      \
-            type *y = (type *)k->out[0] + line * s->inner;                                                   \
-            for (int64_t j = 0; j < s->inner; j++)                                                           \
-                y[j] = x[mu_simd_index(k, line * s->inner + j) * s->inner + j];                              \
-        }                                                                                                    \
+#define PICK(type)                                                                                                     \
+    static void pick_##type(const gather *s, int64_t begin, int64_t end)                                               \
+    {                                                                                                                  \
+        const mu_kernel *k = &s->base.base;                                                                            \
+        for (int64_t line = begin; line < end; line++) {                                                               \
+            const type *x = (const type *)k->in[0] + line / s->picks * s->n * s->inner;                                \
+            type *y = (type *)k->out[0] + line * s->inner;                                                             \
+            for (int64_t j = 0; j < s->inner; j++)                                                                     \
+                y[j] = x[mu_simd_index(k, line * s->inner + j) * s->inner + j];                                        \
+        }                                                                                                              \
     }
 
 PICK(uint8_t)
@@ -36,7 +36,10 @@ static mu_err run_gather(mu_kernel *kernel, const mu_run *run)
     for (int i = 0; i < threads; i++) {
         int64_t begin, end;
         mu_simd_part(lines, threads, i, &begin, &end);
-        (size == 1 ? pick_uint8_t : size == 2 ? pick_uint16_t : size == 4 ? pick_uint32_t : pick_uint64_t)(s, begin, end);
+        (size == 1   ? pick_uint8_t
+         : size == 2 ? pick_uint16_t
+         : size == 4 ? pick_uint32_t
+                     : pick_uint64_t)(s, begin, end);
     }
     return MU_OK;
 }

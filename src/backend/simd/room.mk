@@ -1,5 +1,6 @@
 # Kernels are compiled once per instruction set; table.c picks one at run time.
 SIMD_KERNELS = src/backend/simd/copy.h src/backend/simd/index.h src/backend/simd/kernel.h src/backend/simd/simd.def src/backend/simd/vec.h src/backend/simd/vmath.h \
+	src/backend/simd/argmax.c \
 	src/backend/simd/batch_norm.c \
 	src/backend/simd/concat.c \
 	src/backend/simd/copy.c \
@@ -7,11 +8,16 @@ SIMD_KERNELS = src/backend/simd/copy.h src/backend/simd/index.h src/backend/simd
 	src/backend/simd/elementwise.c \
 	src/backend/simd/embedding.c \
 	src/backend/simd/gather.c \
+	src/backend/simd/group_norm.c \
+	src/backend/simd/loss.c \
 	src/backend/simd/pad.c \
 	src/backend/simd/pool2d.c \
+	src/backend/simd/prelu.c \
 	src/backend/simd/reduce.c \
+	src/backend/simd/resize.c \
 	src/backend/simd/rows.c \
 	src/backend/simd/slice.c \
+	src/backend/simd/topk.c \
 	src/backend/simd/transpose.c \
 	src/backend/simd/update.c
 

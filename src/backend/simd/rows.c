@@ -10,19 +10,6 @@ typedef struct {
     int64_t rows, n, parts; /* parts: pieces of the rows whose parameter gradients are summed apart */
 } rows;
 
-SIMD_INLINE vf get(const void *p, int64_t i, int64_t left, bool half, float fill)
-{
-    return left >= VL ? load(p, i, half) : load_part(p, i, left, half, fill);
-}
-
-SIMD_INLINE void put(void *p, int64_t i, int64_t left, bool half, vf v)
-{
-    if (left >= VL)
-        store(p, i, half, v);
-    else
-        store_part(p, i, left, half, v);
-}
-
 /* The largest number, not a NaN; -infinity of none. */
 static float row_max(const void *x, int64_t at, int64_t n, bool half)
 {

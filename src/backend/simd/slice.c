@@ -50,8 +50,8 @@ static mu_err setup(mu_simd_kernel *kernel)
     c->size = mu_dtype_size(whole->dtype);
     c->ndim = mu_simd_storage(whole, forward ? layout : kernel->base.out_layout[0], dim);
     mu_simd_strides(dim, c->ndim, of_whole);
-    c->ndim = mu_simd_storage(forward ? &call->out[0] : &call->in[0], forward ? kernel->base.out_layout[0] : layout,
-                              c->dim);
+    c->ndim =
+        mu_simd_storage(forward ? &call->out[0] : &call->in[0], forward ? kernel->base.out_layout[0] : layout, c->dim);
     mu_simd_strides(c->dim, c->ndim, of_part);
     for (int d = 0; d < whole->ndim; d++) {
         /* Where dimension d stands in storage, and the elements that a step of 1 there skips. */

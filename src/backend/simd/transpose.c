@@ -51,8 +51,8 @@ static mu_err setup_broadcast_to(mu_simd_kernel *kernel)
     return MU_OK;
 }
 
-#define IMPL(name)                                                                                     \
-    const mu_simd_impl SIMD(name) = {                                                                  \
+#define IMPL(name)                                                                                                     \
+    const mu_simd_impl SIMD(name) = {                                                                                  \
         .size = sizeof(strided), .supports = mu_simd_any_dtype, .setup = setup_##name, .run = run_copy}
 
 IMPL(transpose);

@@ -21,19 +21,6 @@ static void run_pieces(const update *s, piece_fn *piece)
         piece(s, i * PIECE, (i + 1) * PIECE < s->count ? (i + 1) * PIECE : s->count);
 }
 
-SIMD_INLINE vf get(const float *p, int64_t i, int64_t left)
-{
-    return left >= VL ? vload(p + i) : load_part(p, i, left, false, 0);
-}
-
-SIMD_INLINE void put(float *p, int64_t i, int64_t left, vf v)
-{
-    if (left >= VL)
-        vstore(p + i, v);
-    else
-        store_part(p, i, left, false, v);
-}
-
 static void sgd_piece(const update *s, int64_t begin, int64_t end)
 {
     const mu_kernel *k = &s->base.base;
@@ -44,13 +31,13 @@ static void sgd_piece(const update *s, int64_t begin, int64_t end)
     const float *old = k->in[0], *gradient = k->in[1], *old_buffer = k->in[2];
     float *param = k->out[0], *buffer = k->out[1];
     for (int64_t i = begin; i < end; i += VL) {
-        vf p = get(old, i, end - i), g = scale * get(gradient, i, end - i) + weight_decay * p;
+        vf p = get(old, i, end - i, false, 0), g = scale * get(gradient, i, end - i, false, 0) + weight_decay * p;
         if (buffer) {
-            vf b = a->first ? g : momentum * get(old_buffer, i, end - i) + keep * g;
-            put(buffer, i, end - i, b);
+            vf b = a->first ? g : momentum * get(old_buffer, i, end - i, false, 0) + keep * g;
+            put(buffer, i, end - i, false, b);
             g = a->nesterov ? g + momentum * b : b;
         }
-        put(param, i, end - i, p - lr * g);
+        put(param, i, end - i, false, p - lr * g);
     }
 }
 
@@ -66,20 +53,21 @@ static void adam_piece(const update *s, int64_t begin, int64_t end)
     float *param = k->out[0], *m = k->out[1], *v = k->out[2], *most = k->out[3];
     for (int64_t i = begin; i < end; i += VL) {
         int64_t left = end - i;
-        vf p = get(old, i, left), g = scale * get(gradient, i, left), m0 = get(old_m, i, left);
+        vf p = get(old, i, left, false, 0), g = scale * get(gradient, i, left, false, 0);
+        vf m0 = get(old_m, i, left, false, 0);
         if (a->decoupled)
             p *= shrink;
         else
             g += weight_decay * p;
-        vf m1 = m0 + grow1 * (g - m0), v1 = beta2 * get(old_v, i, left) + grow2 * g * g, under = v1;
-        put(m, i, left, m1);
-        put(v, i, left, v1);
+        vf m1 = m0 + grow1 * (g - m0), v1 = beta2 * get(old_v, i, left, false, 0) + grow2 * g * g, under = v1;
+        put(m, i, left, false, m1);
+        put(v, i, left, false, v1);
         if (most) {
-            vf o = get(old_most, i, left);
+            vf o = get(old_most, i, left, false, 0);
             under = vsel(o > v1, o, v1);
-            put(most, i, left, under);
+            put(most, i, left, false, under);
         }
-        put(param, i, left, p - step_size * m1 / (vsqrt(under) * root + eps));
+        put(param, i, left, false, p - step_size * m1 / (vsqrt(under) * root + eps));
     }
 }
 

@@ -140,4 +140,18 @@ SIMD_INLINE void store_part(void *p, int64_t i, int64_t n, bool half, vf v)
             store1(p, i + l, half, v[l]);
 }
 
+/* VL elements from i on, or the `left` that there are. */
+SIMD_INLINE vf get(const void *p, int64_t i, int64_t left, bool half, float fill)
+{
+    return left >= VL ? load(p, i, half) : load_part(p, i, left, half, fill);
+}
+
+SIMD_INLINE void put(void *p, int64_t i, int64_t left, bool half, vf v)
+{
+    if (left >= VL)
+        store(p, i, half, v);
+    else
+        store_part(p, i, left, half, v);
+}
+
 #endif
