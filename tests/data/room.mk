@@ -1,8 +1,5 @@
 if WITH_CHECK
-check_PROGRAMS += tests/data/sampler_test
-if WITH_HDF5
-check_PROGRAMS += tests/data/h5_dataset_test
-endif
+check_PROGRAMS += tests/data/h5_dataset_test tests/data/sampler_test
 endif
 tests_data_sampler_test_SOURCES = tests/data/sampler_test.c tests/golden/sampler.inc
 tests_data_sampler_test_CPPFLAGS = $(TEST_CPPFLAGS)
