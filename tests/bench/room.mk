@@ -14,3 +14,10 @@ tests_bench_step_bench_LDADD = tests/train/libmodels.la $(TEST_LDADD)
 
 bench: $(BENCHES)
 .PHONY: bench
+
+if WITH_MPI
+BENCHES += tests/bench/comm_bench
+endif
+tests_bench_comm_bench_SOURCES = tests/bench/comm_bench.c
+tests_bench_comm_bench_CPPFLAGS = $(TEST_CPPFLAGS) $(MPI_CFLAGS)
+tests_bench_comm_bench_LDADD = libmuster.la $(MPI_LIBS)
