@@ -30,6 +30,18 @@ static const mu_pool2d_attrs global = {.output = {1, 1}}, global_grad = {.output
 static const mu_unary_attrs none;
 static const mu_update_attrs update;
 
+static const mu_dim_attrs channels = {.dim = 1}, last = {.dim = 1};
+static const mu_slice_attrs half_of = {4, {0, 32, 0, 0}, {64, 32, 32, 32}, {1, 1, 1, 1}, {64, 64, 32, 32}};
+static const mu_shape_attrs to_last = {4, {0, 2, 3, 1}}, image = {4, {64, 64, 32, 32}};
+static const mu_pad_attrs border = {.ndim = 4, .before = {0, 0, 4, 4}, .after = {0, 0, 4, 4}};
+static const mu_gather_attrs rows = {.size = 30000}, along = {.dim = 1, .size = 1000};
+static const mu_resize_attrs twice = {.size = {64, 64}, .mode = MU_RESIZE_BILINEAR};
+static const mu_resize_attrs twice_grad = {.size = {32, 32}, .mode = MU_RESIZE_BILINEAR};
+static const mu_norm_attrs groups = {.eps = 1e-5, .groups = 32};
+static const mu_topk_attrs five = {.dim = 1, .k = 5, .largest = true, .sorted = true};
+static const mu_reduce_attrs middle = {.dims = 2}, rest = {.dims = 14};
+static const mu_loss_attrs loss = {.gamma = 2, .alpha = 0.25, .beta = 1};
+
 #define X4 MU_TYPE(MU_F32, 64, 64, 32, 32)
 #define S4 MU_TYPE(MU_F32, 64, 512, 4, 4)
 #define C64 MU_TYPE(MU_F32, 64)
@@ -56,6 +68,29 @@ static const bench benches[] = {
     {"global average", &mu_op_adaptive_avg_pool2d, &global, 1, {X4}},
     {"global average grad", &mu_op_adaptive_avg_pool2d_grad, &global_grad, 1, {MU_TYPE(MU_F32, 64, 64, 1, 1)}},
     {"sgd", &mu_op_sgd, &update, 4, {ARENA, ARENA, ARENA, MU_TYPE(MU_F64, 8)}},
+    {"concat", &mu_op_concat, &channels, 2, {P4, P4}},
+    {"slice", &mu_op_slice, &half_of, 1, {X4}},
+    {"slice_grad", &mu_op_slice_grad, &half_of, 1, {MU_TYPE(MU_F32, 64, 32, 32, 32)}},
+    {"transpose", &mu_op_transpose, &to_last, 1, {X4}},
+    {"pad", &mu_op_pad, &border, 1, {X4}},
+    {"broadcast_to", &mu_op_broadcast_to, &image, 1, {MU_TYPE(MU_F32, 64, 1, 1)}},
+    {"gather", &mu_op_gather, &along, 2, {MU_TYPE(MU_F32, 2048, 1000), MU_TYPE(MU_I64, 2048, 1000)}},
+    {"embedding", &mu_op_embedding, &rows, 2, {MU_TYPE(MU_F32, 30000, 512), MU_TYPE(MU_I64, 4096)}},
+    {"embedding_grad", &mu_op_embedding_grad, &rows, 2, {MU_TYPE(MU_F32, 4096, 512), MU_TYPE(MU_I64, 4096)}},
+    {"resize bilinear", &mu_op_resize, &twice, 1, {P4}},
+    {"resize_grad bilinear", &mu_op_resize_grad, &twice_grad, 1, {MU_TYPE(MU_F32, 64, 64, 64, 64)}},
+    {"group_norm", &mu_op_group_norm, &groups, 3, {X4, C64, C64}},
+    {"group_norm_grad", &mu_op_group_norm_grad, &groups, 5,
+     {X4, X4, C64, MU_TYPE(MU_F32, 64, 32), MU_TYPE(MU_F32, 64, 32)}},
+    {"prelu", &mu_op_prelu, NULL, 2, {X4, C64}},
+    {"prelu_grad", &mu_op_prelu_grad, NULL, 3, {X4, X4, C64}},
+    {"sum of channels", &mu_op_sum, &middle, 1, {X4}},
+    {"max of samples", &mu_op_max, &rest, 1, {X4}},
+    {"argmax", &mu_op_argmax, &last, 1, {MU_TYPE(MU_F32, 2048, 1000)}},
+    {"topk 5", &mu_op_topk, &five, 1, {MU_TYPE(MU_F32, 2048, 1000)}},
+    {"bce_with_logits", &mu_op_bce_with_logits, &loss, 2, {X4, X4}},
+    {"focal_loss_grad", &mu_op_focal_loss_grad, &loss, 3, {MU_TYPE(MU_F32), X4, X4}},
+    {"mse_loss", &mu_op_mse_loss, &loss, 2, {X4, X4}},
     {"square_sum", &mu_op_square_sum, NULL, 1, {ARENA}},
 };
 
@@ -111,7 +146,7 @@ static void measure(mu_backend *b, const bench *c, mu_layout_kind kind, int bloc
     size_t bytes = 0;
     check(c->op->infer(&call, out));
     for (int i = 0; i < c->n_in; i++)
-        if (c->in[i].ndim >= 3 && kind != MU_LAYOUT_ROW_MAJOR)
+        if (c->in[i].ndim >= 3 && kind != MU_LAYOUT_ROW_MAJOR && b->ops->layout)
             check(b->ops->layout(b, &c->in[i], kind, block, &layout[i]));
     check(b->ops->prepare(b, &call, layout, NULL, &kernel));
     for (int i = 0; i < c->n_in; i++) {

@@ -134,6 +134,45 @@ START_TEST(test_best_of_odd_numbers)
 }
 END_TEST
 
+/* Dimensions that lie before, between and after the kept ones. */
+START_TEST(test_reductions)
+{
+    static const mu_type types[] = {MU_TYPE(MU_F32, 3, 5, 7, 9), MU_TYPE(MU_F32, 2, 130, 3, 70), MU_TYPE(MU_F32, 4, 1, 67, 1)};
+    const mu_op *const ops[] = {&mu_op_max, &mu_op_min, &mu_op_sum, &mu_op_mean};
+    static const int64_t masks[] = {1, 2, 4, 6, 8, 12, 14, 3, 0};
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < 4; k++)
+            for (size_t m = 0; m < sizeof masks / sizeof *masks; m++)
+                case_check_all(&(simd_case){.op = ops[k], .attrs = &(mu_reduce_attrs){.dims = masks[m], .keepdim = m % 2},
+                                            .n_in = 1, .in = {types[i]}, .tolerance = 2e-6}, true);
+}
+END_TEST
+
+START_TEST(test_nan_is_extreme)
+{
+    float x[2][40], y[2];
+    mu_type type = MU_TYPE(MU_F32, 2, 40), two = MU_TYPE(MU_F32, 2);
+    mu_backend *b;
+    ck_ok(mu_backend_open("cpu:simd", NULL, &b));
+    for (int k = 0; k < 2; k++)
+        for (int at = 0; at < 40; at++) {
+            mu_kernel *kernel;
+            for (int i = 0; i < 40; i++) {
+                x[0][i] = (float)i;
+                x[1][i] = i == at ? NAN : (float)-i;
+            }
+            ck_ok(b->ops->prepare(b, &(mu_call){.op = k ? &mu_op_max : &mu_op_min, .attrs = &(mu_reduce_attrs){.dims = 2},
+                                                .n_in = 1, .n_out = 1, .in = &type, .out = &two}, NULL, NULL, &kernel));
+            ck_ok(mu_kernel_bind(kernel, (void *[]){x}, (void *[]){y}, NULL));
+            ck_ok(mu_kernel_run(kernel, &(mu_run){0}));
+            ck_assert_float_eq(y[0], k ? 39 : 0);
+            ck_assert(isnan(y[1]));
+            mu_kernel_release(kernel);
+        }
+    mu_backend_close(b);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("simd_loss");
@@ -142,6 +181,8 @@ int main(void)
     tcase_add_loop_test(tc, test_losses, 0, N_SHAPES);
     tcase_add_loop_test(tc, test_weights, 0, N_SHAPES);
     tcase_add_test(tc, test_far_logits);
+    tcase_add_test(tc, test_reductions);
+    tcase_add_test(tc, test_nan_is_extreme);
     tcase_add_test(tc, test_best);
     tcase_add_test(tc, test_best_of_odd_numbers);
     suite_add_tcase(suite, tc);

@@ -1,8 +1,8 @@
+#include "backend/simd/reduce.h"
 #include "backend/simd/vec.h"
 
-#include "ops/reduce.h"
-
-/* Sums and means of x [a][k][b] over a and b. Pieces fix the order of summation, whatever the number of threads. */
+/* Sums and means of x [a][k][b] over a and b, or of [outer][n][inner] over n. Pieces fix the order of summation,
+ * whatever the number of threads. */
 
 enum { PIECE = 4096, MOST_PARTS = 64 };
 
@@ -10,6 +10,8 @@ typedef struct {
     mu_simd_kernel base;
     bool half;
     int64_t a, k, b, parts;
+    bool between; /* kept dimensions on both sides: lines instead of a, k, b */
+    mu_simd_lines lines;
 } reduction;
 
 /* Merges the dimensions into [a][k][b]; false when kept dimensions lie on both sides of a reduced one. */
@@ -72,11 +74,46 @@ static void add_rows(const reduction *r, int64_t part)
     }
 }
 
+enum { WIDE = 4, ROWS = 64 };
+
+/* WIDE * VL lines side by side, from column j on. */
+static void add_across(const reduction *r, int64_t o, int64_t j)
+{
+    const mu_kernel *k = &r->base.base;
+    int64_t n = r->lines.n, inner = r->lines.inner, at = o * n * inner + j;
+    float divisor = k->call.op == &mu_op_mean ? (float)n : 1;
+    vf total[WIDE] = {{0}};
+    for (int64_t start = 0; start < n; start += ROWS) {
+        vf part[WIDE] = {{0}};
+        for (int64_t i = start; i < n && i < start + ROWS; i++)
+            for (int w = 0; w < WIDE; w++)
+                part[w] += get(k->in[0], at + i * inner + w * VL, inner - j - w * VL, r->half, 0);
+        for (int w = 0; w < WIDE; w++)
+            total[w] += part[w];
+    }
+    for (int w = 0; w < WIDE; w++)
+        put(k->out[0], o * inner + j + w * VL, inner - j - w * VL, r->half, total[w] / divisor);
+}
+
+static void run_between(const reduction *r)
+{
+    const mu_simd_lines *l = &r->lines;
+    int64_t parts = (l->inner + WIDE * VL - 1) / (WIDE * VL);
+    int threads = mu_simd_threads(&r->base, l->outer * l->n * l->inner * (r->half ? 2 : 4));
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t i = 0; i < l->outer * parts; i++)
+        add_across(r, i / parts, i % parts * (WIDE * VL));
+}
+
 static mu_err run_sum(mu_kernel *kernel, const mu_run *run)
 {
     const reduction *r = (const reduction *)kernel;
     int threads = mu_simd_threads(&r->base, r->a * r->k * r->b * (r->half ? 2 : 4));
     (void)run;
+    if (r->between) {
+        run_between(r);
+        return MU_OK;
+    }
     if (r->b == 1 && r->k > 1) {
         const float *sums = kernel->scratch;
 #pragma omp parallel for num_threads(threads) schedule(static)
@@ -117,8 +154,8 @@ static bool supports(const mu_call *call, const char **why)
     reduction r;
     if (!mu_simd_one_float(call, why))
         return false;
-    *why = "the vectorised sum keeps neighbouring dimensions of f32 or bf16";
-    return mu_dtype_is_float(call->in[0].dtype) && shape_of(call, &r);
+    *why = "the vectorised sum reduces or keeps neighbouring dimensions of f32 or bf16";
+    return mu_dtype_is_float(call->in[0].dtype) && (shape_of(call, &r) || mu_simd_lines_of(call, &r.lines));
 }
 
 static mu_err setup(mu_simd_kernel *kernel)
@@ -126,7 +163,9 @@ static mu_err setup(mu_simd_kernel *kernel)
     reduction *r = (reduction *)kernel;
     const mu_call *call = &kernel->base.call;
     r->half = call->in[0].dtype == MU_BF16;
-    (void)shape_of(call, r);
+    r->between = !shape_of(call, r) && mu_simd_lines_of(call, &r->lines);
+    if (r->between)
+        return MU_OK;
     if (r->b == 1 && r->k > 1)
         r->parts = r->a < MOST_PARTS ? r->a : MOST_PARTS;
     else

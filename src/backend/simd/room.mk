@@ -1,5 +1,5 @@
 # Kernels are compiled once per instruction set; table.c picks one at run time.
-SIMD_KERNELS = src/backend/simd/copy.h src/backend/simd/index.h src/backend/simd/kernel.h src/backend/simd/simd.def src/backend/simd/vec.h src/backend/simd/vmath.h \
+SIMD_KERNELS = src/backend/simd/copy.h src/backend/simd/index.h src/backend/simd/kernel.h src/backend/simd/reduce.h src/backend/simd/simd.def src/backend/simd/vec.h src/backend/simd/vmath.h \
 	src/backend/simd/argmax.c \
 	src/backend/simd/batch_norm.c \
 	src/backend/simd/concat.c \
@@ -10,6 +10,7 @@ SIMD_KERNELS = src/backend/simd/copy.h src/backend/simd/index.h src/backend/simd
 	src/backend/simd/gather.c \
 	src/backend/simd/group_norm.c \
 	src/backend/simd/loss.c \
+	src/backend/simd/max.c \
 	src/backend/simd/pad.c \
 	src/backend/simd/pool2d.c \
 	src/backend/simd/prelu.c \
