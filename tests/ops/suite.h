@@ -45,8 +45,6 @@ const op_case *suite_case(int i);
 typedef enum {
     BOUND_EXACT, /* the f64 result rounded to the output's dtype, bit for bit (NaN is NaN) */
     BOUND_TERMS, /* c * u * the same sum over absolute values: sums of products */
-    BOUND_TILES, /* as BOUND_TERMS with the largest sum of the tensor, but on ref: Winograd spreads errors over a tile
-                  */
     BOUND_COND,  /* c * u * the condition of the result: how far relative changes of the operands move it */
     BOUND_AS_IS  /* the reference in the same dtypes, bit for bit */
 } bound_kind;
