@@ -2,7 +2,7 @@
 #ifndef MU_CLI_CLI_H
 #define MU_CLI_CLI_H
 
-#include "core/error.h"
+#include "dist/comm.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,6 +42,12 @@ void cli_list_release(cli_list *list);
 
 /* Tells the last error on stderr; its exit status. */
 int cli_fail(mu_err err);
+
+/* Collective. The ranks that were launched together (one when nobody launched this process); made at the first call, released at the end of
+ * main. Ranks but the first then log warnings only. */
+MU_CHECKED mu_err cli_comm(mu_comm **out);
+/* The end of a command of several ranks: brings the ranks' errors together (`agreed`: that has been done), rank 0 tells them. The exit status. */
+int cli_end(mu_comm *comm, mu_err err, bool agreed);
 
 /* Tells a wrong use ("muster NAME: message", where to find help) on stderr; 2. */
 int cli_misuse(const char *name, const char *format, ...) MU_PRINTF(2, 3);

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "cli/cli.h"
+#include "cli/comm.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "registry/registry.h"
@@ -60,6 +61,7 @@ int main(int argc, char **argv)
 {
     int status = dispatch(argc, argv);
     mu_registry_reset();
+    cli_comm_release();
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "muster: standard output could not be written: %s\n", strerror(errno));
         return 1;

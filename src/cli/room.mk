@@ -1,5 +1,5 @@
 bin_PROGRAMS += muster
-muster_SOURCES = src/cli/check.c src/cli/cli.h src/cli/config.c src/cli/data.c src/cli/data.h src/cli/describe.c src/cli/env.c src/cli/list.c \
+muster_SOURCES = src/cli/check.c src/cli/cli.h src/cli/comm.c src/cli/comm.h src/cli/config.c src/cli/data.c src/cli/data.h src/cli/describe.c src/cli/env.c src/cli/list.c \
 	src/cli/muster.c src/cli/parse.c
 muster_CPPFLAGS = $(AM_CPPFLAGS) $(ONEDNN_CFLAGS)
 muster_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)

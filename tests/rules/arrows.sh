@@ -13,7 +13,7 @@ complain() {
 }
 
 # Rooms from the bottom up; a room includes only itself and what stands before it. backend.h is the backend interface.
-rooms="core dist config registry io ir ops backend graph optim nn data eval runner vis infer sweep cli"
+rooms="core dist config registry io ir ops backend graph optim data nn eval vis runner infer sweep cli"
 above=$rooms
 for room in $rooms; do
     above=${above#"$room"}

@@ -1,0 +1,55 @@
+/* The loader: dataset, sampler, collate and threads: batches in the sampler's order, ahead of time.
+ *
+ * Every batch is made by one thread in a slot of a ring; threads wait when the ring is full. What comes out
+ * does not depend on the number of threads. */
+#ifndef MU_DATA_LOADER_H
+#define MU_DATA_LOADER_H
+
+#include "data/batch.h"
+#include "data/dataset.h"
+#include "data/sampler.h"
+
+typedef struct mu_loader mu_loader;
+
+typedef struct {
+    int rank, world_size;
+    uint64_t seed;  /* the one that all ranks share: order and augmentation */
+    bool training;  /* the default sampler shuffles */
+} mu_loader_options;
+
+/* cfg: a dataloader's dict (mu_loader_keys); borrowed while the loader lives. Builds dataset, sampler and collate. An empty dataset is
+ * MU_ERR_CONFIG, and so is drop_last with a batch larger than this rank's share. Not collective. */
+MU_CHECKED mu_err mu_loader_new(const mu_cfg *cfg, const char *path, const mu_loader_options *options, mu_loader **out);
+void mu_loader_release(mu_loader *loader); /* NULL is allowed; ends the threads */
+/* The keys of a dataloader. */
+const mu_option *mu_loader_keys(void);
+
+mu_dataset *mu_loader_dataset(const mu_loader *loader);
+mu_sampler *mu_loader_sampler(const mu_loader *loader);
+int64_t mu_loader_batch_size(const mu_loader *loader); /* of this rank */
+/* Batches of this rank in a whole epoch (InfiniteSampler: in a pass over the data). */
+int64_t mu_loader_length(const mu_loader *loader);
+
+/* Starts an epoch from its beginning; what was prefetched is dropped. Needed before the first next. */
+MU_CHECKED mu_err mu_loader_start(mu_loader *loader, int64_t epoch);
+/* Goes on from a cursor, also of another world size; O(1) but for an InfiniteSampler. */
+MU_CHECKED mu_err mu_loader_seek(mu_loader *loader, mu_cursor cursor);
+/* The next batch, *out NULL at the end of the epoch. Borrowed until the next call. A loader thread's error comes at the batch where it
+ * happened, with its record. */
+MU_CHECKED mu_err mu_loader_next(mu_loader *loader, const mu_batch **out);
+/* What to keep in a checkpoint: behind the batches that next has given, when every rank has been given as many. */
+mu_cursor mu_loader_cursor(const mu_loader *loader);
+/* Batches of this rank left in the epoch, from where it stands. */
+int64_t mu_loader_remaining(const mu_loader *loader);
+
+/* One batch as `next` would give it first (epoch 0), without disturbing anything: for shapes. *out is owned by the caller. `size` samples at
+ * most; the real batch size when 0. */
+MU_CHECKED mu_err mu_loader_example(mu_loader *loader, int64_t size, mu_batch_buffer **out);
+
+typedef struct {
+    int64_t batches, samples, bytes; /* given out so far */
+    double wait_seconds;             /* that next waited */
+} mu_loader_stats;
+mu_loader_stats mu_loader_get_stats(const mu_loader *loader);
+
+#endif

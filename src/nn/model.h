@@ -1,0 +1,83 @@
+/* Models: components (kind "model"). What MMEngine calls BaseModel: a forward pass in three modes, and what trains and runs it.
+ *
+ * A model traces its forward once per mode and types of inputs; the plans are kept (least recently used first out). One thread. */
+#ifndef MU_NN_MODEL_H
+#define MU_NN_MODEL_H
+
+#include "graph/params.h"
+#include "graph/plan.h"
+#include "nn/init.h"
+#include "nn/layer.h"
+#include "nn/preprocessor.h"
+
+/* The first member of every model's struct. */
+typedef struct {
+    const mu_cfg *data_preprocessor, *init_cfg; /* options of all models: MU_MODEL_OPTIONS */
+    struct mu_model_state *state;               /* private */
+} mu_model;
+#define MU_MODEL_OPTIONS(struct_)                                                                                       \
+    {.key = "data_preprocessor", .type = MU_OPT_COMPONENT, .offset = offsetof(struct_, base.data_preprocessor),          \
+     .nullable = true, .component_kind = "data_preprocessor", .help = "what a batch goes through first"},                \
+    {.key = "init_cfg", .type = MU_OPT_COMPONENTS, .offset = offsetof(struct_, base.init_cfg), .nullable = true,         \
+     .component_kind = "weight_init", .help = "how parameters are filled"}
+
+/* The component's table of functions. */
+typedef struct {
+    /* Records the outputs that t->mode asks for (mu_trace_loss, mu_trace_output). */
+    void (*forward)(const mu_model *model, mu_trace *t);
+    /* Looks at the values of a batch before it is used (labels in range); may be NULL. */
+    mu_err (*check)(const mu_model *model, const mu_tensors *inputs);
+} mu_model_ops;
+
+typedef struct {
+    mu_backend *backend;    /* must outlive the model */
+    mu_dtype autocast;      /* MU_NONE, MU_BF16 */
+    int plan_capacity;      /* 0: 8 */
+    const mu_cfg *data_preprocessor; /* the config's, for a model that names none; may be NULL */
+    bool profile;
+} mu_model_options;
+
+/* Builds the preprocessor and the parameter store. Once, before anything below. */
+MU_CHECKED mu_err mu_model_bind(mu_model *model, const mu_model_options *options);
+/* Traces for such a batch and makes the first plan, which fixes the parameters: with gradients when training. */
+MU_CHECKED mu_err mu_model_prepare(mu_model *model, const mu_batch *example, bool training);
+void mu_model_destroy(void *model); /* destroy of a component that has nothing else to free */
+
+mu_params *mu_model_params(const mu_model *model);
+const mu_modules *mu_model_modules(const mu_model *model);
+/* Parameters that the loss does not reach, after prepare(training): calls visit (may be NULL). Returns how many. */
+int mu_model_unused_params(const mu_model *model, void (*visit)(void *user, const char *name), void *user);
+/* mu_init_weights on this model. */
+MU_CHECKED mu_err mu_model_init_weights(mu_model *model, uint64_t seed, mu_init_load_fn *load, void *user,
+                                        mu_init_record *record);
+/* After parameters or states were written from outside, or by an optimizer. */
+void mu_model_changed(mu_model *model);
+
+enum { MU_MAX_LOSSES = 32 };
+typedef struct {
+    const char *name; /* borrowed from the model */
+    double value;     /* of this rank's batch */
+} mu_log_var;
+/* parse_losses: "loss" is the sum of those whose name contains "loss", first; then each as it was recorded. When only one of them is there
+ * and it is called "loss", it stands once. A raw entry called "loss" among others is logged as "loss_" (doc/differences.md). */
+typedef struct {
+    int n;
+    mu_log_var item[MU_MAX_LOSSES];
+} mu_log_vars;
+
+/* Forward and backward of one batch: gradients of the total loss with respect to this rank's mean. A loss that is not finite is
+ * MU_ERR_NUMERIC, which names the first operation (the batch is run again, node by node). Not collective. */
+MU_CHECKED mu_err mu_model_train_step(mu_model *model, const mu_batch *batch, uint64_t seed, int64_t step, mu_log_vars *out);
+/* Losses without gradients, with running statistics: validation losses. */
+MU_CHECKED mu_err mu_model_loss(mu_model *model, const mu_batch *batch, mu_log_vars *out);
+/* val_step and test_step: the outputs of a mode, [size, ...] each, in host memory; borrowed until the next call. */
+MU_CHECKED mu_err mu_model_forward(mu_model *model, const mu_batch *batch, mu_mode mode, mu_tensors *out);
+
+/* Without running anything: the trace of a mode for such a batch, owned by the caller; and its dry plan's figures. For `muster check`. */
+MU_CHECKED mu_err mu_model_trace(mu_model *model, const mu_batch *example, mu_mode mode, bool training, mu_graph **out);
+MU_CHECKED mu_err mu_model_estimate(mu_model *model, const mu_batch *example, mu_mode mode, bool training, mu_plan_stats *out);
+
+/* What has been planned last for training: for profiles (NULL: nothing yet). */
+mu_plan *mu_model_train_plan(const mu_model *model);
+
+#endif

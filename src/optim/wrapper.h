@@ -1,0 +1,59 @@
+/* Optimizer wrappers: components (kind "optim_wrapper"): OptimWrapper, and AmpOptimWrapper with matrix products in bf16.
+ *
+ * They average gradients over the ranks, accumulate, clip and step. */
+#ifndef MU_OPTIM_WRAPPER_H
+#define MU_OPTIM_WRAPPER_H
+
+#include "dist/average.h"
+#include "optim/optim.h"
+
+/* What the rules of paramwise_cfg look at, per trained parameter. */
+typedef struct {
+    const char *name;   /* "backbone.bn1.weight" */
+    int ndim;
+    bool bias;          /* its last part is "bias" */
+    bool norm, depthwise; /* of the layer that owns it */
+} mu_param_traits;
+
+/* The first member of every wrapper's struct. The options come first, the rest belongs to this room. */
+typedef struct {
+    const mu_cfg *optimizer_cfg, *clip_grad, *paramwise_cfg;
+    int64_t accumulative_counts;
+    char *constructor;
+
+    mu_optim *optim; /* built by create */
+    struct mu_optim_wrapper_state *state;
+} mu_optim_wrapper;
+
+extern const mu_component mu_component_optim_wrapper, mu_component_amp_optim_wrapper;
+
+/* The keys, for a config's optim_wrapper that has no `type`. */
+const mu_option *mu_optim_wrapper_keys(void);
+/* What a model is to be planned with, before the wrapper is bound: MU_NONE or MU_BF16. */
+mu_dtype mu_optim_wrapper_autocast(const mu_optim_wrapper *wrapper);
+
+/* Makes the groups (DefaultOptimWrapperConstructor: paramwise_cfg) and binds the optimizer. traits[n]: the trained parameters. A key of
+ * custom_keys that matches nothing is warned about. lr_scale multiplies every group's lr (auto_scale_lr); 1: not. comm is borrowed. */
+MU_CHECKED mu_err mu_optim_wrapper_bind(mu_optim_wrapper *wrapper, mu_backend *backend, mu_params *params,
+                                        const mu_param_traits *traits, int n, double lr_scale, mu_comm *comm);
+mu_optim *mu_optim_wrapper_optim(const mu_optim_wrapper *wrapper);
+/* Group names for logs and checkpoints: the parameters of group i, by index into traits. */
+int mu_optim_wrapper_group_of(const mu_optim_wrapper *wrapper, int trait);
+
+/* Batches done and to be done, as the reference counts them: the rest of a division by accumulative_counts is scaled by its own length.
+ * max -1: not known. */
+void mu_optim_wrapper_set_progress(mu_optim_wrapper *wrapper, int64_t done, int64_t max);
+
+typedef struct {
+    bool updated;    /* false: gradients were only accumulated */
+    double grad_norm; /* before clipping; NaN unless clipped by norm */
+} mu_update_info;
+/* Collective, after a training step that went well on all ranks: accumulates, or averages over the ranks and steps. A gradient norm that is
+ * not finite is MU_ERR_NUMERIC on all ranks alike. */
+MU_CHECKED mu_err mu_optim_wrapper_update(mu_optim_wrapper *wrapper, mu_update_info *out);
+/* Gradients that are accumulated and not yet used: they belong into a checkpoint; arena for mu_params_arena_read and _write, or NULL
+ * when there are none. counts: inner counter. */
+void *mu_optim_wrapper_accumulated(const mu_optim_wrapper *wrapper, int64_t *count);
+MU_CHECKED mu_err mu_optim_wrapper_set_accumulated(mu_optim_wrapper *wrapper, int64_t count); /* makes the arena */
+
+#endif

@@ -1,0 +1,49 @@
+/* Checkpoints: what a run is, in a tensor file of format "checkpoint" (doc/formats.md): /meta, /state_dict, /optimizer,
+ * /param_schedulers, /message_hub, /loader. Readable at any world size, by h5py, and by `muster ckpt`. */
+#ifndef MU_RUNNER_CHECKPOINT_H
+#define MU_RUNNER_CHECKPOINT_H
+
+#include "io/tensor_file.h"
+#include "runner/runner.h"
+
+#define MU_CHECKPOINT_FORMAT "checkpoint"
+enum { MU_CHECKPOINT_VERSION = 1 };
+
+typedef struct {
+    bool optimizer, schedulers; /* leave them out: weights to publish */
+} mu_checkpoint_parts;
+
+/* Collective, and agreed on. Writes the state of the run as it is now under `path`, whole or not at all. bytes may be NULL. */
+MU_CHECKED mu_err mu_checkpoint_save(mu_runner *runner, const char *path, mu_checkpoint_parts parts, int64_t *bytes);
+/* Collective. Rank 0 names the newest checkpoint in WORK_DIR/last_checkpoint (one line), whole or not at all. */
+MU_CHECKED mu_err mu_checkpoint_set_last(mu_runner *runner, const char *path);
+
+/* Rank 0, not collective: the checkpoint to go on with: last_checkpoint's, or where that is missing or damaged the newest good epoch_N or
+ * iter_N beside it, with a warning that tells what is wrong with the other. *out NULL when there is none at all. Freed by mu_free. */
+MU_CHECKED mu_err mu_checkpoint_find(const char *work_dir, char **out);
+
+typedef struct {
+    int n_missing, n_unexpected, n_misshaped, n_loaded;
+    char *text; /* a line each; freed by mu_free. NULL when all fits */
+} mu_load_report;
+
+/* A pattern and what it is replaced by, in order: revise_keys. Default {"^module\\.", ""}. POSIX extended; \1 to \9 in the replacement. */
+typedef struct {
+    const char *pattern, *replacement;
+} mu_key_revision;
+
+/* Loads parameters and states by name into the model. strict: any misfit is MU_ERR_CONFIG with the report's text. Not collective: every rank reads
+ * (the file system's cache serves a node). prefix (may be NULL): only what begins with it, without it. */
+MU_CHECKED mu_err mu_checkpoint_load_weights(const mu_tensor_file *file, mu_model *model, bool strict, const char *prefix,
+                                             const char *into, const mu_key_revision *revisions, size_t n, mu_load_report *out);
+
+/* Collective. Puts the run where the checkpoint was taken: weights (strict), optimizer, schedulers, message hub, sampler's cursor, epoch and iteration.
+ * Another schedule, batch size or dataset than the checkpoint's is MU_ERR_CONFIG that shows both, unless allowed; another world size is fine. */
+MU_CHECKED mu_err mu_checkpoint_resume(mu_runner *runner, const char *path, bool allow_changed_schedule);
+/* Collective. load_from: weights only, not strict, with a warning that lists what does not fit. */
+MU_CHECKED mu_err mu_checkpoint_load_from(mu_runner *runner, const char *path);
+
+/* The JSON text under /meta: {"epoch", "iter", "seed", "experiment_name", "time", "version", "world_size", "config", "dataset_meta", ...}. */
+MU_CHECKED mu_err mu_checkpoint_meta(const mu_tensor_file *file, mu_cfg **out);
+
+#endif

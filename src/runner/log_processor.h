@@ -1,0 +1,29 @@
+/* The log processor turns recorded scalars into log lines and records: windows, means, the time that is left. */
+#ifndef MU_RUNNER_LOG_PROCESSOR_H
+#define MU_RUNNER_LOG_PROCESSOR_H
+
+#include "runner/runner.h"
+#include "vis/scalars.h"
+
+/* Built from the config's log_processor (with or without type), or the defaults when cfg is NULL. Overwriting an item twice in custom_cfg is
+ * MU_ERR_CONFIG. */
+MU_CHECKED mu_err mu_log_processor_new(const mu_cfg *cfg, const char *path, mu_log_processor **out);
+void mu_log_processor_release(mu_log_processor *processor);
+
+enum { MU_LOG_MAX_SCALARS = 64 };
+typedef struct {
+    char *line; /* "Epoch(train)  [1][ 50/100]  base_lr: ..."; freed by mu_log_record_release */
+    size_t n;   /* scalars for the recorders: lr, loss, time, ..., then epoch, iter */
+    mu_scalar scalar[MU_LOG_MAX_SCALARS];
+    int64_t step;
+} mu_log_record;
+void mu_log_record_release(mu_log_record *record);
+
+/* After batch `batch_index` of a phase; and at the end of a validation or a test, with its metrics (tables are left out). In the reference's
+ * format (semantics of its LogProcessor). */
+MU_CHECKED mu_err mu_log_processor_iter(mu_log_processor *processor, const mu_runner *runner, int64_t batch_index, mu_phase phase,
+                                        mu_log_record *out);
+MU_CHECKED mu_err mu_log_processor_epoch(mu_log_processor *processor, const mu_runner *runner, int64_t batches, mu_phase phase,
+                                         const mu_results *metrics, mu_log_record *out);
+
+#endif

@@ -1,0 +1,24 @@
+/* Loops: components (kind "loop"): EpochBasedTrainLoop, IterBasedTrainLoop, ValLoop, TestLoop. */
+#ifndef MU_RUNNER_LOOP_H
+#define MU_RUNNER_LOOP_H
+
+#include "runner/runner.h"
+
+/* The first member of every loop's struct. */
+struct mu_loop {
+    mu_phase phase;
+};
+
+typedef struct {
+    mu_phase phase;
+    /* Sets max_epochs, max_iters, by_epoch of the runner; loaders stand. May be NULL. */
+    mu_err (*prepare)(mu_loop *loop, mu_runner *runner);
+    /* Collective. metrics: of validation and test; may be NULL. */
+    mu_err (*run)(mu_loop *loop, mu_runner *runner, mu_results *metrics);
+} mu_loop_ops;
+
+/* The interval between validations that holds after `done` epochs or iterations: dynamic_intervals as the reference has them, by
+ * bisect_right(milestones, done + 1). */
+int64_t mu_loop_interval(int64_t interval, const int64_t (*dynamic)[2], size_t n, int64_t done);
+
+#endif

@@ -1,0 +1,96 @@
+/* The runner: owns everything that a run needs, builds it from the config when it is needed, and drives the loops.
+ *
+ * Every rank has one. A rank that fails makes its next collective step an agreement, and all leave together: what is collective begins with
+ * mu_runner_agree. */
+#ifndef MU_RUNNER_RUNNER_H
+#define MU_RUNNER_RUNNER_H
+
+#include "config/config.h"
+#include "data/loader.h"
+#include "eval/evaluator.h"
+#include "optim/scheduler.h"
+#include "optim/wrapper.h"
+#include "runner/hook.h"
+#include "runner/message_hub.h"
+
+typedef struct mu_loop mu_loop;
+typedef struct mu_log_processor mu_log_processor;
+typedef struct mu_work_dir mu_work_dir;
+
+typedef enum { MU_PHASE_NONE, MU_PHASE_TRAIN, MU_PHASE_VAL, MU_PHASE_TEST } mu_phase;
+extern const char *const mu_phase_names[]; /* "", "train", "val", "test" */
+
+/* Read by hooks and loops; written by the runner and by what a comment names. */
+struct mu_runner {
+    mu_comm *comm;           /* borrowed */
+    const mu_config *config; /* borrowed */
+    const mu_cfg *cfg;       /* its root */
+
+    char *experiment_name, *timestamp; /* "lenet_20261122_024551", "20261122_024551"; the same on all ranks */
+    char *work_dir, *log_dir;          /* log_dir: work_dir/timestamp */
+    uint64_t seed;                     /* the one that all ranks share */
+    bool deterministic;
+    char *device;
+
+    mu_backend *backend;
+    mu_model *model;
+    mu_optim_wrapper *optim;
+    mu_scheduler **scheduler;
+    int n_schedulers;
+    mu_loader *train_loader, *val_loader, *test_loader;
+    mu_evaluator *val_evaluator, *test_evaluator;
+    mu_loop *train_loop, *val_loop, *test_loop;
+
+    mu_hook **hook; /* by priority */
+    int n_hooks;
+    mu_message_hub *hub;
+    mu_log_processor *log_processor;
+
+    mu_phase phase;
+    bool by_epoch;
+    int64_t epoch, iter;           /* of training: done so far (the running one is epoch + 1) */
+    int64_t max_epochs, max_iters; /* -1: not known */
+    int64_t epoch_iter;            /* batches of this epoch done */
+    int64_t epoch_length;          /* of the training loader; of the phase's while it validates */
+    bool resumed;
+    int stop_signal;               /* all ranks agreed to stop; 0: go on */
+    bool stop_requested;           /* a hook wants training to end after this iteration or epoch: early stopping */
+    bool agreed;                   /* the error on its way is known to all ranks */
+    int64_t last_saved_iter;       /* of the newest checkpoint; -1: none */
+    double started;                /* mu_clock */
+    const char *operation;         /* what this rank is doing, for messages: "training step", "checkpoint" */
+};
+
+typedef struct {
+    const char *work_dir; /* NULL: the config's, else ./work_dirs/<config name> */
+    const char *resume;   /* NULL: not; "auto": last_checkpoint; else a file */
+    const char *load_from;
+    bool allow_changed_schedule; /* --resume with another param_scheduler */
+    bool quiet;                  /* no progress bar */
+} mu_runner_options;
+
+/* Collective. Checks nothing that mu_runner_check has checked; makes work_dir (rank 0), draws the seed, opens the device. Builds lazily: models and
+ * loaders come with train, val, test. */
+MU_CHECKED mu_err mu_runner_new(mu_comm *comm, const mu_config *config, const mu_runner_options *options, mu_runner **out);
+void mu_runner_release(mu_runner *runner);
+
+/* Collective. Each runs its loop from beginning to end; train validates in between. *status: 0, or 75 when a signal ended it cleanly. */
+MU_CHECKED mu_err mu_runner_train(mu_runner *runner, int *status);
+/* checkpoint NULL: load_from of the config. results may be NULL; owned by the caller. */
+MU_CHECKED mu_err mu_runner_val(mu_runner *runner, const char *checkpoint, mu_results *results);
+MU_CHECKED mu_err mu_runner_test(mu_runner *runner, const char *checkpoint, mu_results *results);
+
+/* Calls the hooks of a point; an error names the hook. event may be NULL. */
+MU_CHECKED mu_err mu_runner_call(mu_runner *runner, mu_hook_point point, const mu_hook_event *event);
+/* Collective. All ranks bring their error to the same place and leave alike; signals are shared on the way (stop_signal). */
+MU_CHECKED mu_err mu_runner_agree(mu_runner *runner, mu_err err);
+
+/* Collective. Rank 0's states (running statistics) to all: before validation. */
+MU_CHECKED mu_err mu_runner_sync_states(mu_runner *runner);
+
+static inline bool mu_runner_is_main(const mu_runner *runner)
+{
+    return runner->comm->rank == 0;
+}
+
+#endif

@@ -1,0 +1,14 @@
+/* Signals that ask for a clean stop: SIGTERM, SIGINT, SIGUSR1, SIGUSR2 set a flag; a second SIGINT ends the process as usual. */
+#ifndef MU_RUNNER_SIGNALS_H
+#define MU_RUNNER_SIGNALS_H
+
+/* Takes the handlers over; restore puts the old ones back. Process-wide. */
+void mu_signals_watch(void);
+void mu_signals_restore(void);
+/* The signal that came first, or 0. */
+int mu_signals_pending(void);
+void mu_signals_clear(void);
+/* For --max-time: seconds from now after which mu_signals_pending is SIGUSR1; 0: never. */
+void mu_signals_set_deadline(double seconds);
+
+#endif
