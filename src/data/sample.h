@@ -26,7 +26,8 @@ void mu_sample_release(mu_sample *sample);
 MU_CHECKED mu_err mu_sample_put(mu_sample *sample, const char *name, mu_type type, void **data);
 /* Removes a field, if it is there. */
 void mu_sample_drop(mu_sample *sample, const char *name);
-/* MU_ERR_CONFIG tells which fields there are: "RandomFlip: the sample has no field 'img' (it has ...)". */
+/* MU_ERR_CONFIG tells which fields there are: "RandomFlip: the sample has no field 'img' (it has ...)". `who` may be NULL, as in
+ * transforms, whose place the pipeline names. */
 MU_CHECKED mu_err mu_sample_get(const mu_sample *sample, const char *name, const char *who, const mu_tensor **out);
 /* "img" as u8 or f32 [C,H,W]; anything else is MU_ERR_CONFIG with what to put before. */
 MU_CHECKED mu_err mu_sample_image(const mu_sample *sample, const char *who, const mu_tensor **out);
