@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#ifdef HAVE_HDF5
 static const cli_command *const commands[] = {&cli_data_pack, &cli_data_info, &cli_data_verify};
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
@@ -33,13 +32,6 @@ static int run(const cli_command *command, int argc, char **argv)
             return commands[i]->run(commands[i], argc - 1, argv + 1);
     return cli_misuse(command->name, "unknown %s '%s'", argv[1][0] == '-' ? "option" : "command", argv[1]);
 }
-#else
-static int run(const cli_command *command, int argc, char **argv)
-{
-    (void)argc, (void)argv;
-    return cli_misuse(command->name, "this build has no HDF5; configure --with-hdf5");
-}
-#endif
 
 const cli_command cli_data = {
     .name = "data",
