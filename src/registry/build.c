@@ -92,8 +92,7 @@ static mu_err find_component(const char *kind, const mu_cfg *cfg, const char *pa
     if (!component) {
         MU_TRY(note_unknown(registry, kind, type, path, list));
     } else if (component->not_built) {
-        snprintf(expected, sizeof expected, "%s %s of this build (%s)", mu_article(kind), kind,
-                 component->not_built);
+        snprintf(expected, sizeof expected, "%s %s of this build (%s)", mu_article(kind), kind, component->not_built);
         mu_cfg_describe(type, found, sizeof found);
         MU_TRY(note(list, mu_cfg_pos(type), path, "type", expected, found, NULL));
     } else {
@@ -115,16 +114,6 @@ static mu_err check_one(const char *kind, const mu_cfg *cfg, const char *path, c
     return MU_OK;
 }
 
-static mu_err check_list(const char *kind, const mu_cfg *value, const char *path, mu_diagnostics *list)
-{
-    for (size_t i = 0; i < mu_cfg_size(value); i++) {
-        char index[24];
-        snprintf(index, sizeof index, "%zu", i);
-        MU_TRY(check_one(kind, mu_cfg_at(value, i), path, index, list));
-    }
-    return MU_OK;
-}
-
 static mu_err check_map(const char *kind, const mu_cfg *value, const char *path, mu_diagnostics *list)
 {
     for (size_t i = 0; i < mu_cfg_size(value); i++)
@@ -140,12 +129,26 @@ mu_err mu_check_keys(const mu_option *options, const mu_cfg *dict, const char *p
     return MU_OK;
 }
 
-static mu_err check_fields(const mu_option *option, const mu_cfg *value, const char *path, mu_diagnostics *list)
+/* A component, or a dict with the option's fields. */
+static mu_err check_entry(const mu_option *option, const mu_cfg *value, const char *path, mu_diagnostics *list)
 {
-    if (option->component_kind && mu_cfg_get(value, "type"))
-        MU_TRY(mu_check(option->component_kind, value, path, list));
-    else
+    bool fields = option->fields && mu_cfg_kind_of(value) == MU_CFG_DICT && !mu_cfg_get(value, "type");
+    if (fields || !option->component_kind)
         MU_TRY(mu_check_keys(option->fields, value, path, list));
+    else
+        MU_TRY(mu_check(option->component_kind, value, path, list));
+    return MU_OK;
+}
+
+static mu_err check_list(const mu_option *option, const mu_cfg *value, const char *path, mu_diagnostics *list)
+{
+    for (size_t i = 0; i < mu_cfg_size(value); i++) {
+        char *where;
+        MU_TRY(mu_asprintf(&where, "%s.%zu", path, i));
+        mu_err err = check_entry(option, mu_cfg_at(value, i), where, list);
+        mu_free(where);
+        MU_TRY(err);
+    }
     return MU_OK;
 }
 
@@ -161,10 +164,9 @@ static mu_err check_below(const mu_option *options, const mu_cfg *cfg, const cha
             continue;
         char *where;
         MU_TRY(join(&where, path, o->key));
-        mu_err err = o->type == MU_OPT_DICT            ? check_fields(o, value, where, list)
-                     : o->type == MU_OPT_COMPONENT_MAP ? check_map(o->component_kind, value, where, list)
-                     : is_list                         ? check_list(o->component_kind, value, where, list)
-                                                       : mu_check(o->component_kind, value, where, list);
+        mu_err err = o->type == MU_OPT_COMPONENT_MAP ? check_map(o->component_kind, value, where, list)
+                     : is_list                       ? check_list(o, value, where, list)
+                                                     : check_entry(o, value, where, list);
         mu_free(where);
         MU_TRY(err);
     }

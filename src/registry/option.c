@@ -45,6 +45,8 @@ static void add_bounds(const mu_option *option, char *buf, size_t size)
 
 static void add_list(const mu_option *option, const char *elements, char *buf, size_t size)
 {
+    if (option->bare_item)
+        add(buf, size, "%.*s or ", (int)strlen(elements) - 1, elements);
     if (option->min_items && option->min_items == option->max_items)
         add(buf, size, "list of %zu %s", option->min_items, elements);
     else if (option->min_items && option->max_items)
@@ -155,12 +157,24 @@ static bool scalar_fits(const mu_option *option, mu_option_type type, const mu_c
     }
 }
 
+/* The items of the value of a list option: of a list, or the element alone. */
+static size_t n_items(const mu_cfg *value)
+{
+    return mu_cfg_kind_of(value) == MU_CFG_LIST ? mu_cfg_size(value) : 1;
+}
+
+static const mu_cfg *item_at(const mu_cfg *value, size_t i)
+{
+    return mu_cfg_kind_of(value) == MU_CFG_LIST ? mu_cfg_at(value, i) : value;
+}
+
 /* Is `value` a list with as many items as the option allows? */
 static bool list_fits(const mu_option *option, const mu_cfg *value)
 {
-    if (mu_cfg_kind_of(value) != MU_CFG_LIST)
+    if (mu_cfg_kind_of(value) != MU_CFG_LIST &&
+        !(option->bare_item && scalar_fits(option, element_of(option->type), value)))
         return false;
-    size_t n = mu_cfg_size(value);
+    size_t n = n_items(value);
     return n >= option->min_items && (!option->max_items || n <= option->max_items);
 }
 
@@ -194,12 +208,12 @@ static mu_err check_elements(const mu_option *option, const mu_cfg *value, const
     element.type = element_of(option->type);
     element.nullable = false;
     *fits = true;
-    for (size_t i = 0; i < mu_cfg_size(value); i++) {
-        if (scalar_fits(&element, element.type, mu_cfg_at(value, i)))
+    for (size_t i = 0; i < n_items(value); i++) {
+        if (scalar_fits(&element, element.type, item_at(value, i)))
             continue;
         char key[320];
         snprintf(key, sizeof key, "%.290s.%zu", option->key, i);
-        MU_TRY(refuse(&element, mu_cfg_at(value, i), path, key, list));
+        MU_TRY(refuse(&element, item_at(value, i), path, key, list));
         *fits = false;
     }
     return MU_OK;
@@ -207,22 +221,22 @@ static mu_err check_elements(const mu_option *option, const mu_cfg *value, const
 
 static mu_err store_list(const mu_option *option, const mu_cfg *value, void *field)
 {
-    size_t n = mu_cfg_size(value);
+    size_t n = n_items(value);
     if (option->type == MU_OPT_INTS) {
         mu_ints *ints = field;
         MU_TRY(mu_calloc(&ints->v, n, sizeof *ints->v));
         for (ints->n = 0; ints->n < n; ints->n++)
-            ints->v[ints->n] = mu_cfg_int(mu_cfg_at(value, ints->n));
+            ints->v[ints->n] = mu_cfg_int(item_at(value, ints->n));
     } else if (option->type == MU_OPT_FLOATS) {
         mu_floats *floats = field;
         MU_TRY(mu_calloc(&floats->v, n, sizeof *floats->v));
         for (floats->n = 0; floats->n < n; floats->n++)
-            floats->v[floats->n] = mu_cfg_float(mu_cfg_at(value, floats->n));
+            floats->v[floats->n] = mu_cfg_float(item_at(value, floats->n));
     } else {
         mu_strings *strings = field;
         MU_TRY(mu_calloc(&strings->v, n, sizeof *strings->v));
         for (strings->n = 0; strings->n < n; strings->n++)
-            MU_TRY(mu_strdup(&strings->v[strings->n], mu_cfg_string(mu_cfg_at(value, strings->n))));
+            MU_TRY(mu_strdup(&strings->v[strings->n], mu_cfg_string(item_at(value, strings->n))));
     }
     return MU_OK;
 }

@@ -5,16 +5,16 @@
 #include "config/diagnostic.h"
 
 typedef enum {
-    MU_OPT_BOOL,          /* bool */
-    MU_OPT_INT,           /* int64_t */
-    MU_OPT_FLOAT,         /* double; an integer is accepted */
-    MU_OPT_STRING,        /* char *, NULL when unset */
-    MU_OPT_CHOICE,        /* int: index into choices */
-    MU_OPT_INTS,          /* mu_ints */
-    MU_OPT_FLOATS,        /* mu_floats */
-    MU_OPT_STRINGS,       /* mu_strings */
-    MU_OPT_COMPONENT,     /* const mu_cfg *: a dict with `type`, of kind component_kind; borrowed from the config */
-    MU_OPT_COMPONENTS,    /* const mu_cfg *: a list of them, or a single one */
+    MU_OPT_BOOL,       /* bool */
+    MU_OPT_INT,        /* int64_t */
+    MU_OPT_FLOAT,      /* double; an integer is accepted */
+    MU_OPT_STRING,     /* char *, NULL when unset */
+    MU_OPT_CHOICE,     /* int: index into choices */
+    MU_OPT_INTS,       /* mu_ints */
+    MU_OPT_FLOATS,     /* mu_floats */
+    MU_OPT_STRINGS,    /* mu_strings */
+    MU_OPT_COMPONENT,  /* const mu_cfg *: a dict with `type`, of kind component_kind; borrowed from the config */
+    MU_OPT_COMPONENTS, /* const mu_cfg *: a list of them, or a single one; without `type`: a dict of `fields`, if set */
     MU_OPT_COMPONENT_MAP, /* const mu_cfg *: a dict of them by name; null switches one off */
     MU_OPT_DICT, /* const mu_cfg *: a dict with the keys of `fields`; one with `type` is a component instead, where
                     component_kind is set */
@@ -51,8 +51,9 @@ typedef struct mu_option {
     bool above_min;                    /* min itself is excluded */
     const char *const *choices;        /* CHOICE, STRING and STRINGS: NULL-terminated */
     size_t min_items, max_items;       /* lists; max 0: no bound */
+    bool bare_item;                    /* lists: an element alone stands for a list of one */
     const char *component_kind;        /* COMPONENT, COMPONENTS, COMPONENT_MAP, DICT: "model" */
-    const struct mu_option *fields;    /* DICT; their offsets do not count */
+    const struct mu_option *fields;    /* DICT, COMPONENTS; their offsets do not count */
 } mu_option;
 
 /* MU_OPTION(mlp, hidden, MU_OPT_INT, .int_default = 128, .bounded_below = true, .min = 1, .help = "...") */

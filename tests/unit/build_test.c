@@ -16,7 +16,7 @@ typedef struct {
     int mode;
     mu_ints dims;
     mu_floats scales;
-    mu_strings tags;
+    mu_strings tags, words;
     const mu_cfg *extra;
 } part;
 
@@ -34,6 +34,7 @@ static const mu_option part_options[] = {
     MU_OPTION(part, scales, MU_OPT_FLOATS),
     MU_OPTION(part, tags, MU_OPT_STRINGS, .choices = tag_choices),
     MU_OPTION(part, extra, MU_OPT_ANY),
+    MU_OPTION(part, words, MU_OPT_STRINGS, .bare_item = true, .choices = tag_choices),
     MU_OPTION_END,
 };
 
@@ -67,7 +68,7 @@ static const mu_component scoped_part = {.kind = "layer",
 static const mu_component absent = {.kind = "layer", .name = "CudaPart", .not_built = "configure --with-cuda"};
 
 typedef struct {
-    const mu_cfg *first, *rest, *named, *settings;
+    const mu_cfg *first, *rest, *named, *settings, *mixed;
     part *made;
 } whole;
 
@@ -82,6 +83,7 @@ static const mu_option whole_options[] = {
     MU_OPTION(whole, rest, MU_OPT_COMPONENTS, .component_kind = "layer"),
     MU_OPTION(whole, named, MU_OPT_COMPONENT_MAP, .component_kind = "layer"),
     MU_OPTION(whole, settings, MU_OPT_DICT, .component_kind = "layer", .fields = setting_fields),
+    MU_OPTION(whole, mixed, MU_OPT_COMPONENTS, .component_kind = "layer", .fields = setting_fields),
     MU_OPTION_END,
 };
 
@@ -190,6 +192,29 @@ START_TEST(values)
 }
 END_TEST
 
+START_TEST(an_element_stands_for_a_list)
+{
+    static const char *const texts[] = {"words: green\n", "words: [green]\n"};
+    for (int i = 0; i < 2; i++) {
+        mu_config *config = parse(texts[i]);
+        part p = {0};
+        mu_diagnostics list = {0};
+        ck_ok(mu_options_parse(part_options, mu_config_root(config), "", &p, &list));
+        ck_assert_uint_eq(list.n, 0);
+        ck_assert_uint_eq(p.words.n, 1);
+        ck_assert_str_eq(p.words.v[0], "green");
+        mu_options_release(part_options, &p);
+        mu_config_release(config);
+    }
+    ck_assert_str_eq(mistakes("layer", "type: Part\nwords: gren\n"),
+                     "<string>:2:8: m.words: expected string or list of strings, each one of red, green, found string "
+                     "'gren'; did you mean 'green'?\n");
+    ck_assert_str_eq(mistakes("layer", "type: Part\nwords: {a: 1}\n"),
+                     "<string>:2:8: m.words: expected string or list of strings, each one of red, green, found "
+                     "dictionary with 1 key\n");
+}
+END_TEST
+
 START_TEST(null_leaves_the_default)
 {
     mu_config *config = parse("count: null\n");
@@ -291,6 +316,17 @@ START_TEST(everything_below_is_checked)
                      "<string>:2:8: m.first: expected dictionary with the type of a layer, found list of 1 item\n"
                      "<string>:3:7: m.rest: expected list of dictionaries with the type of a layer, found string 'x'\n"
                      "<string>:4:11: m.settings: expected dictionary, found integer 3\n");
+}
+END_TEST
+
+START_TEST(components_or_fields)
+{
+    ck_assert_str_eq(mistakes("model", "type: Whole\nfirst: {type: Part}\nmixed: {depth: 1}\n"), "");
+    ck_assert_str_eq(mistakes("model", "type: Whole\nfirst: {type: Part}\nmixed: [{depth: 1}, {type: Part}, "
+                                       "{depth: x}, {type: Part, count: 0}, 5]\n"),
+                     "<string>:3:43: m.mixed.2.depth: expected integer, found string 'x'\n"
+                     "<string>:3:67: m.mixed.3.count: expected integer >= 1 or null, found integer 0\n"
+                     "<string>:3:71: m.mixed.4: expected dictionary with the type of a layer, found integer 5\n");
 }
 END_TEST
 
@@ -408,10 +444,12 @@ int main(void)
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, default_values);
     tcase_add_test(tests, values);
+    tcase_add_test(tests, an_element_stands_for_a_list);
     tcase_add_test(tests, null_leaves_the_default);
     tcase_add_test(tests, wrong_values);
     tcase_add_test(tests, wrong_types);
     tcase_add_test(tests, everything_below_is_checked);
+    tcase_add_test(tests, components_or_fields);
     tcase_add_test(tests, scopes);
     tcase_add_test(tests, build_and_destroy);
     tcase_add_test(tests, build_with_defaults);
