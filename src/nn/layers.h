@@ -24,10 +24,11 @@ typedef struct {
     mu_norm_kind kind;
     double eps, momentum; /* zeros: 1e-5, 0.1 */
     int64_t groups;
+    int64_t normalized_ndim; /* layer norm: over how many trailing dimensions; 0: 1 */
     bool no_affine;       /* neither weight nor bias */
     bool eval;            /* running statistics also in training */
 } mu_norm_layer;
-/* weight, bias [C]; batch norm also running_mean, running_var. layer NULL: batch norm. */
+/* weight, bias [C] (layer norm: of the trailing dimensions); batch norm also running_mean, running_var. layer NULL: batch norm. */
 mu_value mu_nn_norm(mu_trace *t, const char *name, mu_value x, const mu_norm_layer *layer);
 /* Nothing outside of training. */
 mu_value mu_nn_dropout(mu_trace *t, mu_value x, double p);
