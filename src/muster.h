@@ -14,6 +14,7 @@
 #include "core/text.h"
 #include "core/type.h"
 #include "data/sampler.h"
+#include "dist/average.h"
 #include "dist/collect.h"
 #include "dist/comm.h"
 #include "dist/launch.h"
@@ -26,6 +27,9 @@
 #include "ir/graph.h"
 #include "ops/ops.h"
 #include "optim/optim.h"
+#include "optim/schedule_trace.h"
+#include "optim/scheduler.h"
+#include "optim/wrapper.h"
 #include "registry/registry.h"
 #include "runner/check.h"
 

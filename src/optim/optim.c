@@ -1,6 +1,7 @@
 #include "optim/optim.h"
 
 #include "core/mem.h"
+#include "optim/kernel.h"
 
 #include <math.h>
 
@@ -17,7 +18,7 @@ typedef struct {
 typedef struct mu_optim_binding {
     mu_backend *backend; /* borrowed */
     mu_params *params;   /* retained */
-    mu_optim_group *groups;
+    mu_optim_group *groups, *initial;
     int n_groups;
     range *ranges;
     size_t n_ranges, range_capacity;
@@ -49,6 +50,11 @@ int mu_optim_n_groups(const mu_optim *optim)
 mu_optim_group *mu_optim_group_at(mu_optim *optim, int i)
 {
     return &optim->binding->groups[i];
+}
+
+mu_optim_group mu_optim_initial_group(const mu_optim *optim, int i)
+{
+    return optim->binding->initial[i];
 }
 
 int64_t mu_optim_steps(const mu_optim *optim)
@@ -99,6 +105,7 @@ static void release(binding *b)
     dealloc(b, b->scratch);
     mu_params_release(b->params);
     mu_free(b->groups);
+    mu_free(b->initial);
     mu_free(b->ranges);
     mu_free(b->scalars);
     mu_free(b->sums);
@@ -123,7 +130,9 @@ static mu_err copy_groups(binding *b, const mu_optim *optim, const mu_optim_grou
     mu_optim_group standard = mu_optim_default_group(optim);
     b->n_groups = groups ? n : 1;
     MU_TRY(mu_calloc(&b->groups, (size_t)b->n_groups, sizeof *b->groups));
+    MU_TRY(mu_calloc(&b->initial, (size_t)b->n_groups, sizeof *b->initial));
     memcpy(b->groups, groups ? groups : &standard, (size_t)b->n_groups * sizeof *b->groups);
+    memcpy(b->initial, b->groups, (size_t)b->n_groups * sizeof *b->groups);
     for (int i = 0; i < b->n_groups; i++) {
         int n_states = ops_of(optim)->n_states(optim, &b->groups[i]);
         b->n_states = n_states > b->n_states ? n_states : b->n_states;
@@ -185,17 +194,6 @@ static mu_err allocate(binding *b, const mu_optim *optim)
     return MU_OK;
 }
 
-/* A kernel without its addresses. Operands of dtype none are absent; outputs follow from the shape rule. */
-static mu_err prepare(binding *b, const mu_op *op, const void *attrs, const mu_type *in, int n_in, mu_kernel **out)
-{
-    const mu_layout *row_major[MU_OP_VARIADIC] = {NULL};
-    mu_type out_type[MU_OP_MAX_OUT] = {{.dtype = MU_NONE}};
-    mu_call call = {.op = op, .attrs = attrs, .n_in = n_in, .n_out = op->n_out, .in = in, .out = out_type, .name = "optimizer"};
-    MU_TRY(op->infer(&call, out_type));
-    MU_TRY(b->backend->ops->prepare(b->backend, &call, row_major, row_major, out));
-    return MU_OK;
-}
-
 static mu_err prepare_update(binding *b, const mu_optim *optim, const range *r, bool first, mu_kernel **out)
 {
     const mu_optim_ops *ops = ops_of(optim);
@@ -205,7 +203,7 @@ static mu_err prepare_update(binding *b, const mu_optim *optim, const range *r, 
     for (int i = 0; i < 2 + r->n_states; i++)
         in[i] = MU_TYPE(r->dtype, r->count);
     in[n_in - 1] = MU_TYPE(MU_F64, MU_OPTIM_SCALARS);
-    MU_TRY(prepare(b, ops->op, &attrs, in, n_in, out));
+    MU_TRY(mu_optim_kernel_new(b->backend, ops->op, &attrs, in, n_in, out));
     return MU_OK;
 }
 
@@ -216,9 +214,9 @@ static mu_err prepare_range(binding *b, const mu_optim *optim, range *r)
     MU_TRY(prepare_update(b, optim, r, false, &r->update));
     if (ops_of(optim)->attrs(optim, &b->groups[r->group], true).first)
         MU_TRY(prepare_update(b, optim, r, true, &r->first_update));
-    MU_TRY(prepare(b, &mu_op_square_sum, NULL, &gradient, 1, &r->square_sum));
-    MU_TRY(prepare(b, &mu_op_minimum, NULL, bounded, 2, &r->at_most));
-    MU_TRY(prepare(b, &mu_op_maximum, NULL, bounded, 2, &r->at_least));
+    MU_TRY(mu_optim_kernel_new(b->backend, &mu_op_square_sum, NULL, &gradient, 1, &r->square_sum));
+    MU_TRY(mu_optim_kernel_new(b->backend, &mu_op_minimum, NULL, bounded, 2, &r->at_most));
+    MU_TRY(mu_optim_kernel_new(b->backend, &mu_op_maximum, NULL, bounded, 2, &r->at_least));
     if (r->at_most->inplace[0] != 1 || r->at_least->inplace[0] != 1)
         return MU_FAIL(MU_ERR_UNSUPPORTED, "this backend does not clamp gradients in place");
     return MU_OK;

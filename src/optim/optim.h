@@ -55,6 +55,8 @@ void mu_optim_unbind(mu_optim *optim);
 int mu_optim_n_groups(const mu_optim *optim);
 /* Borrowed; may be written between steps. */
 mu_optim_group *mu_optim_group_at(mu_optim *optim, int i);
+/* As it was when it was bound. */
+mu_optim_group mu_optim_initial_group(const mu_optim *optim, int i);
 
 /* Steps done; to be set when states are restored. */
 int64_t mu_optim_steps(const mu_optim *optim);

@@ -1,6 +1,7 @@
 #include "runner/check.h"
 
 #include "backend.h"
+#include "optim/wrapper.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -41,24 +42,6 @@ static const mu_option loop_keys[] = {
 static const mu_option auto_scale_keys[] = {
     {"base_batch_size", MU_OPT_INT, .required = true, AT_LEAST(1), .unit = "samples", .help = "that lr is meant for"},
     {"enable", MU_OPT_BOOL, .help = "scale lr by the global batch over base_batch_size"},
-    MU_OPTION_END,
-};
-
-static const mu_option clip_keys[] = {
-    {"max_norm", MU_OPT_FLOAT, AT_LEAST(0), .above_min = true, .text_default = "null",
-     .help = "of all gradients together"},
-    {"norm_type", MU_OPT_FLOAT, .float_default = 2, AT_LEAST(0), .above_min = true, .help = "order of the norm"},
-    {"clip_value", MU_OPT_FLOAT, AT_LEAST(0), .above_min = true, .text_default = "null",
-     .help = "of each element, with type: value"},
-    MU_OPTION_END,
-};
-
-static const mu_option optim_wrapper_keys[] = {
-    {"optimizer", MU_OPT_COMPONENT, .required = true, .component_kind = "optimizer", .help = "updates the parameters"},
-    {"accumulative_counts", MU_OPT_INT, .int_default = 1, AT_LEAST(1), .help = "batches in an update"},
-    {"clip_grad", MU_OPT_DICT, .nullable = true, .fields = clip_keys, .help = "bounds the gradients"},
-    {"paramwise_cfg", MU_OPT_ANY, .help = "options of parameter groups"},
-    {"constructor", MU_OPT_STRING, .text_default = "DefaultOptimWrapperConstructor", .help = "makes the groups"},
     MU_OPTION_END,
 };
 
@@ -112,7 +95,7 @@ static const mu_option keys[] = {
      .help = "how to validate"},
     {"test_cfg", MU_OPT_DICT, .nullable = true, .component_kind = "loop", .fields = loop_keys, .help = "how to test"},
     {"auto_scale_lr", MU_OPT_DICT, .nullable = true, .fields = auto_scale_keys, .help = "learning rate by batch size"},
-    {"optim_wrapper", MU_OPT_DICT, .nullable = true, .component_kind = "optim_wrapper", .fields = optim_wrapper_keys,
+    {"optim_wrapper", MU_OPT_DICT, .nullable = true, .component_kind = "optim_wrapper", .fields = mu_optim_wrapper_keys,
      .help = "how parameters are updated"},
     {"param_scheduler", MU_OPT_COMPONENTS, .nullable = true, .component_kind = "param_scheduler",
      .help = "how learning rates change"},

@@ -1,0 +1,487 @@
+#include "optim/wrapper.h"
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "optim/kernel.h"
+#include "optim/paramwise.h"
+
+#include <math.h>
+
+/* Neighbours in the arena of one dtype, padding between them included. */
+typedef struct {
+    mu_dtype dtype;
+    size_t offset;
+    int64_t count;                    /* elements */
+    mu_kernel *keep, *gather, *merge; /* sums = gradients, sums += gradients, gradients += sums; NULL without sums */
+} stretch;
+
+typedef struct mu_optim_wrapper_state {
+    double max_norm, clip_value; /* 0: not clipped */
+    mu_paramwise *paramwise;     /* may be NULL */
+    int64_t done, max, pending;  /* batches; pending: those in sums */
+
+    /* From here on, since bind. */
+    mu_backend *backend; /* borrowed */
+    mu_params *params;   /* retained; NULL: not bound */
+    mu_comm *comm;       /* borrowed */
+    int *group_of;       /* [n] by index into traits */
+    stretch *stretches;
+    size_t n_stretches, capacity;
+    void *sums, *scratch;
+    char *staging; /* a host copy of the gradients of several ranks, where they are not in host memory */
+} state;
+
+typedef struct {
+    mu_optim_wrapper base;
+    int dtype; /* index into amp_dtypes */
+} amp;
+
+typedef struct {
+    mu_dtype autocast;
+} wrapper_ops;
+
+typedef struct {
+    double max_norm, norm_type, clip_value;
+} clip;
+
+static const mu_option clip_keys[] = {
+    MU_OPTION(clip, max_norm, MU_OPT_FLOAT, .bounded_below = true, .above_min = true, .text_default = "null",
+              .help = "of all gradients together"),
+    MU_OPTION(clip, norm_type, MU_OPT_FLOAT, .float_default = 2, .bounded_below = true, .min = 2, .bounded_above = true,
+              .max = 2, .help = "order of the norm"),
+    MU_OPTION(clip, clip_value, MU_OPT_FLOAT, .bounded_below = true, .above_min = true, .text_default = "null",
+              .help = "of each element, with type: value"),
+    MU_OPTION_END,
+};
+
+#define KEYS                                                                                                            \
+    {.key = "optimizer", .type = MU_OPT_COMPONENT, .offset = offsetof(mu_optim_wrapper, optimizer_cfg), .required = true, \
+     .component_kind = "optimizer", .help = "updates the parameters"},                                                  \
+    MU_OPTION(mu_optim_wrapper, accumulative_counts, MU_OPT_INT, .int_default = 1, .bounded_below = true, .min = 1,      \
+              .unit = "batches", .help = "whose gradients are averaged before an update"),                              \
+    MU_OPTION(mu_optim_wrapper, clip_grad, MU_OPT_DICT, .nullable = true, .fields = clip_keys,                           \
+              .help = "bounds the gradients: type norm (the default) with max_norm, or type value with clip_value"),    \
+    MU_OPTION(mu_optim_wrapper, paramwise_cfg, MU_OPT_DICT, .nullable = true, .fields = mu_paramwise_keys,               \
+              .help = "options of some parameters")
+
+const mu_option mu_optim_wrapper_keys[] = {KEYS, MU_OPTION_END};
+
+static const char *const amp_dtypes[] = {"bfloat16", "float16", NULL};
+enum { AMP_FLOAT16 = 1 };
+
+static const mu_option amp_keys[] = {
+    KEYS,
+    MU_OPTION(amp, dtype, MU_OPT_CHOICE, .choices = amp_dtypes, .help = "of matrix products and convolutions"),
+    MU_OPTION_END,
+};
+
+static const wrapper_ops plain_ops = {.autocast = MU_NONE}, amp_ops = {.autocast = MU_BF16};
+
+mu_dtype mu_optim_wrapper_autocast(const mu_optim_wrapper *wrapper)
+{
+    return ((const wrapper_ops *)mu_component_of(wrapper)->ops)->autocast;
+}
+
+mu_optim *mu_optim_wrapper_optim(const mu_optim_wrapper *wrapper)
+{
+    return wrapper->optim;
+}
+
+/* clip_grad's `type`, which option tables leave to components. */
+static mu_err read_clip_type(const mu_cfg *cfg, bool *by_value)
+{
+    const mu_cfg *type = mu_cfg_get(cfg, "type");
+    const char *name = type && mu_cfg_kind_of(type) == MU_CFG_STRING ? mu_cfg_string(type) : NULL;
+    char found[128];
+    *by_value = name && strcmp(name, "value") == 0;
+    if (!type || *by_value || (name && strcmp(name, "norm") == 0))
+        return MU_OK;
+    mu_cfg_describe(type, found, sizeof found);
+    return MU_FAIL_AT(mu_cfg_pos(type), "clip_grad.type: expected one of norm, value, found %s", found);
+}
+
+static mu_err read_clip(const mu_cfg *cfg, state *s)
+{
+    clip c = {0};
+    mu_diagnostics list = {0};
+    bool by_value;
+    MU_TRY(read_clip_type(cfg, &by_value));
+    mu_err err = mu_options_parse(clip_keys, cfg, "clip_grad", &c, &list);
+    if (!err)
+        err = mu_diagnostics_status(&list);
+    mu_diagnostics_release(&list);
+    MU_TRY(err);
+    if (by_value ? c.max_norm > 0 || c.clip_value == 0 : c.clip_value > 0 || c.max_norm == 0)
+        return MU_FAIL_AT(mu_cfg_pos(cfg), "clip_grad: type %s needs %s, and that alone", by_value ? "value" : "norm",
+                          by_value ? "clip_value" : "max_norm");
+    s->max_norm = c.max_norm;
+    s->clip_value = c.clip_value;
+    return MU_OK;
+}
+
+static void destroy(void *object);
+
+static mu_err fill(mu_optim_wrapper *self)
+{
+    void *optim;
+    MU_TRY(mu_calloc(&self->state, 1, sizeof *self->state));
+    self->state->max = -1;
+    MU_TRY(mu_build("optimizer", self->optimizer_cfg, NULL, "optimizer", &optim));
+    self->optim = optim;
+    if (self->clip_grad)
+        MU_TRY(read_clip(self->clip_grad, self->state));
+    if (self->paramwise_cfg)
+        MU_TRY(mu_paramwise_new(self->paramwise_cfg, self->optim, &self->state->paramwise));
+    return MU_OK;
+}
+
+static mu_err create(void *object, const mu_cfg *cfg)
+{
+    (void)cfg;
+    mu_err err = fill(object);
+    if (err)
+        destroy(object);
+    MU_TRY(err);
+    return MU_OK;
+}
+
+static mu_err amp_create(void *object, const mu_cfg *cfg)
+{
+    if (((const amp *)object)->dtype == AMP_FLOAT16) {
+        MU_FAIL_AT(mu_cfg_pos(mu_cfg_get(cfg, "dtype")), "dtype: float16 is not trained in on CPUs: small gradients vanish in it");
+        return mu_error_hint("dtype: bfloat16 has the range of float32 and needs no loss scale");
+    }
+    MU_TRY(create(object, cfg));
+    return MU_OK;
+}
+
+static void release_sums(state *s)
+{
+    for (size_t i = 0; i < s->n_stretches; i++) {
+        stretch *r = &s->stretches[i];
+        mu_kernel_release(r->keep);
+        mu_kernel_release(r->gather);
+        mu_kernel_release(r->merge);
+        r->keep = r->gather = r->merge = NULL;
+    }
+    mu_params_arena_release(s->params, s->sums);
+    if (s->scratch)
+        s->backend->ops->dealloc(s->backend, s->scratch);
+    s->sums = s->scratch = NULL;
+}
+
+static void unbind(mu_optim_wrapper *self)
+{
+    state *s = self->state;
+    if (!s->params)
+        return;
+    mu_optim_unbind(self->optim);
+    release_sums(s);
+    mu_params_release(s->params);
+    mu_free(s->stretches);
+    mu_free(s->group_of);
+    mu_free(s->staging);
+    *s = (state){.max_norm = s->max_norm, .clip_value = s->clip_value, .paramwise = s->paramwise, .done = s->done, .max = s->max};
+}
+
+static void destroy(void *object)
+{
+    mu_optim_wrapper *self = object;
+    if (self->state) {
+        unbind(self);
+        mu_paramwise_release(self->state->paramwise);
+        mu_free(self->state);
+    }
+    mu_destroy(self->optim);
+    self->state = NULL;
+    self->optim = NULL;
+}
+
+static mu_err find_stretches(state *s)
+{
+    for (int i = 0; i < mu_params_count(s->params); i++) {
+        const mu_param_info *info = mu_params_at(s->params, i);
+        stretch *last = s->n_stretches ? &s->stretches[s->n_stretches - 1] : NULL;
+        size_t size = mu_dtype_size(info->type.dtype);
+        if (!info->trainable || info->bytes == 0)
+            continue;
+        if (!last || last->dtype != info->type.dtype) {
+            MU_TRY(mu_grow(&s->stretches, &s->capacity, s->n_stretches + 1, sizeof *s->stretches));
+            last = &s->stretches[s->n_stretches++];
+            *last = (stretch){.dtype = info->type.dtype, .offset = info->offset};
+        }
+        last->count = (int64_t)((info->offset + info->bytes - last->offset) / size);
+    }
+    return MU_OK;
+}
+
+static mu_err prepare_sums(state *s)
+{
+    size_t most = 0;
+    mu_backend *backend = s->backend;
+    for (size_t i = 0; i < s->n_stretches; i++) {
+        stretch *r = &s->stretches[i];
+        mu_type type[] = {MU_TYPE(r->dtype, r->count), MU_TYPE(r->dtype, r->count)};
+        MU_TRY(backend->ops->reorder(backend, type, NULL, NULL, &r->keep));
+        MU_TRY(mu_optim_kernel_new(backend, &mu_op_add, NULL, type, 2, &r->gather));
+        MU_TRY(mu_optim_kernel_new(backend, &mu_op_add, NULL, type, 2, &r->merge));
+        if (r->gather->inplace[0] != 1)
+            return MU_FAIL(MU_ERR_UNSUPPORTED, "this backend does not add gradients in place");
+        const mu_kernel *kernels[] = {r->keep, r->gather, r->merge};
+        for (int k = 0; k < 3; k++)
+            most = kernels[k]->scratch_bytes > most ? kernels[k]->scratch_bytes : most;
+    }
+    if (most)
+        MU_TRY(backend->ops->alloc(backend, most, &s->scratch));
+    return MU_OK;
+}
+
+static mu_err fill_sums(state *s)
+{
+    MU_TRY(prepare_sums(s));
+    MU_TRY(mu_params_arena_new(s->params, "accumulated gradients", &s->sums));
+    for (size_t i = 0; i < s->n_stretches; i++) {
+        stretch *r = &s->stretches[i];
+        void *sum = (char *)s->sums + r->offset, *gradient = (char *)mu_params_gradients(s->params, NULL) + r->offset;
+        MU_TRY(mu_kernel_bind(r->keep, &gradient, &sum, s->scratch));
+        MU_TRY(mu_kernel_bind(r->gather, (void *[]){sum, gradient}, &sum, s->scratch));
+        MU_TRY(mu_kernel_bind(r->merge, (void *[]){gradient, sum}, &gradient, s->scratch));
+    }
+    return MU_OK;
+}
+
+/* The arena of sums and its kernels. */
+static mu_err make_sums(state *s)
+{
+    mu_err err = fill_sums(s);
+    if (err)
+        release_sums(s);
+    MU_TRY(err);
+    return MU_OK;
+}
+
+/* The index of an equal group, appended when there is none. groups has room for one more. */
+static int intern(mu_optim_group *groups, int *n, mu_optim_group g)
+{
+    for (int i = 0; i < *n; i++) {
+        const mu_optim_group *o = &groups[i];
+        if (o->lr == g.lr && o->weight_decay == g.weight_decay && o->momentum == g.momentum && o->dampening == g.dampening &&
+            o->beta1 == g.beta1 && o->beta2 == g.beta2 && o->eps == g.eps)
+            return i;
+    }
+    groups[*n] = g;
+    return (*n)++;
+}
+
+/* A parameter that was put into a group already is skipped where that is allowed. */
+static mu_err check_duplicate(const state *s, const char *name)
+{
+    if (s->paramwise && mu_paramwise_bypass_duplicate(s->paramwise)) {
+        if (s->comm->rank == 0)
+            MU_WARN("optim", "parameter \"%s\" is met again and skipped (bypass_duplicate)", name);
+        return MU_OK;
+    }
+    MU_FAIL(MU_ERR_USAGE, "parameter \"%s\" is to be updated twice", name);
+    return mu_error_hint("paramwise_cfg: {bypass_duplicate: true} skips what is shared");
+}
+
+/* Groups of the store's parameters, place[mu_params_count], by the rules of paramwise_cfg; groups[0] is the optimizer's own, unscaled. */
+static mu_err assign(state *s, const mu_param_traits *traits, int n, double lr_scale, mu_optim_group *groups, int *n_groups,
+                     int *place)
+{
+    mu_optim_group base = groups[0];
+    groups[0].lr *= lr_scale;
+    for (int i = 0; i < n; i++) {
+        int at = mu_params_find(s->params, traits[i].name);
+        s->group_of[i] = -1;
+        if (at < 0)
+            return MU_FAIL(MU_ERR_NOT_FOUND, "there is no parameter \"%s\" to be updated", traits[i].name);
+        if (!mu_params_at(s->params, at)->trainable)
+            continue;
+        if (place[at] >= 0) {
+            MU_TRY(check_duplicate(s, traits[i].name));
+        } else {
+            mu_optim_group g = s->paramwise ? mu_paramwise_group(s->paramwise, &traits[i], base) : base;
+            g.lr *= lr_scale;
+            place[at] = intern(groups, n_groups, g);
+        }
+        s->group_of[i] = place[at];
+    }
+    return MU_OK;
+}
+
+static void warn_unmatched(const state *s)
+{
+    const char *key;
+    if (!s->paramwise || s->comm->rank != 0)
+        return;
+    for (size_t i = 0; (key = mu_paramwise_unmatched(s->paramwise, i)); i++)
+        MU_WARN("optim", "paramwise_cfg.custom_keys: \"%s\" is part of no parameter's name", key);
+}
+
+static mu_err bind_optim(mu_optim_wrapper *self, const mu_param_traits *traits, int n, double lr_scale)
+{
+    state *s = self->state;
+    mu_optim_group *groups = NULL;
+    int n_groups = 1, *place = NULL, count = mu_params_count(s->params);
+    mu_err err;
+    MU_TRY_GOTO(err, mu_calloc(&groups, (size_t)n + 1, sizeof *groups), done);
+    MU_TRY_GOTO(err, mu_calloc(&place, (size_t)count, sizeof *place), done);
+    memset(place, -1, (size_t)count * sizeof *place);
+    groups[0] = mu_optim_default_group(self->optim);
+    MU_TRY_GOTO(err, assign(s, traits, n, lr_scale, groups, &n_groups, place), done);
+    MU_TRY_GOTO(err, mu_optim_bind(self->optim, s->backend, s->params, place, groups, n_groups), done);
+    warn_unmatched(s);
+done:
+    mu_free(groups);
+    mu_free(place);
+    return err;
+}
+
+static mu_err bind(mu_optim_wrapper *self, const mu_param_traits *traits, int n, double lr_scale)
+{
+    state *s = self->state;
+    MU_TRY(mu_calloc(&s->group_of, (size_t)n, sizeof *s->group_of));
+    MU_TRY(bind_optim(self, traits, n, lr_scale));
+    MU_TRY(find_stretches(s));
+    if (self->accumulative_counts > 1)
+        MU_TRY(make_sums(s));
+    size_t bytes;
+    (void)mu_params_gradients(s->params, &bytes);
+    if (!s->backend->host_memory && s->comm->size > 1)
+        MU_TRY(mu_alloc(&s->staging, bytes));
+    return MU_OK;
+}
+
+mu_err mu_optim_wrapper_bind(mu_optim_wrapper *wrapper, mu_backend *backend, mu_params *params,
+                             const mu_param_traits *traits, int n, double lr_scale, mu_comm *comm)
+{
+    if (n < 1) {
+        MU_FAIL(MU_ERR_CONFIG, "the model has no parameters to train");
+        return mu_error_hint("without an optimizer it can be tested, but not trained");
+    }
+    state *s = wrapper->state;
+    unbind(wrapper);
+    s->backend = backend;
+    s->params = mu_params_retain(params);
+    s->comm = comm;
+    mu_err err = bind(wrapper, traits, n, lr_scale);
+    if (err)
+        unbind(wrapper);
+    MU_TRY(err);
+    return MU_OK;
+}
+
+int mu_optim_wrapper_group_of(const mu_optim_wrapper *wrapper, int trait)
+{
+    return wrapper->state->group_of[trait];
+}
+
+void mu_optim_wrapper_set_progress(mu_optim_wrapper *wrapper, int64_t done, int64_t max)
+{
+    wrapper->state->done = done;
+    wrapper->state->max = max;
+}
+
+void *mu_optim_wrapper_accumulated(const mu_optim_wrapper *wrapper, int64_t *count)
+{
+    const state *s = wrapper->state;
+    *count = s->pending;
+    return s->pending ? s->sums : NULL;
+}
+
+mu_err mu_optim_wrapper_set_accumulated(mu_optim_wrapper *wrapper, int64_t count)
+{
+    state *s = wrapper->state;
+    if (!s->params || count < 0)
+        return MU_FAIL(MU_ERR_USAGE, "gradients of %lld batches cannot be restored%s", (long long)count,
+                       s->params ? "" : " before the parameters are bound");
+    if (count && !s->sums)
+        MU_TRY(make_sums(s));
+    s->pending = count;
+    return MU_OK;
+}
+
+/* Adds this batch to the sums. */
+static mu_err gather(state *s)
+{
+    for (size_t i = 0; i < s->n_stretches; i++)
+        MU_TRY(mu_kernel_run(s->pending ? s->stretches[i].gather : s->stretches[i].keep, &(mu_run){0}));
+    return MU_OK;
+}
+
+static mu_err merge(state *s)
+{
+    for (size_t i = 0; i < s->n_stretches && s->pending; i++)
+        MU_TRY(mu_kernel_run(s->stretches[i].merge, &(mu_run){0}));
+    MU_TRY(s->backend->ops->synchronize(s->backend));
+    return MU_OK;
+}
+
+/* Collective. */
+static mu_err average(state *s)
+{
+    size_t bytes;
+    char *gradients = mu_params_gradients(s->params, &bytes), *host = s->staging ? s->staging : gradients;
+    mu_err err = s->staging ? s->backend->ops->download(s->backend, host, gradients, bytes) : MU_OK;
+    for (size_t i = 0; i < s->n_stretches; i++)
+        MU_TRY(mu_comm_average(s->comm, host + s->stretches[i].offset, s->stretches[i].count, s->stretches[i].dtype,
+                               MU_BUCKET_BYTES));
+    MU_TRY(err);
+    if (s->staging)
+        MU_TRY(s->backend->ops->upload(s->backend, gradients, host, bytes));
+    return MU_OK;
+}
+
+static mu_err step(mu_optim_wrapper *wrapper, mu_update_info *info)
+{
+    state *s = wrapper->state;
+    mu_optim_step_options options = {
+        .gradient_scale = 1 / (double)(s->pending + 1), .max_value = s->clip_value, .max_norm = s->max_norm};
+    mu_err merged = merge(s); /* a rank that fails here still takes part in the average */
+    MU_TRY(average(s));
+    MU_TRY(merged);
+    MU_TRY(mu_optim_step(wrapper->optim, &options, s->max_norm > 0 ? &info->grad_norm : NULL));
+    info->updated = true;
+    return MU_OK;
+}
+
+mu_err mu_optim_wrapper_update(mu_optim_wrapper *wrapper, mu_update_info *out)
+{
+    state *s = wrapper->state;
+    mu_update_info info = {.grad_norm = NAN};
+    if (!s->params)
+        return MU_FAIL(MU_ERR_USAGE, "%s is not bound to parameters", mu_component_of(wrapper)->name);
+    s->done++;
+    if (s->done % wrapper->accumulative_counts != 0 && s->done != s->max) {
+        MU_TRY(gather(s));
+        s->pending++;
+    } else {
+        MU_TRY(step(wrapper, &info));
+        s->pending = 0;
+    }
+    *out = info;
+    return MU_OK;
+}
+
+const mu_component mu_component_optim_wrapper = {
+    .kind = "optim_wrapper",
+    .name = "OptimWrapper",
+    .doc = "Averages gradients over the ranks, accumulates and clips them, and updates the parameters in groups.",
+    .size = sizeof(mu_optim_wrapper),
+    .options = mu_optim_wrapper_keys,
+    .create = create,
+    .destroy = destroy,
+    .ops = &plain_ops,
+};
+
+const mu_component mu_component_amp_optim_wrapper = {
+    .kind = "optim_wrapper",
+    .name = "AmpOptimWrapper",
+    .doc = "OptimWrapper whose model computes matrix products and convolutions in half precision.",
+    .size = sizeof(amp),
+    .options = amp_keys,
+    .create = amp_create,
+    .destroy = destroy,
+    .ops = &amp_ops,
+};
