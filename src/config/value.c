@@ -301,6 +301,18 @@ double mu_cfg_float(const mu_cfg *cfg)
     return cfg->kind == MU_CFG_INT ? (double)cfg->integer : cfg->real;
 }
 
+void mu_cfg_put_int(mu_cfg *cfg, int64_t x)
+{
+    assert(cfg->kind == MU_CFG_INT);
+    cfg->integer = x;
+}
+
+void mu_cfg_put_float(mu_cfg *cfg, double x)
+{
+    assert(cfg->kind == MU_CFG_FLOAT);
+    cfg->real = x;
+}
+
 const char *mu_cfg_string(const mu_cfg *cfg)
 {
     assert(cfg->kind == MU_CFG_STRING);

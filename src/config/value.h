@@ -54,6 +54,10 @@ mu_cfg *mu_cfg_get(const mu_cfg *cfg, const char *key);
 /* By dotted path "model.backbone.0.depth"; NULL when absent. */
 mu_cfg *mu_cfg_find(const mu_cfg *cfg, const char *path);
 
+/* Another number for an INT, for a FLOAT, in its place. */
+void mu_cfg_put_int(mu_cfg *cfg, int64_t x);
+void mu_cfg_put_float(mu_cfg *cfg, double x);
+
 /* Takes `child` (which has no parent) over, also on failure. set replaces the value of a known key in its place among the
  * keys; key_pos.file NULL is that of the dict. */
 MU_CHECKED mu_err mu_cfg_append(mu_cfg *list, mu_cfg *child);

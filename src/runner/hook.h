@@ -39,10 +39,10 @@ enum { MU_PRIORITY_HIGHEST = 0, MU_PRIORITY_VERY_HIGH = 10, MU_PRIORITY_HIGH = 3
 
 /* The first member of every hook's struct. */
 typedef struct {
-    char *priority; /* option "priority": a name ("LOW") or a number from 0 to 100; NULL: the component's */
+    const mu_cfg *priority; /* option "priority": a name ("LOW") or a number from 0 to 100; NULL: the component's */
 } mu_hook;
 #define MU_HOOK_OPTIONS(struct_)                                                                                        \
-    {.key = "priority", .type = MU_OPT_STRING, .offset = offsetof(struct_, base.priority), .nullable = true,             \
+    {.key = "priority", .type = MU_OPT_ANY, .offset = offsetof(struct_, base.priority), .nullable = true,                \
      .help = "HIGHEST, VERY_HIGH, HIGH, ABOVE_NORMAL, NORMAL, BELOW_NORMAL, LOW, VERY_LOW, LOWEST, or 0 to 100"}
 
 /* A hook is called on every rank. What it does collectively begins with mu_runner_agree. */
@@ -52,7 +52,7 @@ typedef struct {
     mu_hook_fn *at[MU_HOOK_POINT_COUNT]; /* NULL: not interested */
 } mu_hook_ops;
 
-/* "LOW", "70"; MU_ERR_CONFIG for anything else. NULL: the component's. */
+/* Of a hook that was built: what its config says ("LOW", 70; MU_ERR_CONFIG for anything else), else the component's. */
 MU_CHECKED mu_err mu_hook_priority(const mu_hook *hook, int *out);
 
 #endif

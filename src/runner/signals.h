@@ -2,11 +2,12 @@
 #ifndef MU_RUNNER_SIGNALS_H
 #define MU_RUNNER_SIGNALS_H
 
-/* Takes the handlers over; restore puts the old ones back. Process-wide. */
+/* Takes the handlers over, but of signals that the process ignores; restore puts the old ones back. Process-wide, from one thread. */
 void mu_signals_watch(void);
 void mu_signals_restore(void);
 /* The signal that came first, or 0. */
 int mu_signals_pending(void);
+/* Forgets what came; a deadline stays. */
 void mu_signals_clear(void);
 /* For --max-time: seconds from now after which mu_signals_pending is SIGUSR1; 0: never. */
 void mu_signals_set_deadline(double seconds);
