@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -61,7 +62,7 @@ mu_err mu_pwrite(int fd, const void *data, size_t size, int64_t offset, const ch
 struct mu_replacement {
     char *path, *temporary;
     int fd;
-    bool committed;
+    bool keep; /* committed, or another's */
 };
 
 /* The name is new, so that two runs in one folder do not meet. */
@@ -106,16 +107,56 @@ fail:
     return err;
 }
 
+mu_err mu_replacement_join(const char *path, const char *temporary, mu_replacement **out)
+{
+    mu_replacement *r;
+    MU_TRY(mu_calloc(&r, 1, sizeof *r));
+    r->keep = true;
+    r->fd = -1;
+    mu_err err;
+    MU_TRY_GOTO(err, mu_strdup(&r->path, path), fail);
+    MU_TRY_GOTO(err, mu_strdup(&r->temporary, temporary), fail);
+    r->fd = open(temporary, O_RDWR | O_CLOEXEC);
+    if (r->fd < 0) {
+        MU_FAIL(MU_ERR_IO, "'%s' cannot be written: '%s', which another rank has made, cannot be opened: %s", path, temporary,
+                strerror(errno));
+        err = mu_error_hint("all ranks must see the folder: is it on a shared file system?");
+        goto fail;
+    }
+    *out = r;
+    return MU_OK;
+fail:
+    mu_replacement_release(r);
+    return err;
+}
+
+const char *mu_replacement_temporary(const mu_replacement *r)
+{
+    return r->temporary;
+}
+
 int mu_replacement_fd(const mu_replacement *r)
 {
     return r->fd;
 }
 
+/* Asked first, so that the limit's signal stays away. */
+static bool over_limit(int64_t bytes)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && (rlim_t)bytes > limit.rlim_cur;
+}
+
 mu_err mu_replacement_reserve(mu_replacement *r, int64_t bytes)
 {
     int failed;
-    while ((failed = fallocate(r->fd, 0, 0, bytes)) != 0 && errno == EINTR)
-        ;
+    if (over_limit(bytes)) {
+        failed = -1;
+        errno = EFBIG;
+    } else {
+        while ((failed = fallocate(r->fd, 0, 0, bytes)) != 0 && errno == EINTR)
+            ;
+    }
     if (failed && errno != EOPNOTSUPP && errno != ENOSYS) {
         write_failed(r->path);
         mu_error_context("%lld bytes are needed", (long long)bytes);
@@ -145,13 +186,17 @@ static void flush_folder(const char *path)
     close(fd);
 }
 
+mu_err mu_replacement_flush(mu_replacement *r)
+{
+    return fsync(r->fd) == 0 ? MU_OK : write_failed(r->path);
+}
+
 mu_err mu_replacement_commit(mu_replacement *r)
 {
-    if (fsync(r->fd) != 0)
-        return write_failed(r->path);
+    MU_TRY(mu_replacement_flush(r));
     if (rename(r->temporary, r->path) != 0)
         return write_failed(r->path);
-    r->committed = true;
+    r->keep = true;
     flush_folder(r->path);
     return MU_OK;
 }
@@ -162,7 +207,7 @@ void mu_replacement_release(mu_replacement *r)
         return;
     if (r->fd >= 0)
         close(r->fd);
-    if (r->temporary && !r->committed)
+    if (r->temporary && !r->keep)
         unlink(r->temporary);
     mu_free(r->temporary);
     mu_free(r->path);

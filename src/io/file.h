@@ -22,9 +22,14 @@ int mu_replacement_fd(const mu_replacement *r); /* for reading and writing */
 MU_CHECKED mu_err mu_replacement_reserve(mu_replacement *r, int64_t bytes);
 /* Cuts or extends it to `bytes`. */
 MU_CHECKED mu_err mu_replacement_resize(mu_replacement *r, int64_t bytes);
+/* The name until then, which other processes join by: they write to the same file, and only who made it commits it. */
+const char *mu_replacement_temporary(const mu_replacement *r);
+MU_CHECKED mu_err mu_replacement_join(const char *path, const char *temporary, mu_replacement **out);
+/* Waits until what this process wrote is on the disk. */
+MU_CHECKED mu_err mu_replacement_flush(mu_replacement *r);
 /* Flushes the file, gives it its name and flushes the folder. */
 MU_CHECKED mu_err mu_replacement_commit(mu_replacement *r);
-/* Removes what was not committed. NULL is allowed. */
+/* Who made the file removes it, unless it was committed. NULL is allowed. */
 void mu_replacement_release(mu_replacement *r);
 
 #endif

@@ -68,7 +68,8 @@ void mu_h5_close(hid_t id)
     }
 }
 
-static mu_err access_new(hid_t *out)
+/* Files are written in the form of HDF5 1.8, and read in any. */
+static mu_err access_new(bool writable, hid_t *out)
 {
     hid_t access;
     MU_TRY_H5(access = H5Pcreate(H5P_FILE_ACCESS));
@@ -76,7 +77,8 @@ static mu_err access_new(hid_t *out)
     MU_TRY_GOTO(err, MU_H5(H5Pset_fapl_sec2(access)), fail);
     MU_TRY_GOTO(err, MU_H5(H5Pset_file_locking(access, false, true)), fail);
     MU_TRY_GOTO(err, MU_H5(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG)), fail);
-    MU_TRY_GOTO(err, MU_H5(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18)), fail);
+    if (writable)
+        MU_TRY_GOTO(err, MU_H5(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18)), fail);
     *out = access;
     return MU_OK;
 fail:
@@ -87,7 +89,7 @@ fail:
 mu_err mu_h5_open(const char *path, bool writable, hid_t *out)
 {
     hid_t access, file;
-    MU_TRY(access_new(&access));
+    MU_TRY(access_new(writable, &access));
     mu_err err = MU_H5(file = H5Fopen(path, writable ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access));
     mu_h5_close(access);
     if (err) {
@@ -101,7 +103,7 @@ mu_err mu_h5_open(const char *path, bool writable, hid_t *out)
 mu_err mu_h5_create(const char *path, hid_t *out)
 {
     hid_t access, file;
-    MU_TRY(access_new(&access));
+    MU_TRY(access_new(true, &access));
     mu_err err = MU_H5(file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access));
     mu_h5_close(access);
     if (err) {
@@ -110,6 +112,66 @@ mu_err mu_h5_create(const char *path, hid_t *out)
     }
     *out = file;
     return MU_OK;
+}
+
+static mu_err timeless_new(hid_t class, hid_t *out)
+{
+    hid_t properties;
+    MU_TRY_H5(properties = H5Pcreate(class));
+    mu_err err = MU_H5(H5Pset_obj_track_times(properties, false));
+    if (err) {
+        mu_h5_close(properties);
+        return err;
+    }
+    *out = properties;
+    return MU_OK;
+}
+
+mu_err mu_h5_create_aligned(const char *path, int64_t alignment, int64_t metadata_bytes, hid_t *out)
+{
+    hid_t access = H5I_INVALID_HID, creation = H5I_INVALID_HID, file;
+    mu_err err;
+    MU_TRY_GOTO(err, access_new(true, &access), done);
+    MU_TRY_GOTO(err, MU_H5(H5Pset_alignment(access, (hsize_t)alignment, (hsize_t)alignment)), done);
+    MU_TRY_GOTO(err, MU_H5(H5Pset_meta_block_size(access, (hsize_t)metadata_bytes)), done);
+    MU_TRY_GOTO(err, timeless_new(H5P_FILE_CREATE, &creation), done);
+    MU_TRY_GOTO(err, MU_H5(file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access)), done);
+    *out = file;
+done:
+    mu_h5_close(creation);
+    mu_h5_close(access);
+    if (err)
+        mu_error_context("'%s' cannot be made", path);
+    return err;
+}
+
+static mu_err group_create(hid_t file, const char *path)
+{
+    hid_t properties, group;
+    htri_t exists;
+    MU_TRY_H5(exists = H5Lexists(file, path, H5P_DEFAULT));
+    if (exists)
+        return MU_OK;
+    MU_TRY(timeless_new(H5P_GROUP_CREATE, &properties));
+    mu_err err = MU_H5(group = H5Gcreate2(file, path, H5P_DEFAULT, properties, H5P_DEFAULT));
+    mu_h5_close(properties);
+    if (!err)
+        mu_h5_close(group);
+    return err;
+}
+
+mu_err mu_h5_groups_create(hid_t file, const char *path)
+{
+    char *prefix;
+    MU_TRY(mu_strdup(&prefix, path));
+    mu_err err = MU_OK;
+    for (char *slash = strchr(prefix + 1, '/'); !err && slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        err = group_create(file, prefix);
+        *slash = '/';
+    }
+    mu_free(prefix);
+    return err;
 }
 
 /* A terminating NUL byte is part of the type, as HDF5 has no strings of length 0. */

@@ -35,6 +35,11 @@ mu_err mu_h5_fail(const char *call, const char *file, int line, const char *func
 MU_CHECKED mu_err mu_h5_open(const char *path, bool writable, hid_t *out);
 /* Overwrites. In the form of HDF5 1.8, whose metadata carry checksums. */
 MU_CHECKED mu_err mu_h5_create(const char *path, hid_t *out);
+/* What is allocated in one piece of `alignment` bytes or more begins at a multiple of it; metadata are allocated by blocks of metadata_bytes. The
+ * file tells no times: the same contents are the same bytes. */
+MU_CHECKED mu_err mu_h5_create_aligned(const char *path, int64_t alignment, int64_t metadata_bytes, hid_t *out);
+/* Makes those groups in which the dataset at an absolute path is to lie that are not there. */
+MU_CHECKED mu_err mu_h5_groups_create(hid_t file, const char *path);
 
 /* Closes any object, a failure included; negative ids are ignored. */
 void mu_h5_close(hid_t id);

@@ -16,3 +16,9 @@ tests_runner_signals_test_LDADD = $(TEST_LDADD)
 tests_runner_work_dir_test_SOURCES = tests/runner/work_dir_test.c
 tests_runner_work_dir_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_runner_work_dir_test_LDADD = $(TEST_LDADD)
+if WITH_CHECK
+check_PROGRAMS += tests/runner/tensor_file_test
+endif
+tests_runner_tensor_file_test_SOURCES = tests/runner/tensor_file_test.c
+tests_runner_tensor_file_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_runner_tensor_file_test_LDADD = $(TEST_LDADD)

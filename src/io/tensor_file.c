@@ -1,0 +1,359 @@
+#include "config.h"
+
+#include "io/tensor_file.h"
+
+#include "core/mem.h"
+#include "core/text.h"
+#include "io/file.h"
+#include "io/hdf5.h"
+#include "io/tensor_format.h"
+#include "io/tensor_tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct {
+    mu_tensor_entry entry;
+    char *path; /* owned */
+    int64_t order;
+    char checksum[TENSOR_CHECKSUM_TEXT];
+} item;
+
+struct mu_tensor_file {
+    char *path, *uuid;
+    int fd;
+    int64_t bytes;
+    item *item;
+    size_t n, capacity;
+    tensor_index index;
+};
+
+static const char *item_path(const void *user, int i)
+{
+    const mu_tensor_file *f = user;
+    return f->item[i].path;
+}
+
+static mu_err damaged(mu_err err)
+{
+    mu_error_hint("the file is damaged: copy it again, or use another one");
+    return err;
+}
+
+static mu_err open_bytes(mu_tensor_file *f, const char *format)
+{
+    struct stat info;
+    f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (f->fd < 0)
+        return MU_FAIL(MU_ERR_IO, "the %s file '%s' cannot be opened: %s", format, f->path, strerror(errno));
+    if (fstat(f->fd, &info) != 0 || !S_ISREG(info.st_mode))
+        return MU_FAIL(MU_ERR_IO, "the %s file '%s' is not a regular file", format, f->path);
+    f->bytes = info.st_size;
+    return MU_OK;
+}
+
+/* HDF5's superblock of version 2 or 3, as we write it: where the file was to end stands in it. Other files that begin otherwise, after a
+ * user block for instance, are left to HDF5. */
+static mu_err check_beginning(const mu_tensor_file *f, const char *format)
+{
+    static const char signature[] = "\211HDF\r\n\032\n";
+    struct {
+        char signature[8];
+        uint8_t version, offset_bytes, length_bytes, flags;
+        int32_t base[2], extension[2];
+        uint32_t end[2]; /* low half first */
+    } head;
+    if (f->bytes < (int64_t)sizeof head)
+        return MU_FAIL(MU_ERR_FORMAT, "'%s' is not a %s file: it is %s", f->path, format, f->bytes ? "too short" : "empty");
+    MU_TRY(mu_pread(f->fd, &head, sizeof head, 0, f->path));
+    if (memcmp(head.signature, signature, sizeof head.signature) != 0)
+        return MU_FAIL(MU_ERR_FORMAT, "'%s' is not a %s file: it is not an HDF5 file", f->path, format);
+    uint64_t end = head.end[0] | (uint64_t)head.end[1] << 32;
+    if ((head.version == 2 || head.version == 3) && head.offset_bytes == 8 && end < INT64_MAX && (int64_t)end > f->bytes) {
+        MU_FAIL(MU_ERR_FORMAT, "'%s' is cut off at byte %lld of %lld", f->path, (long long)f->bytes, (long long)end);
+        return damaged(MU_ERR_FORMAT);
+    }
+    return MU_OK;
+}
+
+static mu_err check_format(const mu_tensor_file *f, hid_t file, const char *format)
+{
+    char *found = NULL;
+    mu_err err = mu_h5_get_text(file, "muster_format", &found);
+    if (err == MU_ERR_NOT_FOUND) {
+        MU_FAIL(MU_ERR_FORMAT, "'%s' is not a %s file: it lacks the attribute muster_format", f->path, format);
+        return mu_error_hint("it is an HDF5 file of another program");
+    }
+    MU_TRY(err);
+    if (strcmp(found, format) != 0)
+        err = MU_FAIL(MU_ERR_FORMAT, "'%s' is %s %.40s file, not a %s file", f->path, mu_article(found), found, format);
+    mu_free(found);
+    return err;
+}
+
+static mu_err read_identity(mu_tensor_file *f, hid_t file, const char *format, int64_t version)
+{
+    int64_t found = 0;
+    MU_TRY(check_format(f, file, format));
+    MU_TRY(mu_h5_get_i64(file, "muster_version", &found));
+    if (found < 1 || found > version) {
+        MU_FAIL(MU_ERR_FORMAT, "'%s' is a %s file of version %lld; this Muster reads up to version %lld", f->path, format,
+                (long long)found, (long long)version);
+        return mu_error_hint("use a Muster that knows it");
+    }
+    return mu_h5_get_text(file, "uuid", &f->uuid);
+}
+
+static bool is_text(hid_t dataset)
+{
+    hid_t type;
+    if (MU_H5(type = H5Dget_type(dataset)) != MU_OK)
+        return false;
+    bool text = H5Tget_class(type) == H5T_STRING;
+    mu_h5_close(type);
+    return text;
+}
+
+static mu_err read_type(hid_t dataset, mu_tensor_entry *e)
+{
+    size_t length;
+    e->text = is_text(dataset);
+    if (!e->text)
+        return mu_h5_dataset_type(dataset, &e->type);
+    MU_TRY(mu_h5_text_length(dataset, &length));
+    e->type = MU_TYPE(MU_U8, (int64_t)length);
+    return MU_OK;
+}
+
+static mu_err read_checksum(hid_t dataset, item *it)
+{
+    char *text;
+    mu_err err = mu_h5_get_text(dataset, TENSOR_CHECKSUM, &text);
+    if (err == MU_ERR_NOT_FOUND)
+        return MU_OK;
+    MU_TRY(err);
+    it->entry.hashed = true;
+    snprintf(it->checksum, sizeof it->checksum, "%s", text);
+    mu_free(text);
+    return MU_OK;
+}
+
+static mu_err read_item(mu_tensor_file *f, item *it, hid_t dataset)
+{
+    MU_TRY(read_type(dataset, &it->entry));
+    int64_t bytes = (int64_t)mu_type_bytes(&it->entry.type);
+    MU_TRY(mu_h5_dataset_offset(dataset, bytes, &it->entry.offset));
+    if (it->entry.offset > f->bytes || bytes > f->bytes - it->entry.offset)
+        return MU_FAIL(MU_ERR_FORMAT, "it ends at byte %lld, but the file has %lld",
+                       (long long)(it->entry.offset + bytes), (long long)f->bytes);
+    mu_err err = mu_h5_get_i64(dataset, TENSOR_ORDER, &it->order);
+    if (err == MU_ERR_NOT_FOUND)
+        it->order = INT64_MAX;
+    else
+        MU_TRY(err);
+    return read_checksum(dataset, it);
+}
+
+static mu_err visit(void *user, const char *path, hid_t dataset)
+{
+    mu_tensor_file *f = user;
+    MU_TRY(mu_grow(&f->item, &f->capacity, f->n + 1, sizeof *f->item));
+    item *it = &f->item[f->n];
+    *it = (item){0};
+    MU_TRY(mu_strdup(&it->path, path));
+    f->n++;
+    mu_err err = read_item(f, it, dataset);
+    if (err)
+        mu_error_context("dataset %s", path);
+    return err;
+}
+
+static int by_order(const void *a, const void *b)
+{
+    const item *x = a, *y = b;
+    if (x->order != y->order)
+        return x->order < y->order ? -1 : 1;
+    return strcmp(x->path, y->path);
+}
+
+static mu_err make_index(mu_tensor_file *f)
+{
+    if (f->n > 0)
+        qsort(f->item, f->n, sizeof *f->item, by_order);
+    f->index.path = item_path;
+    f->index.user = f;
+    for (size_t i = 0; i < f->n; i++) {
+        f->item[i].entry.path = f->item[i].path;
+        MU_TRY(tensor_index_add(&f->index, (int)i));
+    }
+    return MU_OK;
+}
+
+static mu_err read_structure(mu_tensor_file *f, const char *format, int64_t version)
+{
+    hid_t file;
+    mu_err err = mu_h5_open(f->path, false, &file);
+    if (err)
+        return damaged(err);
+    err = read_identity(f, file, format, version);
+    if (!err) {
+        err = tensor_tree_walk(file, visit, f);
+        if (err) {
+            mu_error_context("'%s'", f->path);
+            damaged(err);
+        }
+    }
+    mu_h5_close(file);
+    return err ? err : make_index(f);
+}
+
+mu_err mu_tensor_file_open(const char *path, const char *format, int64_t version, mu_tensor_file **out)
+{
+    mu_tensor_file *f;
+    MU_TRY(mu_calloc(&f, 1, sizeof *f));
+    f->fd = -1;
+    mu_err err;
+    MU_TRY_GOTO(err, mu_strdup(&f->path, path), fail);
+    MU_TRY_GOTO(err, open_bytes(f, format), fail);
+    MU_TRY_GOTO(err, check_beginning(f, format), fail);
+    MU_TRY_GOTO(err, read_structure(f, format, version), fail);
+    *out = f;
+    return MU_OK;
+fail:
+    mu_tensor_file_release(f);
+    return err;
+}
+
+void mu_tensor_file_release(mu_tensor_file *f)
+{
+    if (!f)
+        return;
+    for (size_t i = 0; i < f->n; i++)
+        mu_free(f->item[i].path);
+    tensor_index_release(&f->index);
+    mu_free(f->item);
+    if (f->fd >= 0)
+        close(f->fd);
+    mu_free(f->uuid);
+    mu_free(f->path);
+    mu_free(f);
+}
+
+const char *mu_tensor_file_path(const mu_tensor_file *f)
+{
+    return f->path;
+}
+
+const char *mu_tensor_file_uuid(const mu_tensor_file *f)
+{
+    return f->uuid;
+}
+
+int64_t mu_tensor_file_bytes(const mu_tensor_file *f)
+{
+    return f->bytes;
+}
+
+int mu_tensor_file_count(const mu_tensor_file *f)
+{
+    return (int)f->n;
+}
+
+const mu_tensor_entry *mu_tensor_file_at(const mu_tensor_file *f, int i)
+{
+    return &f->item[i].entry;
+}
+
+int mu_tensor_file_find(const mu_tensor_file *f, const char *path)
+{
+    return tensor_index_find(&f->index, path);
+}
+
+static mu_err compare(const mu_tensor_file *f, const item *it, XXH64_hash_t hash)
+{
+    char found[TENSOR_CHECKSUM_TEXT];
+    tensor_checksum_format(hash, found);
+    if (strcmp(it->checksum, found) == 0)
+        return MU_OK;
+    MU_FAIL(MU_ERR_FORMAT, "'%s', dataset %s: its checksum is %s instead of %s", f->path, it->path, found, it->checksum);
+    return damaged(MU_ERR_FORMAT);
+}
+
+mu_err mu_tensor_file_read(const mu_tensor_file *f, int i, void *host, size_t bytes)
+{
+    if (i < 0 || (size_t)i >= f->n)
+        return MU_FAIL(MU_ERR_USAGE, "'%s' has %zu datasets, there is no number %d", f->path, f->n, i);
+    const item *it = &f->item[i];
+    if (bytes != mu_type_bytes(&it->entry.type))
+        return MU_FAIL(MU_ERR_SHAPE, "'%s', dataset %s: it has %zu bytes, not %zu", f->path, it->path,
+                       mu_type_bytes(&it->entry.type), bytes);
+    XXH3_state_t state;
+    XXH3_INITSTATE(&state);
+    XXH3_64bits_reset(&state);
+    for (size_t done = 0, n; done < bytes; done += n) {
+        n = bytes - done < TENSOR_CHUNK ? bytes - done : (size_t)TENSOR_CHUNK;
+        MU_TRY(mu_pread(f->fd, (char *)host + done, n, it->entry.offset + (int64_t)done, f->path));
+        if (it->entry.hashed)
+            XXH3_64bits_update(&state, (char *)host + done, n);
+    }
+    return it->entry.hashed ? compare(f, it, XXH3_64bits_digest(&state)) : MU_OK;
+}
+
+static mu_err not_there(const mu_tensor_file *f, const char *path)
+{
+    const char *nearest = NULL;
+    for (size_t i = 0; i < f->n; i++)
+        nearest = mu_nearest(path, (const char *[]){nearest ? nearest : f->item[i].path, f->item[i].path}, 2);
+    MU_FAIL(MU_ERR_NOT_FOUND, "'%s' has no dataset '%s'", f->path, path);
+    return nearest ? mu_error_hint("the nearest is '%s'", nearest) : MU_ERR_NOT_FOUND;
+}
+
+mu_err mu_tensor_file_text(const mu_tensor_file *f, const char *path, char **out)
+{
+    int i = mu_tensor_file_find(f, path);
+    char *text;
+    if (i < 0)
+        return not_there(f, path);
+    if (!f->item[i].entry.text)
+        return MU_FAIL(MU_ERR_FORMAT, "'%s', dataset %s: it is not a text", f->path, path);
+    size_t length = mu_type_bytes(&f->item[i].entry.type);
+    MU_TRY(mu_alloc(&text, length + 1));
+    mu_err err = mu_tensor_file_read(f, i, text, length);
+    if (err) {
+        mu_free(text);
+        return err;
+    }
+    text[length] = '\0';
+    *out = text;
+    return MU_OK;
+}
+
+static mu_err read_number(const mu_tensor_file *f, const char *path, mu_dtype dtype, void *out)
+{
+    int i = mu_tensor_file_find(f, path);
+    char value[8], found[MU_TYPE_TEXT];
+    mu_type wanted = MU_SCALAR(dtype);
+    if (i < 0)
+        return not_there(f, path);
+    const mu_tensor_entry *e = &f->item[i].entry;
+    if (e->text || !mu_type_equal(&e->type, &wanted))
+        return MU_FAIL(MU_ERR_FORMAT, "'%s', dataset %s: it is %s instead of one number of %s", f->path, path,
+                       e->text ? "a text" : mu_type_format(&e->type, found), mu_dtype_name(dtype));
+    MU_TRY(mu_tensor_file_read(f, i, value, sizeof value));
+    memcpy(out, value, sizeof value);
+    return MU_OK;
+}
+
+mu_err mu_tensor_file_i64(const mu_tensor_file *f, const char *path, int64_t *out)
+{
+    return read_number(f, path, MU_I64, out);
+}
+
+mu_err mu_tensor_file_f64(const mu_tensor_file *f, const char *path, double *out)
+{
+    return read_number(f, path, MU_F64, out);
+}
