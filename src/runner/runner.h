@@ -50,7 +50,8 @@ struct mu_runner {
     bool by_epoch;
     int64_t epoch, iter;           /* of training: done so far (the running one is epoch + 1) */
     int64_t max_epochs, max_iters; /* -1: not known */
-    int64_t epoch_iter;            /* batches of this epoch done */
+    int64_t iters_done;            /* what a checkpoint holds: iter, and from AFTER_TRAIN_ITER on one more */
+    int64_t epoch_iter;            /* batches of this epoch done; all of them: the epoch is done, if epoch says so or not */
     int64_t epoch_length;          /* of the training loader; of the phase's while it validates */
     bool resumed;
     int stop_signal;               /* all ranks agreed to stop; 0: go on */
@@ -58,7 +59,7 @@ struct mu_runner {
     bool agreed;                   /* the error on its way is known to all ranks */
     int64_t last_saved_iter;       /* of the newest checkpoint; -1: none */
     double started;                /* mu_clock */
-    const char *operation;         /* what this rank is doing, for messages: "training step", "checkpoint" */
+    struct mu_runner_own *own;     /* private */
 };
 
 typedef struct {
@@ -66,11 +67,15 @@ typedef struct {
     const char *resume;   /* NULL: not; "auto": last_checkpoint; else a file */
     const char *load_from;
     bool allow_changed_schedule; /* --resume with another param_scheduler */
-    bool quiet;                  /* no progress bar */
+    const char *dump;            /* val and test: predictions of every sample go into this file; NULL: not */
+    bool training;               /* takes the lock of work_dir */
+    /* Told on rank 0 what has been done of what ("train", 3, 100), for a progress bar; total 0: it is over. May be NULL. */
+    void (*progress)(void *user, const char *label, int64_t done, int64_t total);
+    void *user;
 } mu_runner_options;
 
 /* Collective. Checks nothing that mu_runner_check has checked; makes work_dir (rank 0), draws the seed, opens the device. Builds lazily: models and
- * loaders come with train, val, test. */
+ * loaders come with train, val, test. A failure here, and in what follows, has been agreed on: all ranks return it. */
 MU_CHECKED mu_err mu_runner_new(mu_comm *comm, const mu_config *config, const mu_runner_options *options, mu_runner **out);
 void mu_runner_release(mu_runner *runner);
 
@@ -85,8 +90,16 @@ MU_CHECKED mu_err mu_runner_call(mu_runner *runner, mu_hook_point point, const m
 /* Collective. All ranks bring their error to the same place and leave alike; signals are shared on the way (stop_signal). */
 MU_CHECKED mu_err mu_runner_agree(mu_runner *runner, mu_err err);
 
-/* Collective. Rank 0's states (running statistics) to all: before validation. */
+/* Marks the error of something that agrees by itself. */
+static inline mu_err mu_runner_agreed(mu_runner *runner, mu_err err)
+{
+    runner->agreed = runner->agreed || err;
+    return err;
+}
+
+/* Collective. Rank 0's states (running statistics) to all: before validation. Only they are kept in checkpoints. */
 MU_CHECKED mu_err mu_runner_sync_states(mu_runner *runner);
+void mu_runner_progress(const mu_runner *runner, const char *label, int64_t done, int64_t total);
 
 static inline bool mu_runner_is_main(const mu_runner *runner)
 {

@@ -171,14 +171,15 @@ static mu_err make_log_dir(mu_work_dir *dir, const char *path, const char *times
     return MU_FAIL(MU_ERR_IO, "'%s' has no free name for the log folder %s", path, timestamp);
 }
 
-mu_err mu_work_dir_open(const char *path, const char *timestamp, mu_work_dir **out)
+mu_err mu_work_dir_open(const char *path, const char *timestamp, bool locked, mu_work_dir **out)
 {
     mu_work_dir *dir;
     MU_TRY(mu_make_dirs(path));
     MU_TRY(mu_calloc(&dir, 1, sizeof *dir));
     dir->lock = -1;
     mu_err err;
-    MU_TRY_GOTO(err, lock(dir, path), fail);
+    if (locked)
+        MU_TRY_GOTO(err, lock(dir, path), fail);
     MU_TRY_GOTO(err, make_log_dir(dir, path, timestamp), fail);
     *out = dir;
     return MU_OK;

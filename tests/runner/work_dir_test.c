@@ -43,7 +43,7 @@ START_TEST(opens)
 {
     mu_work_dir *dir;
     char expected[256];
-    ck_ok(mu_work_dir_open(path, "20261122_024551", &dir));
+    ck_ok(mu_work_dir_open(path, "20261122_024551", true, &dir));
     snprintf(expected, sizeof expected, "%s/20261122_024551", path);
     ck_assert_str_eq(mu_work_dir_log_dir(dir), expected);
     ck_assert_str_eq(mu_work_dir_timestamp(dir), "20261122_024551");
@@ -53,7 +53,7 @@ START_TEST(opens)
 
     /* The same second again, twice. */
     for (int i = 1; i <= 2; i++) {
-        ck_ok(mu_work_dir_open(path, "20261122_024551", &dir));
+        ck_ok(mu_work_dir_open(path, "20261122_024551", true, &dir));
         snprintf(expected, sizeof expected, "20261122_024551_%d", i);
         ck_assert_str_eq(mu_work_dir_timestamp(dir), expected);
         ck_assert(is_dir(mu_work_dir_log_dir(dir)));
@@ -66,14 +66,14 @@ START_TEST(is_locked)
 {
     mu_work_dir *dir, *other = NULL;
     char process[64];
-    ck_ok(mu_work_dir_open(path, "t", &dir));
+    ck_ok(mu_work_dir_open(path, "t", true, &dir));
     snprintf(process, sizeof process, "in use by another run: process %ld on ", (long)getpid());
-    ck_fails(mu_work_dir_open(path, "t", &other), MU_ERR_USAGE, process); /* also within one process */
-    ck_fails(mu_work_dir_open(path, "t", &other), MU_ERR_USAGE, ", since 20");
-    ck_fails(mu_work_dir_open(path, "t", &other), MU_ERR_USAGE, "--work-dir DIR");
+    ck_fails(mu_work_dir_open(path, "t", true, &other), MU_ERR_USAGE, process); /* also within one process */
+    ck_fails(mu_work_dir_open(path, "t", true, &other), MU_ERR_USAGE, ", since 20");
+    ck_fails(mu_work_dir_open(path, "t", true, &other), MU_ERR_USAGE, "--work-dir DIR");
     ck_assert_ptr_null(other);
     mu_work_dir_release(dir);
-    ck_ok(mu_work_dir_open(path, "t", &dir));
+    ck_ok(mu_work_dir_open(path, "t", true, &dir));
     mu_work_dir_release(dir);
 }
 END_TEST
@@ -83,10 +83,10 @@ START_TEST(lock_outlives_other_descriptors)
 {
     mu_work_dir *dir, *other;
     char file[192];
-    ck_ok(mu_work_dir_open(path, "t", &dir));
+    ck_ok(mu_work_dir_open(path, "t", true, &dir));
     snprintf(file, sizeof file, "%s/.lock", path);
     touch(file);
-    ck_fails(mu_work_dir_open(path, "t", &other), MU_ERR_USAGE, "in use by another run: process ");
+    ck_fails(mu_work_dir_open(path, "t", true, &other), MU_ERR_USAGE, "in use by another run: process ");
     mu_work_dir_release(dir);
 }
 END_TEST
@@ -107,7 +107,7 @@ START_TEST(race)
             close(gate[1]);
             if (read(gate[0], &c, 1) != 0) /* until the gate opens */
                 _exit(9);
-            mu_err err = mu_work_dir_open(path, "t", &dir);
+            mu_err err = mu_work_dir_open(path, "t", true, &dir);
             const char *text = err ? test_error_text() : "";
             c = err == MU_OK ? 'w' : err == MU_ERR_USAGE && strstr(text, "another run: process ") ? 'l' : '?';
             if (write(result[1], &c, 1) != 1)
@@ -133,7 +133,7 @@ START_TEST(race)
     ck_assert_int_eq(won, 1);
     ck_assert_int_eq(lost, RUNNERS - 1);
     mu_work_dir *dir;
-    ck_ok(mu_work_dir_open(path, "t", &dir)); /* no lock is left */
+    ck_ok(mu_work_dir_open(path, "t", true, &dir)); /* no lock is left */
     ck_assert_str_eq(mu_work_dir_timestamp(dir), "t_1");
     mu_work_dir_release(dir);
 }
@@ -145,14 +145,14 @@ START_TEST(files_in_the_way)
     mu_work_dir *dir;
     snprintf(name, sizeof name, "%s/a", root);
     touch(name);
-    ck_fails(mu_work_dir_open(path, "t", &dir), MU_ERR_IO, "/a' is a file, and a folder is to be made there");
+    ck_fails(mu_work_dir_open(path, "t", true, &dir), MU_ERR_IO, "/a' is a file, and a folder is to be made there");
     snprintf(name, sizeof name, "%s/c", root);
     touch(name);
-    ck_fails(mu_work_dir_open(name, "t", &dir), MU_ERR_IO, "/c' is a file");
+    ck_fails(mu_work_dir_open(name, "t", true, &dir), MU_ERR_IO, "/c' is a file");
     snprintf(name, sizeof name, "%s/d/.lock", root);
     ck_ok(mu_make_dirs(name));
     snprintf(name, sizeof name, "%s/d", root);
-    ck_fails(mu_work_dir_open(name, "t", &dir), MU_ERR_IO, "/d/.lock' cannot be opened for writing: Is a directory");
+    ck_fails(mu_work_dir_open(name, "t", true, &dir), MU_ERR_IO, "/d/.lock' cannot be opened for writing: Is a directory");
 }
 END_TEST
 
@@ -182,16 +182,16 @@ START_TEST(unwritable)
     if (geteuid() == 0)
         return; /* root may write anywhere; makes_folders asks /proc */
     ck_assert_int_eq(chmod(root, 0555), 0);
-    ck_fails(mu_work_dir_open(path, "t", &dir), MU_ERR_IO, "Permission denied");
-    ck_fails(mu_work_dir_open(path, "t", &dir), MU_ERR_IO, "choose a work_dir that you may write to");
-    ck_fails(mu_work_dir_open(root, "t", &dir), MU_ERR_IO, "/.lock' cannot be opened for writing: Permission denied");
+    ck_fails(mu_work_dir_open(path, "t", true, &dir), MU_ERR_IO, "Permission denied");
+    ck_fails(mu_work_dir_open(path, "t", true, &dir), MU_ERR_IO, "choose a work_dir that you may write to");
+    ck_fails(mu_work_dir_open(root, "t", true, &dir), MU_ERR_IO, "/.lock' cannot be opened for writing: Permission denied");
 }
 END_TEST
 
 START_TEST(memory)
 {
     mu_work_dir *dir;
-    ck_survives_oom(mu_work_dir_open(path, "t", &dir), mu_work_dir_release(dir));
+    ck_survives_oom(mu_work_dir_open(path, "t", true, &dir), mu_work_dir_release(dir));
 }
 END_TEST
 
