@@ -41,6 +41,17 @@ const mu_record *mu_records_at(const mu_records *records, size_t i)
     return i < records->count ? &records->item[i] : NULL;
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    const mu_record *x = a, *y = b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+void mu_records_sort(mu_records *records)
+{
+    qsort(records->item, records->count, sizeof *records->item, compare_ids);
+}
+
 static mu_err pack(const mu_record *mine, size_t n, unsigned char **out, size_t *size)
 {
     size_t total;

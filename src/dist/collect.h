@@ -21,6 +21,8 @@ MU_CHECKED mu_err mu_comm_collect(mu_comm *comm, const mu_record *mine, size_t n
                                   mu_records **out);
 size_t mu_records_count(const mu_records *records);
 const mu_record *mu_records_at(const mu_records *records, size_t i);
+/* Puts them in the order of their ids. */
+void mu_records_sort(mu_records *records);
 void mu_records_release(mu_records *records);
 
 #endif

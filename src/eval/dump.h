@@ -7,7 +7,7 @@
 
 enum { MU_DUMP_VERSION = 1 };
 
-extern const mu_component mu_component_dump_results, mu_component_accuracy, mu_component_confusion_matrix;
+extern const mu_component mu_component_dump_results;
 
 /* Feeds the dump to the evaluator, `batch` samples at a time, with its metainfo. Memory is bounded by the batch. */
 MU_CHECKED mu_err mu_dump_evaluate(const char *path, mu_evaluator *evaluator, mu_comm *comm, mu_results *out);
