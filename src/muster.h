@@ -13,7 +13,7 @@
 #include "core/pool.h"
 #include "core/text.h"
 #include "core/type.h"
-#include "data/sampler.h"
+#include "data/loader.h"
 #include "dist/average.h"
 #include "dist/collect.h"
 #include "dist/comm.h"

@@ -6,27 +6,38 @@
 #include "registry/registry.h"
 
 typedef struct {
-    int64_t size;         /* samples */
-    const int64_t *index; /* [size] in the dataset */
+    int64_t size;          /* samples */
+    const int64_t *index;  /* [size] in the dataset */
     int64_t first, stride; /* sample i is number first + i * stride of the global batch: for random numbers */
-    mu_tensors fields;    /* [size, ...] each; of dtype and shape of the samples' */
+    mu_tensors fields;     /* [size, ...] each; of dtype and shape of the samples' */
 } mu_batch;
 
-/* Memory of one batch, used again for the next. */
+/* Memory of one batch, used again for the next. One thread at a time. */
 typedef struct mu_batch_buffer mu_batch_buffer;
 MU_CHECKED mu_err mu_batch_buffer_new(mu_batch_buffer **out);
-void mu_batch_buffer_release(mu_batch_buffer *buffer);
+void mu_batch_buffer_release(mu_batch_buffer *buffer); /* NULL is allowed */
 mu_batch *mu_batch_buffer_batch(mu_batch_buffer *buffer);
 
+/* Empties it, for `size` samples: there are no fields, indices are uninitialised, first is 0 and stride 1. */
+MU_CHECKED mu_err mu_batch_buffer_begin(mu_batch_buffer *buffer, int64_t size);
+int64_t *mu_batch_buffer_index(mu_batch_buffer *buffer); /* [size], to be filled */
+/* The field `name` (copied) with [size, ...] samples of a type, made or made anew; bytes that it had stay in their places. In the steady
+ * state nothing is allocated. */
+MU_CHECKED mu_err mu_batch_buffer_field(mu_batch_buffer *buffer, const char *name, const mu_type *sample, void **data);
+
 /* Collate functions are components (kind "collate").
- * default_collate wants equal fields, dtypes and shapes: MU_ERR_SHAPE names both samples. pseudo_collate pads images at the bottom and
- * the right to the largest, and adds "img_shape" i64 [size, 2], (height, width) of each. */
+ * default_collate wants equal fields, dtypes and shapes: MU_ERR_SHAPE names both samples. pseudo_collate pads images ("img") at the
+ * bottom and the right with zeros to the largest, and adds "img_shape" i64 [size, 2], (height, width) of each. */
 typedef struct {
-    /* Row `row` of `capacity`; the first row of a batch fixes the types. */
-    mu_err (*add)(const void *collate, mu_batch_buffer *buffer, int64_t row, int64_t capacity, const mu_sample *sample);
+    /* Row `row` of `size`, which come in order; row 0 begins the batch and fixes the types. */
+    mu_err (*add)(const void *collate, mu_batch_buffer *buffer, int64_t row, int64_t size, const mu_sample *sample);
+    /* Rows of equal types are just put one after the other: who knows the types may do so himself. */
+    bool stacks;
 } mu_collate_ops;
 
-/* Collates samples[n] at once; rows lie in the order given. Not thread-safe on one buffer. */
+/* Collates samples[n] at once, n >= 1; rows lie in the order given. */
 MU_CHECKED mu_err mu_collate(const void *collate, mu_batch_buffer *buffer, const mu_sample *const *samples, int64_t n);
+
+extern const mu_component mu_component_default_collate, mu_component_pseudo_collate;
 
 #endif

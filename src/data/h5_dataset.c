@@ -420,6 +420,49 @@ static mu_err compare(const mu_h5_dataset *d, const char *name, const char *suff
     return mu_error_hint("the file is damaged: copy it again, or pack the data again");
 }
 
+static mu_err find_fixed(const mu_h5_dataset *d, int field, const h5_column **out)
+{
+    if (field < 0 || field >= d->n_columns)
+        return MU_FAIL(MU_ERR_USAGE, "the dataset '%s' has no field %d", d->path, field);
+    *out = &d->column[field];
+    if ((*out)->offsets)
+        return MU_FAIL(MU_ERR_USAGE, "the samples of '%s' in '%s' vary in size", (*out)->name, d->path);
+    return MU_OK;
+}
+
+mu_err mu_h5_dataset_read_many(const mu_h5_dataset *d, int field, const int64_t *index, int64_t n, void *out)
+{
+    const h5_column *c;
+    MU_TRY(find_fixed(d, field, &c));
+    char *to = out;
+    int64_t n_classes = mu_h5_dataset_n_classes(d);
+    bool labels = h5_is_label(&c->field, n_classes);
+    for (int64_t i = 0, run; i < n; i += run) {
+        for (run = 1; i + run < n && index[i + run] == index[i] + run;)
+            run++;
+        if (index[i] < 0 || index[i] > d->count - run)
+            return MU_FAIL(MU_ERR_USAGE, "the dataset '%s' has %lld samples, there is no sample %lld", d->path,
+                           (long long)d->count, (long long)(index[i] < 0 ? index[i] : index[i] + run - 1));
+        size_t bytes = (size_t)run * c->sample_bytes;
+        MU_TRY(mu_pread(d->fd, to, bytes, c->at + index[i] * (int64_t)c->sample_bytes, d->path));
+        if (labels)
+            MU_TRY(h5_check_labels((const int64_t *)(const void *)to, run, index[i], n_classes, d->path));
+        to += bytes;
+    }
+    return MU_OK;
+}
+
+mu_err mu_h5_dataset_read_all(const mu_h5_dataset *d, int field, void *out)
+{
+    const h5_column *c;
+    MU_TRY(find_fixed(d, field, &c));
+    MU_TRY(mu_pread(d->fd, out, (size_t)c->field.bytes, c->at, d->path));
+    if (c->checksum)
+        MU_TRY(compare(d, c->name, "", c->checksum, XXH3_64bits(out, (size_t)c->field.bytes)));
+    int64_t n_classes = mu_h5_dataset_n_classes(d);
+    return h5_is_label(&c->field, n_classes) ? h5_check_labels(out, d->count, 0, n_classes, d->path) : MU_OK;
+}
+
 /* All bytes of a field through a buffer whose size holds whole labels. */
 static mu_err verify_bytes(const mu_h5_dataset *d, const h5_column *c, char *buffer, mu_h5_tick *tick, void *user)
 {

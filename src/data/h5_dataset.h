@@ -42,6 +42,11 @@ MU_CHECKED mu_err mu_h5_dataset_sample_bytes(const mu_h5_dataset *dataset, int f
  * classes is MU_ERR_FORMAT. */
 MU_CHECKED mu_err mu_h5_dataset_read(const mu_h5_dataset *dataset, int field, int64_t index, void *out, size_t size);
 
+/* Samples index[n] of a field of fixed shape, one after the other; neighbours in the file are read at once. Any thread. */
+MU_CHECKED mu_err mu_h5_dataset_read_many(const mu_h5_dataset *dataset, int field, const int64_t *index, int64_t n, void *out);
+/* A whole field of fixed shape: out has field->bytes. Compares the checksum, where the file has one, and the range of labels. */
+MU_CHECKED mu_err mu_h5_dataset_read_all(const mu_h5_dataset *dataset, int field, void *out);
+
 /* Called now and then by what takes long. */
 typedef void mu_h5_tick(void *user, int64_t done, int64_t total);
 

@@ -22,7 +22,7 @@ typedef struct {
 MU_CHECKED mu_err mu_loader_new(const mu_cfg *cfg, const char *path, const mu_loader_options *options, mu_loader **out);
 void mu_loader_release(mu_loader *loader); /* NULL is allowed; ends the threads */
 /* The keys of a dataloader. */
-const mu_option *mu_loader_keys(void);
+extern const mu_option mu_loader_keys[];
 
 mu_dataset *mu_loader_dataset(const mu_loader *loader);
 mu_sampler *mu_loader_sampler(const mu_loader *loader);
@@ -35,11 +35,11 @@ MU_CHECKED mu_err mu_loader_start(mu_loader *loader, int64_t epoch);
 /* Goes on from a cursor, also of another world size; O(1) but for an InfiniteSampler. */
 MU_CHECKED mu_err mu_loader_seek(mu_loader *loader, mu_cursor cursor);
 /* The next batch, *out NULL at the end of the epoch. Borrowed until the next call. A loader thread's error comes at the batch where it
- * happened, with its record. */
+ * happened, with its record, and again at every further call. */
 MU_CHECKED mu_err mu_loader_next(mu_loader *loader, const mu_batch **out);
 /* What to keep in a checkpoint: behind the batches that next has given, when every rank has been given as many. */
 mu_cursor mu_loader_cursor(const mu_loader *loader);
-/* Batches of this rank left in the epoch, from where it stands. */
+/* Batches of this rank left in the epoch, from where it stands; of an endless sampler, those of a whole pass. */
 int64_t mu_loader_remaining(const mu_loader *loader);
 
 /* One batch as `next` would give it first (epoch 0), without disturbing anything: for shapes. *out is owned by the caller. `size` samples at

@@ -51,14 +51,23 @@ void mu_sampler_set_epoch(mu_sampler *sampler, int64_t epoch)
     ops_of(sampler)->seek(sampler);
 }
 
+/* Of this rank, of `left` samples. */
+static int64_t share_of(const mu_sampler *sampler, int64_t left)
+{
+    int64_t share = left / sampler->world_size, rest = left % sampler->world_size;
+    return share + (sampler->round_up || ops_of(sampler)->endless ? rest > 0 : sampler->rank < rest);
+}
+
 int64_t mu_sampler_length(const mu_sampler *sampler)
 {
-    int64_t world = sampler->world_size;
     if (ops_of(sampler)->endless)
-        return (sampler->n_samples - 1) / world + 1;
-    int64_t left = sampler->n_samples - sampler->start.position;
-    int64_t share = left / world, rest = left % world;
-    return share + (sampler->round_up ? rest > 0 : sampler->rank < rest);
+        return mu_sampler_epoch_length(sampler);
+    return share_of(sampler, sampler->n_samples - sampler->start.position);
+}
+
+int64_t mu_sampler_epoch_length(const mu_sampler *sampler)
+{
+    return share_of(sampler, sampler->n_samples);
 }
 
 bool mu_sampler_next(mu_sampler *sampler, int64_t *index)
@@ -69,6 +78,19 @@ bool mu_sampler_next(mu_sampler *sampler, int64_t *index)
     *index = ops_of(sampler)->at(sampler, position);
     sampler->taken++;
     return true;
+}
+
+int64_t mu_sampler_pass(const mu_sampler *sampler)
+{
+    if (!ops_of(sampler)->endless)
+        return sampler->start.epoch;
+    int64_t taken = sampler->taken ? sampler->taken - 1 : 0;
+    return (sampler->start.position + sampler->rank + taken * sampler->world_size) / sampler->n_samples;
+}
+
+bool mu_sampler_endless(const mu_sampler *sampler)
+{
+    return ops_of(sampler)->endless;
 }
 
 mu_cursor mu_sampler_cursor(const mu_sampler *sampler, int64_t used)

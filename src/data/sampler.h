@@ -51,8 +51,15 @@ void mu_sampler_set_epoch(mu_sampler *sampler, int64_t epoch);
  * InfiniteSampler: those of a pass over the data, ceil(n_samples / world_size). */
 int64_t mu_sampler_length(const mu_sampler *sampler);
 
+/* The same of an epoch from its beginning, wherever the stream stands. */
+int64_t mu_sampler_epoch_length(const mu_sampler *sampler);
+
 /* The next sample of this rank; false at the end of the epoch (never with an InfiniteSampler). */
 bool mu_sampler_next(mu_sampler *sampler, int64_t *index);
+/* The pass over the data to which the sample that next gave last belongs: the epoch; of an InfiniteSampler its own count. */
+int64_t mu_sampler_pass(const mu_sampler *sampler);
+/* Whether there is no last sample. */
+bool mu_sampler_endless(const mu_sampler *sampler);
 
 /* The cursor to keep once every rank has used `used` samples since the stream was taken up. A rank may have asked for more
  * (prefetching); they come again after mu_sampler_seek. Padding of round_up does not count. */

@@ -1,27 +1,13 @@
 #include "runner/check.h"
 
 #include "backend.h"
+#include "data/loader.h"
 #include "optim/wrapper.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define AT_LEAST(x) .bounded_below = true, .min = (x)
-
-static const mu_option dataloader_keys[] = {
-    {"dataset", MU_OPT_COMPONENT, .required = true, .component_kind = "dataset", .help = "what is read"},
-    {"batch_size", MU_OPT_INT, .required = true, AT_LEAST(1), .unit = "samples", .help = "of one rank"},
-    {"num_workers", MU_OPT_INT, AT_LEAST(0), .help = "loader threads of one rank; 0 reads in the training thread"},
-    {"sampler", MU_OPT_COMPONENT, .component_kind = "sampler", .text_default = "DefaultSampler", .help = "the order"},
-    {"batch_sampler", MU_OPT_COMPONENT, .nullable = true, .component_kind = "sampler", .help = "orders whole batches"},
-    {"collate_fn", MU_OPT_COMPONENT, .component_kind = "collate", .help = "makes a batch of samples"},
-    {"drop_last", MU_OPT_BOOL, .help = "leave out a last batch that is not full"},
-    {"prefetch_factor", MU_OPT_INT, .int_default = 2, .nullable = true, AT_LEAST(1),
-     .help = "batches ahead of a thread"},
-    {"persistent_workers", MU_OPT_BOOL, .boolean_default = true, .help = "keep the threads between epochs"},
-    {"pin_memory", MU_OPT_BOOL, .help = "put batches where a GPU copies them from fastest"},
-    MU_OPTION_END,
-};
 
 static const mu_option train_loop_keys[] = {
     {"by_epoch", MU_OPT_BOOL, .boolean_default = true, .help = "count epochs; else iterations"},
@@ -81,14 +67,12 @@ static const char *const launchers[] = {"none", "mpi", "slurm", NULL};
 static const char *const log_levels[] = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", NULL};
 static const char *const algorithms[] = {"auto", "direct", NULL};
 
-#define DATALOADER .nullable = true, .fields = dataloader_keys
-
 static const mu_option keys[] = {
     {"model", MU_OPT_COMPONENT, .required = true, .component_kind = "model", .help = "what is trained"},
     {"work_dir", MU_OPT_STRING, .help = "folder of checkpoints and logs"},
-    {"train_dataloader", MU_OPT_DICT, DATALOADER, .help = "what is trained on"},
-    {"val_dataloader", MU_OPT_DICT, DATALOADER, .help = "what is validated on"},
-    {"test_dataloader", MU_OPT_DICT, DATALOADER, .help = "what is tested on"},
+    {"train_dataloader", MU_OPT_DICT, .nullable = true, .fields = mu_loader_keys, .help = "what is trained on"},
+    {"val_dataloader", MU_OPT_DICT, .nullable = true, .fields = mu_loader_keys, .help = "what is validated on"},
+    {"test_dataloader", MU_OPT_DICT, .nullable = true, .fields = mu_loader_keys, .help = "what is tested on"},
     {"train_cfg", MU_OPT_DICT, .nullable = true, .component_kind = "loop", .fields = train_loop_keys,
      .help = "how long"},
     {"val_cfg", MU_OPT_DICT, .nullable = true, .component_kind = "loop", .fields = loop_keys,

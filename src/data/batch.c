@@ -1,0 +1,94 @@
+#include "data/batch.h"
+
+#include "core/mem.h"
+
+/* Memory of field i. */
+typedef struct {
+    char *name;
+    void *data;
+    size_t capacity; /* bytes */
+} batch_block;
+
+struct mu_batch_buffer {
+    mu_batch batch;
+    int64_t *index;
+    size_t index_capacity;
+    batch_block block[MU_MAX_TENSORS];
+};
+
+mu_err mu_batch_buffer_new(mu_batch_buffer **out)
+{
+    return mu_calloc(out, 1, sizeof **out);
+}
+
+void mu_batch_buffer_release(mu_batch_buffer *buffer)
+{
+    if (!buffer)
+        return;
+    for (int i = 0; i < MU_MAX_TENSORS; i++) {
+        mu_free(buffer->block[i].name);
+        mu_free(buffer->block[i].data);
+    }
+    mu_free(buffer->index);
+    mu_free(buffer);
+}
+
+mu_batch *mu_batch_buffer_batch(mu_batch_buffer *buffer)
+{
+    return &buffer->batch;
+}
+
+mu_err mu_batch_buffer_begin(mu_batch_buffer *buffer, int64_t size)
+{
+    MU_TRY(mu_grow(&buffer->index, &buffer->index_capacity, (size_t)size, sizeof *buffer->index));
+    buffer->batch = (mu_batch){.size = size, .index = buffer->index, .stride = 1};
+    return MU_OK;
+}
+
+int64_t *mu_batch_buffer_index(mu_batch_buffer *buffer)
+{
+    return buffer->index;
+}
+
+static mu_err set_name(batch_block *block, const char *name)
+{
+    char *copy;
+    if (block->name && strcmp(block->name, name) == 0)
+        return MU_OK;
+    MU_TRY(mu_strdup(&copy, name));
+    mu_free(block->name);
+    block->name = copy;
+    return MU_OK;
+}
+
+mu_err mu_batch_buffer_field(mu_batch_buffer *buffer, const char *name, const mu_type *sample, void **data)
+{
+    mu_batch *batch = &buffer->batch;
+    const mu_tensor *known = mu_tensors_find(&batch->fields, name);
+    int i = known ? (int)(known - batch->fields.item) : batch->fields.n;
+    int64_t dim[MU_MAX_NDIM + 1] = {batch->size};
+    mu_type type;
+    if (i == MU_MAX_TENSORS)
+        return MU_FAIL(MU_ERR_OVERFLOW, "'%s' would be field number %d of a batch; %d is the limit", name, i + 1, MU_MAX_TENSORS);
+    memcpy(dim + 1, sample->dim, sizeof sample->dim);
+    MU_TRY(mu_type_init(&type, sample->dtype, sample->ndim + 1, dim));
+    batch_block *block = &buffer->block[i];
+    MU_TRY(set_name(block, name));
+    if (!block->data || mu_type_bytes(&type) > block->capacity) {
+        MU_TRY(mu_realloc(&block->data, mu_type_bytes(&type)));
+        block->capacity = mu_type_bytes(&type);
+    }
+    MU_TRY(mu_tensors_put(&batch->fields, block->name, type, block->data));
+    *data = block->data;
+    return MU_OK;
+}
+
+mu_err mu_collate(const void *collate, mu_batch_buffer *buffer, const mu_sample *const *samples, int64_t n)
+{
+    const mu_collate_ops *ops = mu_component_of(collate)->ops;
+    if (n < 1)
+        return MU_FAIL(MU_ERR_USAGE, "a batch has at least one sample, not %lld", (long long)n);
+    for (int64_t i = 0; i < n; i++)
+        MU_TRY(ops->add(collate, buffer, i, n, samples[i]));
+    return MU_OK;
+}
