@@ -103,11 +103,15 @@ static mu_err make_sampler(const mu_loader *loader, const char *path, mu_sampler
 {
     const mu_cfg *cfg = loader->set.sampler ? loader->set.sampler : loader->default_sampler;
     const mu_loader_options *o = &loader->options;
-    MU_TRY(build_part("sampler", cfg, path, "sampler", out));
-    mu_err err = mu_sampler_bind(*out, mu_dataset_length(loader->dataset), o->rank, o->world_size, o->seed);
-    if (err)
-        mu_destroy(*out);
-    return err;
+    mu_sampler *sampler;
+    MU_TRY(build_part("sampler", cfg, path, "sampler", &sampler));
+    mu_err err = mu_sampler_bind(sampler, mu_dataset_length(loader->dataset), o->rank, o->world_size, o->seed);
+    if (err) {
+        mu_destroy(sampler);
+        return err;
+    }
+    *out = sampler;
+    return MU_OK;
 }
 
 static mu_err read_settings(mu_loader *loader, const mu_cfg *cfg, const char *path)

@@ -1,6 +1,9 @@
 if WITH_CHECK
-check_PROGRAMS += tests/data/h5_dataset_test tests/data/sample_test tests/data/sampler_test
+check_PROGRAMS += tests/data/h5_dataset_test tests/data/loader_test tests/data/sample_test tests/data/sampler_test
 endif
+tests_data_loader_test_SOURCES = tests/data/loader_test.c tests/data/toy_set.h
+tests_data_loader_test_CPPFLAGS = $(TEST_CPPFLAGS) -I$(top_srcdir)/tests/data
+tests_data_loader_test_LDADD = $(TEST_LDADD)
 tests_data_sample_test_SOURCES = tests/data/sample_test.c
 tests_data_sample_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_data_sample_test_LDADD = $(TEST_LDADD)
