@@ -50,11 +50,10 @@ struct mu_loader {
     mu_loader_stats stats;
 };
 
-#define AT_LEAST(x) .bounded_below = true, .min = (x), .bounded_above = true, .max = 1 << 30
-
 const mu_option mu_loader_keys[] = {
     MU_OPTION(settings, dataset, MU_OPT_COMPONENT, .required = true, .component_kind = "dataset", .help = "what is read"),
-    MU_OPTION(settings, batch_size, MU_OPT_INT, .required = true, AT_LEAST(1), .unit = "samples", .help = "of one rank"),
+    MU_OPTION(settings, batch_size, MU_OPT_INT, .required = true, .bounded_below = true, .min = 1, .unit = "samples",
+              .help = "of one rank"),
     MU_OPTION(settings, num_workers, MU_OPT_INT, .bounded_below = true, .bounded_above = true, .max = 1024,
               .help = "loader threads of one rank; 0 reads in the training thread"),
     MU_OPTION(settings, sampler, MU_OPT_COMPONENT, .nullable = true, .component_kind = "sampler",
@@ -164,20 +163,26 @@ static mu_err check_drop_last(const mu_loader *loader)
     return mu_error_hint("set batch_size to at most %lld, or drop_last: false", (long long)share);
 }
 
+static int64_t largest_batch(const mu_loader *loader)
+{
+    int64_t share = mu_sampler_epoch_length(loader->sampler);
+    return mu_sampler_endless(loader->sampler) || loader->set.batch_size < share ? loader->set.batch_size : share;
+}
+
 static mu_err make_slots(mu_loader *loader)
 {
     const settings *s = &loader->set;
     int64_t ahead = s->num_workers * s->prefetch_factor;
     /* One more for the batch that is given out. */
-    int64_t n = s->num_workers == 0 ? 1 : 1 + (ahead < 2 ? 2 : ahead);
+    int64_t n = s->num_workers == 0 ? 1 : 1 + (ahead < 2 ? 2 : ahead), size = largest_batch(loader);
     MU_TRY(mu_calloc(&loader->slot, (size_t)n, sizeof *loader->slot));
     loader->n_slots = n;
     for (int64_t i = 0; i < n; i++) {
         slot *o = &loader->slot[i];
         o->loader = loader;
         MU_TRY(mu_batch_buffer_new(&o->buffer));
-        MU_TRY(mu_calloc(&o->index, (size_t)s->batch_size, sizeof *o->index));
-        MU_TRY(mu_calloc(&o->pass, (size_t)s->batch_size, sizeof *o->pass));
+        MU_TRY(mu_calloc(&o->index, (size_t)size, sizeof *o->index));
+        MU_TRY(mu_calloc(&o->pass, (size_t)size, sizeof *o->pass));
     }
     return mu_pool_new((int)s->num_workers, (int)n, &loader->pool);
 }
@@ -374,7 +379,7 @@ static mu_err fill(mu_loader *loader)
 {
     while (loader->filled < loader->n_slots) {
         slot *o = &loader->slot[(loader->head + loader->filled) % loader->n_slots];
-        o->n = draw(loader->sampler, loader->set.batch_size, o->index, o->pass);
+        o->n = draw(loader->sampler, largest_batch(loader), o->index, o->pass);
         loader->asked += o->n;
         if (o->n == 0 || (loader->set.drop_last && o->n < loader->set.batch_size))
             return MU_OK;
@@ -431,7 +436,8 @@ mu_err mu_loader_next(mu_loader *loader, const mu_batch **out)
 
 mu_err mu_loader_example(mu_loader *loader, int64_t size, mu_batch_buffer **out)
 {
-    int64_t n = size > 0 && size < loader->set.batch_size ? size : loader->set.batch_size;
+    int64_t n = largest_batch(loader);
+    n = size > 0 && size < n ? size : n;
     slot o = {.loader = loader};
     mu_sampler *sampler = NULL;
     mu_err err;

@@ -142,9 +142,9 @@ run 0 list backend --json
 json 'all(b["doc"] or b["not_built"] for b in d) and "ref" in [b["name"] for b in d]'
 run 0 list operation
 out_has 'conv2d'
-run 0 list dataset
+run 0 list inferencer
 out ''
-err 'muster: this build and its plug-ins have no dataset
+err 'muster: this build and its plug-ins have no inferencer
 '
 run 2 list modle
 err_has "muster list: there is no kind 'modle'; did you mean 'model'?"
