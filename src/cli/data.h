@@ -4,11 +4,6 @@
 
 #include "cli/cli.h"
 
-#include <stdint.h>
-
 extern const cli_command cli_data_pack, cli_data_info, cli_data_verify;
-
-/* One line that is written over, on a terminal only: "images 42 %". Ended by done == total. */
-void cli_progress(const char *what, int64_t done, int64_t total);
 
 #endif

@@ -1,4 +1,5 @@
 #include "cli/data.h"
+#include "cli/progress.h"
 
 #include "core/mem.h"
 #include "core/text.h"
@@ -121,7 +122,7 @@ static mu_err pack_idx_images(pack *p, mu_idx *images)
         err = mu_idx_read(images, sample, bytes);
         err = err ? err : mu_h5_writer_append(p->writer, IMAGES, sample, bytes);
         if (i % 1024 == 0 || i + 1 == p->n)
-            cli_progress("images", i + 1, p->n);
+            cli_progress_update("images", i + 1, p->n, NULL);
     }
     mu_free(sample);
     return err ? err : mu_idx_finish(images);
@@ -295,7 +296,7 @@ static mu_err pack_rows(pack *p, mu_csv *csv, const csv_form *form, void *sample
         MU_TRY(mu_h5_writer_append(p->writer, LABELS, &label, sizeof label));
         MU_TRY(mu_h5_writer_append(p->writer, IMAGES, sample, mu_type_bytes(&p->sample)));
         if (i % 1024 == 0 || i + 1 == p->n)
-            cli_progress("rows", i + 1, p->n);
+            cli_progress_update("rows", i + 1, p->n, NULL);
     }
     return MU_OK;
 }
@@ -359,6 +360,7 @@ static int run(const cli_command *command, int argc, char **argv)
         mu_err err = p.csv ? pack_csv(&p) : pack_idx(&p);
         err = err ? err : mu_h5_writer_finish(p.writer);
         mu_h5_writer_release(p.writer);
+        cli_progress_end();
         status = err ? cli_fail(err) : 0;
     }
     cli_list_release(&p.classes);

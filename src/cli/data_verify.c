@@ -1,23 +1,13 @@
 #include "cli/data.h"
+#include "cli/progress.h"
 
 #include "data/h5_dataset.h"
 
 #include <stdio.h>
-#include <unistd.h>
-
-void cli_progress(const char *what, int64_t done, int64_t total)
-{
-    if (!isatty(STDERR_FILENO))
-        return;
-    if (done < total)
-        fprintf(stderr, "\r%s %3d %%", what, (int)(100.0 * (double)done / (double)total));
-    else
-        fputs("\r\033[K", stderr);
-}
 
 static void tick(void *user, int64_t done, int64_t total)
 {
-    cli_progress(user, done, total);
+    cli_progress_update(user, done >> 20, total >> 20, "MiB");
 }
 
 /* Goes on after a bad field, so that all are told. */
@@ -31,6 +21,7 @@ static int verify(const char *path, bool quiet)
     for (int i = 0; i < mu_h5_dataset_n_fields(d); i++) {
         const char *name = mu_h5_dataset_field(d, i)->name;
         err = mu_h5_dataset_verify(d, i, tick, (void *)name);
+        cli_progress_end();
         if (err)
             status = cli_fail(err);
         else if (!quiet)
