@@ -1,0 +1,13 @@
+if WITH_CHECK
+check_PROGRAMS += tests/optim/paramwise_test tests/optim/scheduler_test tests/optim/wrapper_test
+endif
+tests_optim_paramwise_test_SOURCES = tests/optim/paramwise_test.c tests/optim/build.h
+tests_optim_paramwise_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_optim_paramwise_test_LDADD = $(TEST_LDADD)
+tests_optim_scheduler_test_SOURCES = tests/optim/scheduler_test.c tests/optim/build.h tests/golden/scheduler.inc
+tests_optim_scheduler_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_optim_scheduler_test_LDADD = $(TEST_LDADD)
+tests_optim_wrapper_test_SOURCES = tests/optim/wrapper_test.c tests/optim/build.h tests/optim/toy.h
+tests_optim_wrapper_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_optim_wrapper_test_LDADD = $(TEST_LDADD)
+EXTRA_DIST += tests/golden/scheduler.py
