@@ -1,0 +1,239 @@
+/* Averages of gradients, and optimizer wrappers on several ranks: run by itself (one rank) and under mpirun by average_test.sh. */
+#include "dist/launch.h"
+#include "optim/wrapper.h"
+
+#include "config/config.h"
+#include "core/mem.h"
+#include "optim/toy.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_COUNT = 5003 };
+
+static mu_comm *world;
+static int failures, checks;
+
+#define CHECK(condition, ...)                                                                                          \
+    do {                                                                                                               \
+        checks++;                                                                                                      \
+        if (!(condition) && failures++ < 3) {                                                                         \
+            fprintf(stderr, "rank %d/%d: line %d: %s:", world->rank, world->size, __LINE__, #condition);              \
+            fprintf(stderr, " " __VA_ARGS__);                                                                          \
+            fputc('\n', stderr);                                                                                       \
+        }                                                                                                              \
+    } while (0)
+#define OK(expr) CHECK((expr) == MU_OK, "%s", mu_error_last()->message)
+#define FAILS(expr, code, part)                                                                                        \
+    do {                                                                                                               \
+        mu_err fails_ = (expr);                                                                                        \
+        CHECK(fails_ == (code), "%s: %s", mu_err_name(fails_), mu_error_last()->message);                              \
+        CHECK(strstr(mu_error_last()->message, (part)), "\"%s\" lacks \"%s\"", mu_error_last()->message, (part));      \
+    } while (0)
+
+static double value(int rank, int64_t i)
+{
+    return sin((double)(i + 1) * (rank + 2)) + 0.5 * rank;
+}
+
+/* count elements with a guard on either side, in buckets of `bytes`; the result is converted to f64. */
+static void average(double *out, int64_t count, mu_dtype dtype, size_t bytes)
+{
+    static double wide[MAX_COUNT + 2], data[MAX_COUNT + 2];
+    for (int64_t i = 0; i < count + 2; i++)
+        wide[i] = i == 0 || i == count + 1 ? 7 : value(world->rank, i - 1);
+    mu_convert(data, dtype, wide, MU_F64, count + 2);
+    int64_t blocks = mu_mem_get_counts().total_blocks;
+    OK(mu_comm_average(world, (char *)data + mu_dtype_size(dtype), count, dtype, bytes));
+    CHECK(mu_mem_get_counts().total_blocks == blocks, "it has allocated");
+    mu_convert(wide, MU_F64, data, dtype, count + 2);
+    CHECK(wide[0] == 7 && wide[count + 1] == 7, "%d elements in buckets of %d bytes: guards %g, %g", (int)count, (int)bytes,
+          wide[0], wide[count + 1]);
+    memcpy(out, wide + 1, (size_t)count * sizeof *out);
+}
+
+static void check_values(int64_t count, mu_dtype dtype, size_t bytes)
+{
+    static double found[MAX_COUNT];
+    double epsilon = dtype == MU_F64 ? 0x1p-52 : 0x1p-23;
+    average(found, count, dtype, bytes);
+    for (int64_t i = 0; i < count; i++) {
+        double sum = 0, size = 0;
+        for (int r = 0; r < world->size; r++) {
+            sum += value(r, i);
+            size += fabs(value(r, i));
+        }
+        CHECK(fabs(found[i] - sum / world->size) <= 2 * epsilon * size, "%d of %d in buckets of %d bytes: %.17g instead of %.17g",
+              (int)i, (int)count, (int)bytes, found[i], sum / world->size);
+    }
+}
+
+static void check_average(void)
+{
+    static const int64_t counts[] = {0, 1, 2, 3, 63, 64, 1001, MAX_COUNT};
+    static const size_t bytes[] = {0, 1, 4, 100, 1000, 4096, 1 << 20, SIZE_MAX};
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
+        for (size_t b = 0; b < sizeof bytes / sizeof *bytes; b++) {
+            if (counts[c] > 1001 && bytes[b] < 1000)
+                continue;
+            check_values(counts[c], MU_F32, bytes[b]);
+            check_values(counts[c], MU_F64, bytes[b]);
+        }
+}
+
+/* With a fixed order the ranks are added in ascending order: the same bits whatever the buckets, and as a plain loop has them. */
+static void check_fixed_order(void)
+{
+    static double found[MAX_COUNT];
+    static const size_t bytes[] = {64, 1000, 1 << 20};
+    OK(mu_comm_set_fixed_order(world, true));
+    for (size_t b = 0; b < sizeof bytes / sizeof *bytes; b++) {
+        average(found, 501, MU_F32, bytes[b]);
+        for (int64_t i = 0; i < 501; i++) {
+            float sum = (float)value(0, i);
+            for (int r = 1; r < world->size; r++)
+                sum += (float)value(r, i);
+            sum /= (float)world->size;
+            CHECK(found[i] == sum, "%d in buckets of %d bytes: %.9g instead of %.9g", (int)i, (int)bytes[b], found[i], sum);
+        }
+    }
+    OK(mu_comm_set_fixed_order(world, false));
+}
+
+static void check_wrong_use(void)
+{
+    int64_t counts[4] = {1, 2, 3, 4};
+    FAILS(mu_comm_average(world, counts, 4, MU_I64, 100), MU_ERR_USAGE, "4 elements of i64");
+    FAILS(mu_comm_average(world, counts, -1, MU_F64, 100), MU_ERR_USAGE, "-1 elements of f64");
+    CHECK(counts[3] == 4, "%d", (int)counts[3]);
+}
+
+/* One rank touches nothing, not even to divide. */
+static void check_self(void)
+{
+    mu_comm *self = NULL;
+    float nan_and_zero[2] = {NAN, -0.0f}, before[2];
+    memcpy(before, nan_and_zero, sizeof before);
+    OK(mu_comm_self_new(&self));
+    OK(mu_comm_average(self, nan_and_zero, 2, MU_F32, 4));
+    CHECK(memcmp(before, nan_and_zero, sizeof before) == 0, "bits changed");
+    mu_comm_release(self);
+}
+
+static const mu_param_traits traits[] = {
+    {.name = "fc.weight", .ndim = 2},
+    {.name = "gain", .ndim = 1},
+    {.name = "fc.bias", .ndim = 1, .bias = true},
+};
+
+typedef struct {
+    mu_backend *backend;
+    mu_config *config;
+    mu_params *params;
+    mu_optim_wrapper *wrapper;
+} run;
+
+/* on_host: false pretends that the backend is a device. */
+static mu_err run_begin(run *r, const char *text, bool on_host, mu_comm *comm)
+{
+    void *object;
+    *r = (run){0};
+    MU_TRY(mu_backend_open("cpu:ref", &(mu_backend_options){.n_threads = 1, .cache_dir = ""}, &r->backend));
+    r->backend->host_memory = on_host;
+    MU_TRY(mu_config_parse(text, strlen(text), "yaml", &r->config));
+    MU_TRY(mu_build("optim_wrapper", mu_config_root(r->config), NULL, "optim_wrapper", &object));
+    r->wrapper = object;
+    MU_TRY(toy_params(r->backend, &r->params));
+    MU_TRY(toy_start(r->params));
+    MU_TRY(mu_optim_wrapper_bind(r->wrapper, r->backend, r->params, traits, 3, 1, comm));
+    return MU_OK;
+}
+
+static void run_end(run *r)
+{
+    mu_destroy(r->wrapper);
+    mu_params_release(r->params);
+    mu_config_release(r->config);
+    mu_backend_close(r->backend);
+}
+
+static const char one_by_one[] = "{type: OptimWrapper, optimizer: {type: SGD, lr: 0.1, momentum: 0.9}, clip_grad: {max_norm: 0.4}}";
+static const char in_threes[] = "{type: OptimWrapper, optimizer: {type: SGD, lr: 0.1, momentum: 0.9}, clip_grad: {max_norm: 0.4}, "
+                                "accumulative_counts: 3}";
+
+/* All ranks together go the way of one rank that sees their samples at once. Samples are dealt out by batch, then by rank. */
+static void check_update(bool on_host)
+{
+    enum { BATCHES = 7, PER_RANK = 2 };
+    run alone, together;
+    mu_comm *self = NULL;
+    double a[TOY_N], b[TOY_N];
+    int global = PER_RANK * world->size;
+    OK(mu_comm_self_new(&self));
+    OK(run_begin(&alone, one_by_one, true, self));
+    OK(run_begin(&together, in_threes, on_host, world));
+    mu_optim_wrapper_set_progress(together.wrapper, 0, BATCHES);
+    for (int batch = 0, begun = 0; batch < BATCHES; batch++) {
+        mu_update_info info, whole;
+        OK(toy_backward(together.params, batch * global + world->rank * PER_RANK, PER_RANK));
+        OK(mu_optim_wrapper_update(together.wrapper, &info));
+        CHECK(info.updated == (batch % 3 == 2 || batch == BATCHES - 1), "batch %d", batch);
+        if (!info.updated)
+            continue;
+        OK(toy_backward(alone.params, begun * global, (batch + 1 - begun) * global));
+        OK(mu_optim_wrapper_update(alone.wrapper, &whole));
+        CHECK(fabs(info.grad_norm / whole.grad_norm - 1) < 1e-6, "batch %d: %g, %g", batch, info.grad_norm, whole.grad_norm);
+        begun = batch + 1;
+        OK(toy_move(alone.params, mu_params_data(alone.params, NULL), a, false));
+        OK(toy_move(together.params, mu_params_data(together.params, NULL), b, false));
+        for (int i = 0; i < TOY_N; i++)
+            CHECK(fabs(a[i] - b[i]) <= 1e-6 * fabs(a[i]), "batch %d, element %d: %.9g, %.9g", batch, i, a[i], b[i]);
+    }
+    run_end(&alone);
+    run_end(&together);
+    mu_comm_release(self);
+}
+
+/* One rank's NaN is everyone's, and nobody updates. */
+static void check_nan(void)
+{
+    run r;
+    mu_update_info info;
+    double gradient[TOY_N] = {0}, before[TOY_N], after[TOY_N];
+    OK(run_begin(&r, one_by_one, true, world));
+    OK(toy_move(r.params, mu_params_data(r.params, NULL), before, false));
+    gradient[2] = world->rank == world->size - 1 ? NAN : 1;
+    OK(toy_move(r.params, mu_params_gradients(r.params, NULL), gradient, true));
+    FAILS(mu_optim_wrapper_update(r.wrapper, &info), MU_ERR_NUMERIC, "norm of the gradients is nan");
+    OK(toy_move(r.params, mu_params_data(r.params, NULL), after, false));
+    CHECK(memcmp(before, after, sizeof after) == 0, "updated");
+    run_end(&r);
+}
+
+int main(void)
+{
+    mu_err err = mu_launch(&world);
+    if (err != MU_OK) {
+        fprintf(stderr, "%s\n", mu_error_last()->message);
+        return 1;
+    }
+    int rank = world->rank, size = world->size;
+    check_average();
+    check_fixed_order();
+    check_wrong_use();
+    check_self();
+    check_update(true);
+    check_update(false);
+    check_nan();
+    int64_t total = failures;
+    err = mu_comm_all_reduce(world, &total, 1, MU_I64, MU_COMM_SUM);
+    const char *name = world->ops->name;
+    mu_comm_release(world);
+    mu_registry_reset();
+    int64_t left = mu_mem_get_counts().live_blocks;
+    if (left != 0)
+        fprintf(stderr, "rank %d/%d: %lld blocks were not freed\n", rank, size, (long long)left);
+    if (rank == 0)
+        printf("%s, %d ranks: %d checks on rank 0, %lld failures\n", name, size, checks, (long long)total);
+    return err != MU_OK || total > 0 || left != 0;
+}
