@@ -2,9 +2,8 @@
 
 #include "core/mem.h"
 
-#include <stdio.h>
-
-/* Fields are cut from blocks one after the other; the first block is the largest. The bytes start MU_ALIGN behind it. */
+/* Fields are cut from blocks one after the other; the first block is the largest. The bytes start MU_ALIGN behind it.
+ */
 struct mu_sample_block {
     mu_sample_block *next;
     size_t capacity, used; /* bytes */
@@ -31,9 +30,12 @@ void mu_sample_release(mu_sample *sample)
     *sample = (mu_sample){0};
 }
 
-static mu_err reserve(mu_sample *sample, size_t bytes, void **out)
+mu_err mu_sample_scratch(mu_sample *sample, size_t bytes, void *out)
 {
     mu_sample_block *b = sample->blocks;
+    if (bytes > PTRDIFF_MAX)
+        return MU_FAIL(MU_ERR_OVERFLOW, "%zu bytes are more than memory can hold", bytes);
+    bytes = mu_align_up(bytes);
     while (b && b->capacity - b->used < bytes)
         b = b->next;
     if (!b) {
@@ -45,8 +47,9 @@ static mu_err reserve(mu_sample *sample, size_t bytes, void **out)
         *b = (mu_sample_block){.next = sample->blocks, .capacity = capacity};
         sample->blocks = b;
     }
-    *out = (char *)b + MU_ALIGN + b->used;
+    void *bytes_at = (char *)b + MU_ALIGN + b->used;
     b->used += bytes;
+    memcpy(out, &bytes_at, sizeof bytes_at);
     return MU_OK;
 }
 
@@ -55,7 +58,7 @@ mu_err mu_sample_put(mu_sample *sample, const char *name, mu_type type, void **d
     mu_type checked;
     void *bytes;
     MU_TRY(mu_type_init(&checked, type.dtype, type.ndim, type.dim));
-    MU_TRY(reserve(sample, mu_align_up(mu_type_bytes(&checked)), &bytes));
+    MU_TRY(mu_sample_scratch(sample, mu_type_bytes(&checked), &bytes));
     MU_TRY(mu_tensors_put(&sample->fields, name, checked, bytes));
     *data = bytes;
     return MU_OK;

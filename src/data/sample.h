@@ -24,6 +24,8 @@ void mu_sample_release(mu_sample *sample);
 /* A field with uninitialised bytes; replaces the one of this name, whose bytes stay readable until the next begin. In the steady
  * state nothing is allocated. */
 MU_CHECKED mu_err mu_sample_put(mu_sample *sample, const char *name, mu_type type, void **data);
+/* `bytes` uninitialised bytes until the next begin: for what a transform needs besides fields. */
+MU_CHECKED mu_err mu_sample_scratch(mu_sample *sample, size_t bytes, void *out);
 /* Removes a field, if it is there. */
 void mu_sample_drop(mu_sample *sample, const char *name);
 /* MU_ERR_CONFIG tells which fields there are: "RandomFlip: the sample has no field 'img' (it has ...)". `who` may be NULL, as in

@@ -1,5 +1,6 @@
 if WITH_CHECK
-check_PROGRAMS += tests/data/h5_dataset_test tests/data/loader_test tests/data/sample_test tests/data/sampler_test
+check_PROGRAMS += tests/data/h5_dataset_test tests/data/loader_test tests/data/sample_test tests/data/sampler_test \
+	tests/data/transform_test
 endif
 tests_data_loader_test_SOURCES = tests/data/loader_test.c tests/data/toy_set.h
 tests_data_loader_test_CPPFLAGS = $(TEST_CPPFLAGS) -I$(top_srcdir)/tests/data
@@ -13,5 +14,8 @@ tests_data_sampler_test_LDADD = $(TEST_LDADD)
 tests_data_h5_dataset_test_SOURCES = tests/data/h5_dataset_test.c
 tests_data_h5_dataset_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_data_h5_dataset_test_LDADD = $(TEST_LDADD) $(HDF5_LIBS)
-EXTRA_DIST += tests/golden/sampler.py
+tests_data_transform_test_SOURCES = tests/data/transform_test.c tests/golden/transform.inc
+tests_data_transform_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_data_transform_test_LDADD = $(TEST_LDADD)
+EXTRA_DIST += tests/golden/sampler.py tests/golden/transform.py
 dist_check_SCRIPTS += tests/data/data_test.sh
