@@ -1,5 +1,7 @@
 #include "optim/scheduler.h"
 
+#include <math.h>
+
 typedef struct {
     mu_scheduler base;
     double gamma;
@@ -25,7 +27,15 @@ static double value(const mu_scheduler *scheduler, int64_t t, int64_t n, double 
     return t == 0 ? previous : previous * self->gamma;
 }
 
-static const mu_scheduler_ops ops = {.field = offsetof(mu_optim_group, lr), .name = "lr", .value = value};
+/* After an epoch of iterations the same as after one step of an epoch. */
+static mu_err convert(mu_scheduler *scheduler, int64_t epoch_length)
+{
+    exponential *self = (exponential *)scheduler;
+    self->gamma = pow(self->gamma, 1 / (double)epoch_length);
+    return MU_OK;
+}
+
+static const mu_scheduler_ops ops = {.field = offsetof(mu_optim_group, lr), .name = "lr", .value = value, .convert = convert};
 
 const mu_component mu_component_exponential_lr = {
     .kind = "param_scheduler",

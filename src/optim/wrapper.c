@@ -58,7 +58,7 @@ static const mu_option clip_keys[] = {
     {.key = "optimizer", .type = MU_OPT_COMPONENT, .offset = offsetof(mu_optim_wrapper, optimizer_cfg), .required = true, \
      .component_kind = "optimizer", .help = "updates the parameters"},                                                  \
     MU_OPTION(mu_optim_wrapper, accumulative_counts, MU_OPT_INT, .int_default = 1, .bounded_below = true, .min = 1,      \
-              .unit = "batches", .help = "whose gradients are averaged before an update"),                              \
+              .unit = "batches", .help = "gradients that are averaged for an update"),                              \
     MU_OPTION(mu_optim_wrapper, clip_grad, MU_OPT_DICT, .nullable = true, .fields = clip_keys,                           \
               .help = "bounds the gradients: type norm (the default) with max_norm, or type value with clip_value"),    \
     MU_OPTION(mu_optim_wrapper, paramwise_cfg, MU_OPT_DICT, .nullable = true, .fields = mu_paramwise_keys,               \
@@ -478,7 +478,7 @@ const mu_component mu_component_optim_wrapper = {
 const mu_component mu_component_amp_optim_wrapper = {
     .kind = "optim_wrapper",
     .name = "AmpOptimWrapper",
-    .doc = "OptimWrapper whose model computes matrix products and convolutions in half precision.",
+    .doc = "OptimWrapper whose model computes matrix products and convolutions in bfloat16.",
     .size = sizeof(amp),
     .options = amp_keys,
     .create = amp_create,

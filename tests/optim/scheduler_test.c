@@ -221,6 +221,19 @@ START_TEST(converts_once)
 }
 END_TEST
 
+/* Where MMEngine keeps gamma, and so decays epoch_length times too fast. */
+START_TEST(exponential_decay_of_an_epoch_stays)
+{
+    chain c;
+    double lr[31];
+    chain_begin(&c, "[{type: ExponentialLR, gamma: 0.5, begin: 1, convert_to_iter_based: true}]", "{type: SGD, lr: 8}");
+    ck_ok(mu_schedule_trace(c.optim, c.scheduler, c.n, 1, 10, 31, lr, NULL));
+    for (int i = 0; i < 31; i++)
+        ck_assert_double_eq_tol(lr[i], i < 10 ? 8 : 8 * pow(0.5, (i - 10) / 10.0), 1e-13);
+    chain_end(&c);
+}
+END_TEST
+
 START_TEST(wrong_options)
 {
     static const char *const wrong[][2] = {
@@ -266,6 +279,7 @@ int main(void)
     tcase_add_test(tests, traces_scaled_rates_and_adams_momentum);
     tcase_add_test(tests, the_base_is_the_optimizers);
     tcase_add_test(tests, converts_once);
+    tcase_add_test(tests, exponential_decay_of_an_epoch_stays);
     tcase_add_test(tests, wrong_options);
     tcase_add_test(tests, out_of_memory);
     suite_add_tcase(suite, tests);
