@@ -418,18 +418,19 @@ static mu_err merge(state *s)
     return MU_OK;
 }
 
-/* Collective. */
-static mu_err average(state *s)
+/* Collective. An arena like the gradients'. */
+static mu_err average(state *s, char *arena)
 {
     size_t bytes;
-    char *gradients = mu_params_gradients(s->params, &bytes), *host = s->staging ? s->staging : gradients;
-    mu_err err = s->staging ? s->backend->ops->download(s->backend, host, gradients, bytes) : MU_OK;
+    (void)mu_params_gradients(s->params, &bytes);
+    char *host = s->staging ? s->staging : arena;
+    mu_err err = s->staging ? s->backend->ops->download(s->backend, host, arena, bytes) : MU_OK;
     for (size_t i = 0; i < s->n_stretches; i++)
         MU_TRY(mu_comm_average(s->comm, host + s->stretches[i].offset, s->stretches[i].count, s->stretches[i].dtype,
                                MU_BUCKET_BYTES));
     MU_TRY(err);
     if (s->staging)
-        MU_TRY(s->backend->ops->upload(s->backend, gradients, host, bytes));
+        MU_TRY(s->backend->ops->upload(s->backend, arena, host, bytes));
     return MU_OK;
 }
 
@@ -439,10 +440,18 @@ static mu_err step(mu_optim_wrapper *wrapper, mu_update_info *info)
     mu_optim_step_options options = {
         .gradient_scale = 1 / (double)(s->pending + 1), .max_value = s->clip_value, .max_norm = s->max_norm};
     mu_err merged = merge(s); /* a rank that fails here still takes part in the average */
-    MU_TRY(average(s));
+    MU_TRY(average(s, mu_params_gradients(s->params, NULL)));
     MU_TRY(merged);
     MU_TRY(mu_optim_step(wrapper->optim, &options, s->max_norm > 0 ? &info->grad_norm : NULL));
     info->updated = true;
+    return MU_OK;
+}
+
+mu_err mu_optim_wrapper_share_accumulated(mu_optim_wrapper *wrapper)
+{
+    state *s = wrapper->state;
+    if (s->pending)
+        MU_TRY(average(s, s->sums));
     return MU_OK;
 }
 

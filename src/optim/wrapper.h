@@ -55,6 +55,9 @@ MU_CHECKED mu_err mu_optim_wrapper_update(mu_optim_wrapper *wrapper, mu_update_i
 /* Sums of this rank's gradients that are not yet used: they belong into a checkpoint; arena for mu_params_arena_read and _write, or
  * NULL when there are none. count: how many batches they are of. */
 void *mu_optim_wrapper_accumulated(const mu_optim_wrapper *wrapper, int64_t *count);
+/* Collective. Gives all ranks the mean of their sums, which leaves the next update the same: before they are written, so that a run of any
+ * number of ranks can go on with them. */
+MU_CHECKED mu_err mu_optim_wrapper_share_accumulated(mu_optim_wrapper *wrapper);
 MU_CHECKED mu_err mu_optim_wrapper_set_accumulated(mu_optim_wrapper *wrapper, int64_t count); /* makes the arena */
 
 #endif

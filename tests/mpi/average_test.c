@@ -194,6 +194,51 @@ static void check_update(bool on_host)
     mu_comm_release(self);
 }
 
+/* A run of all ranks stops between two updates, and one rank goes on with what it has left. */
+static void check_shared_sums(void)
+{
+    run straight, stopped, resumed;
+    mu_comm *self = NULL;
+    mu_update_info info;
+    double a[TOY_N], b[TOY_N], sums[TOY_N];
+    int64_t count = 0;
+    int size = world->size, rank = world->rank;
+    OK(mu_comm_self_new(&self));
+    OK(run_begin(&straight, in_threes, true, world));
+    OK(run_begin(&stopped, in_threes, false, world));
+    OK(run_begin(&resumed, in_threes, true, self));
+    OK(mu_optim_wrapper_share_accumulated(stopped.wrapper));
+    for (int batch = 0; batch < 2; batch++) {
+        OK(toy_backward(straight.params, batch * size + rank, 1));
+        OK(mu_optim_wrapper_update(straight.wrapper, &info));
+        OK(toy_backward(stopped.params, batch * size + rank, 1));
+        OK(mu_optim_wrapper_update(stopped.wrapper, &info));
+    }
+    OK(mu_optim_wrapper_share_accumulated(stopped.wrapper));
+    OK(toy_move(stopped.params, mu_optim_wrapper_accumulated(stopped.wrapper, &count), sums, false));
+    CHECK(count == 2, "%d", (int)count);
+    memcpy(a, sums, sizeof a);
+    OK(mu_comm_broadcast(world, a, TOY_N, MU_F64, 0));
+    CHECK(memcmp(a, sums, sizeof a) == 0, "the ranks have different sums");
+    mu_optim_wrapper_set_progress(resumed.wrapper, 2, -1);
+    OK(mu_optim_wrapper_set_accumulated(resumed.wrapper, 2));
+    OK(toy_move(resumed.params, mu_optim_wrapper_accumulated(resumed.wrapper, &count), sums, true));
+    OK(toy_backward(straight.params, 2 * size + rank, 1));
+    OK(mu_optim_wrapper_update(straight.wrapper, &info));
+    CHECK(info.updated, "straight");
+    OK(toy_backward(resumed.params, 2 * size, size));
+    OK(mu_optim_wrapper_update(resumed.wrapper, &info));
+    CHECK(info.updated, "resumed");
+    OK(toy_move(straight.params, mu_params_data(straight.params, NULL), a, false));
+    OK(toy_move(resumed.params, mu_params_data(resumed.params, NULL), b, false));
+    for (int i = 0; i < TOY_N; i++)
+        CHECK(fabs(a[i] - b[i]) <= 1e-6 * fabs(a[i]), "element %d: %.9g, %.9g", i, a[i], b[i]);
+    run_end(&straight);
+    run_end(&stopped);
+    run_end(&resumed);
+    mu_comm_release(self);
+}
+
 /* One rank's NaN is everyone's, and nobody updates. */
 static void check_nan(void)
 {
@@ -224,6 +269,7 @@ int main(void)
     check_self();
     check_update(true);
     check_update(false);
+    check_shared_sums();
     check_nan();
     int64_t total = failures;
     err = mu_comm_all_reduce(world, &total, 1, MU_I64, MU_COMM_SUM);
