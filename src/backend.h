@@ -38,6 +38,7 @@ typedef struct {
     uint64_t seed;         /* of the random stream of this run */
     int64_t step;          /* optimizer step: part of every random key */
     int64_t sample_offset; /* index in the global batch of this rank's first sample: random numbers do not depend on ranks */
+    int64_t sample_stride; /* and from each to the next; 0 means 1 */
 } mu_run;
 
 /* A prepared operation. A backend's own kernel type has this as its first member. */

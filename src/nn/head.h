@@ -15,4 +15,11 @@ typedef struct {
     mu_value (*apply)(const void *loss, mu_trace *t, mu_value x, mu_value target);
 } mu_loss_ops;
 
+/* Enters `name` with the head's type and init_cfg, applies, leaves. */
+void mu_head_apply(const void *head, mu_trace *t, const char *name, const mu_features *x);
+/* The head's own check, if it has one. */
+MU_CHECKED mu_err mu_head_check(const void *head, const mu_tensors *inputs);
+/* NULL: CrossEntropyLoss as it is by default. */
+mu_value mu_criterion_apply(const void *loss, mu_trace *t, mu_value x, mu_value target);
+
 #endif

@@ -1,6 +1,9 @@
 if WITH_CHECK
-check_PROGRAMS += tests/nn/trace_test
+check_PROGRAMS += tests/nn/model_test tests/nn/trace_test
 endif
+tests_nn_model_test_SOURCES = tests/nn/model_test.c tests/nn/toy.c tests/nn/toy.h
+tests_nn_model_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_nn_model_test_LDADD = $(TEST_LDADD)
 tests_nn_trace_test_SOURCES = tests/nn/trace_test.c
 tests_nn_trace_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_nn_trace_test_LDADD = $(TEST_LDADD)

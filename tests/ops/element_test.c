@@ -213,6 +213,7 @@ static void trace_dropout(int64_t samples, double p)
 
 START_TEST(dropout_follows_seed_step_and_global_index)
 {
+    enum { INNER = N / SAMPLES };
     static double all[3][N], part[3][N], other[3][N];
     double *to_all[] = {all[0], all[1], all[2]}, *to_part[] = {part[0], part[1], part[2]};
     double *to_other[] = {other[0], other[1], other[2]};
@@ -238,6 +239,12 @@ START_TEST(dropout_follows_seed_step_and_global_index)
         ck_ok(run(&(mu_run){.seed = 5, .step = 7, .sample_offset = rank * SAMPLES / 2}, 3, to_part));
         for (int k = 0; k < 3; k++)
             ck_assert_mem_eq(part[k], all[k] + rank * N / 2, sizeof part[k] / 2);
+    }
+    for (int rank = 0; rank < 2; rank++) { /* who take turns */
+        ck_ok(run(&(mu_run){.seed = 5, .step = 7, .sample_offset = rank, .sample_stride = 2}, 3, to_part));
+        for (int k = 0; k < 3; k++)
+            for (int i = 0; i < SAMPLES / 2; i++)
+                ck_assert_mem_eq(part[k] + i * INNER, all[k] + (rank + 2 * i) * INNER, INNER * sizeof(double));
     }
 }
 END_TEST

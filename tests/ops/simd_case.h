@@ -18,6 +18,7 @@ typedef struct {
     int n_in;
     mu_type in[CASE_MAX_IN];      /* MU_NONE: absent */
     double low[CASE_MAX_IN], high[CASE_MAX_IN]; /* range of the random values; both 0: -3..3 */
+    int64_t stride;               /* of samples in the run; 0: 1 */
     double tolerance;             /* f32: relative to the largest value of the output, at least 1 */
     uint64_t seed;
     bool first_plain; /* operand 0 comes row-major whatever the variant's layout */
@@ -136,7 +137,7 @@ static inline void case_run(const char *device, const simd_case *c, const simd_v
     }
     void *scratch = case_alloc(kernel->scratch_bytes);
     ck_ok(mu_kernel_bind(kernel, bound_in, bound_out, scratch));
-    ck_ok(mu_kernel_run(kernel, &(mu_run){.seed = 7, .step = 3, .sample_offset = 5}));
+    ck_ok(mu_kernel_run(kernel, &(mu_run){.seed = 7, .step = 3, .sample_offset = 5, .sample_stride = c->stride}));
     for (int o = 0; o < c->op->n_out; o++) {
         if (out[o].dtype == MU_NONE)
             continue;

@@ -73,6 +73,8 @@ START_TEST(test_dropout)
         mu_dropout_attrs a = {.p = p[_i], .key = 77};
         case_check_all(&(simd_case){.op = &mu_op_dropout, .attrs = &a, .n_in = 1, .in = {shapes[s]}, .low = {1}, .high = {1.5},
                                     .tolerance = 1e-6}, true);
+        case_check_all(&(simd_case){.op = &mu_op_dropout, .attrs = &a, .n_in = 1, .in = {shapes[s]}, .low = {1}, .high = {1.5},
+                                    .stride = 3, .tolerance = 1e-6}, true);
     }
 }
 END_TEST

@@ -38,29 +38,50 @@ static void draw(const mu_philox *stream, uint64_t first_block, uint32_t *v)
     }
 }
 
+typedef struct {
+    const mu_kernel *kernel;
+    mu_philox stream;
+    uint32_t least; /* a number u * 2^-24 of 24 bits is at least p when u is at least this */
+    float scale;
+    bool half;
+} dropout;
+
+/* Elements from..from+n-1, which take the numbers from `first` on. */
+static void drop(const dropout *d, int64_t from, int64_t n, uint64_t first, int threads)
+{
+    int64_t shift = (int64_t)(first % 4), pieces = (n + shift + PIECE - 1) / PIECE; /* aligned to whole draws */
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (int64_t i = 0; i < pieces; i++) {
+        uint32_t v[PIECE];
+        draw(&d->stream, first / 4 + (uint64_t)i * BLOCKS, v);
+        int64_t start = i * PIECE - shift;
+        for (int64_t k = start < 0 ? -start : 0; k < PIECE && start + k < n; k++) {
+            float x = load1(d->kernel->in[0], from + start + k, d->half);
+            store1(d->kernel->out[0], from + start + k, d->half, v[k] >> 8 >= d->least ? x * d->scale : 0);
+        }
+    }
+}
+
 static mu_err run_dropout(mu_kernel *kernel, const mu_run *run)
 {
     const mu_simd_kernel *self = (const mu_simd_kernel *)kernel;
     const mu_dropout_attrs *a = kernel->call.attrs;
     const mu_type *t = &kernel->call.in[0];
-    bool half = t->dtype == MU_BF16;
-    int64_t n = mu_type_count(t), per_sample = t->ndim > 0 && t->dim[0] > 0 ? n / t->dim[0] : n;
-    uint64_t first = (uint64_t)run->sample_offset * (uint64_t)per_sample, shift = first % 4;
-    mu_philox stream = mu_philox_key(run->seed, MU_RNG_DROPOUT, (uint64_t)a->key, (uint64_t)run->step);
-    /* A number u * 2^-24 of 24 bits is at least p when u is at least this. */
-    uint32_t least = (uint32_t)ceil(a->p * 0x1p24);
-    float scale = (float)(1 / (1 - a->p));
-    int64_t pieces = (n + (int64_t)shift + PIECE - 1) / PIECE; /* aligned to whole draws */
-#pragma omp parallel for num_threads(mu_simd_threads(self, n * 32)) schedule(static)
-    for (int64_t i = 0; i < pieces; i++) {
-        uint32_t v[PIECE];
-        draw(&stream, first / 4 + (uint64_t)i * BLOCKS, v);
-        int64_t start = i * PIECE - (int64_t)shift;
-        for (int64_t k = start < 0 ? -start : 0; k < PIECE && start + k < n; k++) {
-            float x = load1(kernel->in[0], start + k, half);
-            store1(kernel->out[0], start + k, half, v[k] >> 8 >= least ? x * scale : 0);
-        }
+    int64_t n = mu_type_count(t), samples = t->ndim > 0 ? t->dim[0] : 1, inner = samples > 0 ? n / samples : n;
+    int64_t stride = run->sample_stride ? run->sample_stride : 1;
+    int threads = mu_simd_threads(self, n * 32);
+    dropout d = {.kernel = kernel,
+                 .stream = mu_philox_key(run->seed, MU_RNG_DROPOUT, (uint64_t)a->key, (uint64_t)run->step),
+                 .least = (uint32_t)ceil(a->p * 0x1p24),
+                 .scale = (float)(1 / (1 - a->p)),
+                 .half = t->dtype == MU_BF16};
+    if (stride == 1) {
+        drop(&d, 0, n, (uint64_t)run->sample_offset * (uint64_t)inner, threads);
+        return MU_OK;
     }
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t i = 0; i < samples; i++)
+        drop(&d, i * inner, inner, (uint64_t)(run->sample_offset + i * stride) * (uint64_t)inner, 1);
     return MU_OK;
 }
 

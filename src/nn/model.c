@@ -1,0 +1,276 @@
+#include "nn/model_impl.h"
+
+#include "core/mem.h"
+
+#include <math.h>
+
+static const mu_model_ops *ops_of(const mu_model *model)
+{
+    return mu_component_of(model)->ops;
+}
+
+/* ---- life ---- */
+
+static void release(mu_model_state *state)
+{
+    mu_plan_cache_release(state->cache);
+    mu_params_release(state->params);
+    mu_modules_release(state->modules);
+    mu_destroy(state->preprocessor);
+    for (int k = 0; k < MU_N_PLAN_KINDS; k++)
+        mu_trace_names_release(&state->names[k]);
+    mu_trace_names_release(&state->fields);
+    mu_trace_names_release(&state->unused);
+    mu_free(state->outputs);
+    mu_free(state);
+}
+
+void mu_model_destroy(void *object)
+{
+    mu_model *model = object;
+    if (model->state)
+        release(model->state);
+    model->state = NULL;
+}
+
+static mu_err set_up(const mu_model *model, mu_model_state *state)
+{
+    const mu_cfg *preprocessor = model->data_preprocessor ? model->data_preprocessor : state->options.data_preprocessor;
+    int capacity = state->options.plan_capacity ? state->options.plan_capacity : 8;
+    if (preprocessor)
+        MU_TRY(mu_build("data_preprocessor", preprocessor, NULL, "data_preprocessor", &state->preprocessor));
+    MU_TRY(mu_params_new(state->options.backend, &state->params));
+    MU_TRY(mu_plan_cache_new(capacity, &state->cache));
+    MU_TRY(mu_modules_new(&state->modules));
+    return MU_OK;
+}
+
+mu_err mu_model_bind(mu_model *model, const mu_model_options *options)
+{
+    mu_model_state *state;
+    if (model->state)
+        return MU_FAIL(MU_ERR_USAGE, "the model is bound already");
+    MU_TRY(mu_calloc(&state, 1, sizeof *state));
+    state->options = *options;
+    mu_err err = set_up(model, state);
+    if (err) {
+        release(state);
+        return err;
+    }
+    model->state = state;
+    return MU_OK;
+}
+
+static mu_err bound(const mu_model *model)
+{
+    if (!model->state)
+        return MU_FAIL(MU_ERR_USAGE, "the model is not bound to a backend: mu_model_bind comes first");
+    return MU_OK;
+}
+
+/* What the network reads of such a batch. */
+static mu_err input_types(const mu_model *model, const mu_batch *batch, mu_tensors *out)
+{
+    MU_TRY(bound(model));
+    *out = (mu_tensors){0};
+    MU_TRY(mu_preprocessor_types(model->state->preprocessor, batch, out));
+    return MU_OK;
+}
+
+mu_err mu_model_prepare(mu_model *model, const mu_batch *example, bool training)
+{
+    mu_tensors inputs;
+    mu_model_slot *slot;
+    MU_TRY(input_types(model, example, &inputs));
+    MU_TRY(mu_model_plan(model, training ? MU_PLAN_TRAIN : MU_PLAN_PREDICT, &inputs, &slot));
+    return MU_OK;
+}
+
+/* ---- looking ---- */
+
+mu_params *mu_model_params(const mu_model *model)
+{
+    return model->state ? model->state->params : NULL;
+}
+
+const mu_modules *mu_model_modules(const mu_model *model)
+{
+    return model->state ? model->state->modules : NULL;
+}
+
+int mu_model_unused_params(const mu_model *model, void (*visit)(void *user, const char *name), void *user)
+{
+    const mu_model_state *state = model->state;
+    for (int i = 0; state && visit && i < state->unused.n; i++)
+        visit(user, state->unused.name[i]);
+    return state ? state->unused.n : 0;
+}
+
+mu_plan *mu_model_train_plan(const mu_model *model)
+{
+    return model->state ? model->state->slot[MU_PLAN_TRAIN].plan : NULL;
+}
+
+void mu_model_changed(mu_model *model)
+{
+    if (model->state)
+        model->state->stale = true;
+}
+
+mu_err mu_model_trace(mu_model *model, const mu_batch *example, mu_mode mode, bool training, mu_graph **out)
+{
+    mu_tensors inputs;
+    mu_trace_names names = {0};
+    MU_TRY(input_types(model, example, &inputs));
+    MU_TRY(mu_model_record(model, &inputs, mode, training, model->state->modules, out, &names));
+    mu_trace_names_release(&names);
+    return MU_OK;
+}
+
+mu_err mu_model_estimate(mu_model *model, const mu_batch *example, mu_mode mode, bool training, mu_plan_stats *out)
+{
+    mu_tensors inputs;
+    mu_trace_names names = {0};
+    mu_modules *modules = NULL;
+    mu_graph *graph = NULL;
+    mu_plan *plan;
+    mu_err err;
+    MU_TRY(input_types(model, example, &inputs));
+    MU_TRY(mu_modules_new(&modules));
+    MU_TRY_GOTO(err, mu_model_record(model, &inputs, mode, training, modules, &graph, &names), done);
+    mu_plan_options options = {.autocast = model->state->options.autocast, .dry = true};
+    MU_TRY_GOTO(err, mu_plan_new(graph, model->state->options.backend, NULL, &options, &plan), done);
+    *out = mu_plan_get_stats(plan);
+    mu_plan_release(plan);
+done:
+    mu_graph_release(graph);
+    mu_trace_names_release(&names);
+    mu_modules_release(modules);
+    return err;
+}
+
+mu_err mu_model_init_weights(mu_model *model, uint64_t seed, mu_init_load_fn *load, void *user, mu_init_record *record)
+{
+    if (!model->state || !model->state->prepared)
+        return MU_FAIL(MU_ERR_USAGE, "the model has no parameters yet: mu_model_prepare comes first");
+    mu_model_changed(model);
+    MU_TRY(mu_init_weights(model->state->modules, model->state->params, seed, load, user, record));
+    return MU_OK;
+}
+
+/* ---- running ---- */
+
+/* The plan for this batch, its inputs filled and checked. */
+static mu_err load(mu_model *model, const mu_batch *batch, mu_plan_kind kind, mu_model_slot **out)
+{
+    mu_tensors inputs;
+    mu_model_slot *slot;
+    mu_model_state *state = model->state;
+    MU_TRY(input_types(model, batch, &inputs));
+    if (!state->prepared)
+        return MU_FAIL(MU_ERR_USAGE, "the model has no parameters yet: mu_model_prepare comes first");
+    MU_TRY(mu_model_plan(model, kind, &inputs, &slot));
+    MU_TRY(mu_preprocessor_run(state->preprocessor, batch, kind == MU_PLAN_TRAIN, &slot->inputs));
+    if (mu_plan_kind_mode(kind) == MU_MODE_LOSS && ops_of(model)->check)
+        MU_TRY(ops_of(model)->check(model, &slot->inputs));
+    if (kind == MU_PLAN_TRAIN) {
+        state->stale = true; /* running statistics move, and parameters after this */
+    } else if (state->stale) {
+        mu_plan_cache_refresh(state->cache);
+        state->stale = false;
+    }
+    *out = slot;
+    return MU_OK;
+}
+
+static mu_err read_log_vars(const mu_model_state *state, mu_plan_kind kind, const mu_model_slot *slot, mu_log_vars *out)
+{
+    double wide[MU_MAX_LOSSES], raw[MU_MAX_LOSSES];
+    const mu_trace_names *names = &state->names[kind];
+    MU_TRY(mu_plan_read(slot->plan, MU_TRACE_LOG_VARS, raw, mu_type_bytes(&slot->output[0])));
+    mu_convert(wide, MU_F64, raw, slot->output[0].dtype, names->n);
+    out->n = names->n;
+    for (int i = 0; i < names->n; i++)
+        out->item[i] = (mu_log_var){.name = names->name[i], .value = wide[i]};
+    return MU_OK;
+}
+
+/* The loss is not finite: names the first operation, running the same inputs again node by node. */
+static mu_err explain(mu_plan *plan, const mu_run *run, double loss)
+{
+    mu_err err = mu_plan_run_checked(plan, run);
+    if (!err)
+        err = MU_FAIL(MU_ERR_NUMERIC, "every operation gives finite values when it is run alone, but the total does not");
+    mu_error_context("step %lld: the loss is %g", (long long)run->step, loss);
+    return mu_error_hint("a smaller learning rate, a warm-up or clip_grad often help; look at the data first");
+}
+
+mu_err mu_model_train_step(mu_model *model, const mu_batch *batch, uint64_t seed, int64_t step, mu_log_vars *out)
+{
+    mu_model_slot *slot;
+    mu_log_vars vars;
+    MU_TRY(load(model, batch, MU_PLAN_TRAIN, &slot));
+    mu_run run = {.seed = seed, .step = step, .sample_offset = batch->first, .sample_stride = batch->stride};
+    MU_TRY(mu_plan_run(slot->plan, &run));
+    MU_TRY(read_log_vars(model->state, MU_PLAN_TRAIN, slot, &vars));
+    if (!isfinite(vars.item[0].value))
+        MU_TRY(explain(slot->plan, &run, vars.item[0].value));
+    *out = vars;
+    return MU_OK;
+}
+
+mu_err mu_model_loss(mu_model *model, const mu_batch *batch, mu_log_vars *out)
+{
+    mu_model_slot *slot;
+    MU_TRY(load(model, batch, MU_PLAN_LOSS, &slot));
+    MU_TRY(mu_plan_run(slot->plan, NULL));
+    MU_TRY(read_log_vars(model->state, MU_PLAN_LOSS, slot, out));
+    return MU_OK;
+}
+
+static bool is_half(mu_dtype dtype)
+{
+    return dtype == MU_F16 || dtype == MU_BF16;
+}
+
+/* Outputs of half types (autocast) are handed out as f32. */
+static mu_err read_outputs(mu_model_state *state, mu_plan_kind kind, const mu_model_slot *slot, mu_tensors *out)
+{
+    const mu_trace_names *names = &state->names[kind];
+    mu_tensors list = {.n = names->n};
+    size_t at[MU_MAX_TENSORS + 1] = {0}, raw_bytes = 0;
+    for (int i = 0; i < names->n; i++) {
+        mu_tensor *output = &list.item[i];
+        *output = (mu_tensor){.name = names->name[i], .type = slot->output[i]};
+        if (is_half(output->type.dtype)) {
+            raw_bytes = mu_type_bytes(&output->type) > raw_bytes ? mu_type_bytes(&output->type) : raw_bytes;
+            output->type.dtype = MU_F32;
+        }
+        MU_TRY(mu_add_size(at[i], mu_align_up(mu_type_bytes(&output->type)), &at[i + 1]));
+    }
+    MU_TRY(mu_grow(&state->outputs, &state->output_capacity, at[names->n] + raw_bytes, 1));
+    for (int i = 0; i < names->n; i++) {
+        mu_tensor *output = &list.item[i];
+        mu_dtype dtype = slot->output[i].dtype;
+        bool convert = dtype != output->type.dtype;
+        output->data = state->outputs + at[i];
+        void *raw = convert ? state->outputs + at[names->n] : output->data;
+        MU_TRY(mu_plan_read(slot->plan, names->name[i], raw, mu_type_bytes(&slot->output[i])));
+        if (convert)
+            mu_convert(output->data, MU_F32, raw, dtype, mu_type_count(&output->type));
+    }
+    *out = list;
+    return MU_OK;
+}
+
+mu_err mu_model_forward(mu_model *model, const mu_batch *batch, mu_mode mode, mu_tensors *out)
+{
+    mu_model_slot *slot;
+    if (mode == MU_MODE_LOSS)
+        return MU_FAIL(MU_ERR_USAGE, "mu_model_forward gives predictions and tensors; losses come from mu_model_loss");
+    mu_plan_kind kind = mode == MU_MODE_PREDICT ? MU_PLAN_PREDICT : MU_PLAN_TENSOR;
+    MU_TRY(load(model, batch, kind, &slot));
+    MU_TRY(mu_plan_run(slot->plan, NULL));
+    MU_TRY(read_outputs(model->state, kind, slot, out));
+    return MU_OK;
+}
