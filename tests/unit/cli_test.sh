@@ -123,7 +123,7 @@ err_has "muster config: expected 'dump CONFIG' or 'diff CONFIG CONFIG'"
 
 # list
 run 0 list
-out_has 'model                         0  computes losses'
+out_has 'model_wrapper                 0  lets a model train'
 out_has 'operation'
 run 0 list --plugin demo_plugin --tree
 out_has '  backbone: DemoNet'
@@ -132,7 +132,7 @@ run 0 list backbone --plugin demo_plugin
 out_has 'DemoNet                  A backbone that only has options.'
 out_has 'demo.DemoNet             Another DemoNet.'
 run 0 list --json --plugin demo_plugin
-json 'd["scope"] == "muster" and d["total"] == d["count"] + 1 and d["modules"]["model"] == ["DemoClassifier"]'
+json 'd["scope"] == "muster" and d["total"] == d["count"] + 1 and "DemoClassifier" in d["modules"]["model"]'
 json 'd["children"][0]["modules"] == {"backbone": ["DemoNet"]}'
 run 0 list backbone --json --plugin demo_plugin
 json '[(b["scope"], b["name"]) for b in d] == [("muster", "DemoNet"), ("demo", "DemoNet")]'
