@@ -2,18 +2,10 @@
 
 #include "core/log.h"
 #include "core/mem.h"
-#include "optim/kernel.h"
+#include "optim/gradients.h"
 #include "optim/paramwise.h"
 
 #include <math.h>
-
-/* Neighbours in the arena of one dtype, padding between them included. */
-typedef struct {
-    mu_dtype dtype;
-    size_t offset;
-    int64_t count;                    /* elements */
-    mu_kernel *keep, *gather, *merge; /* sums = gradients, sums += gradients, gradients += sums; NULL without sums */
-} stretch;
 
 typedef struct mu_optim_wrapper_state {
     double max_norm, clip_value; /* 0: not clipped */
@@ -21,14 +13,10 @@ typedef struct mu_optim_wrapper_state {
     int64_t done, max, pending;  /* batches; pending: those in sums */
 
     /* From here on, since bind. */
-    mu_backend *backend; /* borrowed */
-    mu_params *params;   /* retained; NULL: not bound */
-    mu_comm *comm;       /* borrowed */
-    int *group_of;       /* [n] by index into traits */
-    stretch *stretches;
-    size_t n_stretches, capacity;
-    void *sums, *scratch;
-    char *staging; /* a host copy of the gradients of several ranks, where they are not in host memory */
+    mu_gradients *gradients; /* NULL: not bound */
+    mu_params *params;       /* retained by gradients */
+    mu_comm *comm;           /* borrowed */
+    int *group_of;           /* [n] by index into traits */
 } state;
 
 typedef struct {
@@ -155,32 +143,14 @@ static mu_err amp_create(void *object, const mu_cfg *cfg)
     return MU_OK;
 }
 
-static void release_sums(state *s)
-{
-    for (size_t i = 0; i < s->n_stretches; i++) {
-        stretch *r = &s->stretches[i];
-        mu_kernel_release(r->keep);
-        mu_kernel_release(r->gather);
-        mu_kernel_release(r->merge);
-        r->keep = r->gather = r->merge = NULL;
-    }
-    mu_params_arena_release(s->params, s->sums);
-    if (s->scratch)
-        s->backend->ops->dealloc(s->backend, s->scratch);
-    s->sums = s->scratch = NULL;
-}
-
 static void unbind(mu_optim_wrapper *self)
 {
     state *s = self->state;
     if (!s->params)
         return;
     mu_optim_unbind(self->optim);
-    release_sums(s);
-    mu_params_release(s->params);
-    mu_free(s->stretches);
+    mu_gradients_release(s->gradients);
     mu_free(s->group_of);
-    mu_free(s->staging);
     *s = (state){.max_norm = s->max_norm, .clip_value = s->clip_value, .paramwise = s->paramwise, .done = s->done, .max = s->max};
 }
 
@@ -195,69 +165,6 @@ static void destroy(void *object)
     mu_destroy(self->optim);
     self->state = NULL;
     self->optim = NULL;
-}
-
-static mu_err find_stretches(state *s)
-{
-    for (int i = 0; i < mu_params_count(s->params); i++) {
-        const mu_param_info *info = mu_params_at(s->params, i);
-        stretch *last = s->n_stretches ? &s->stretches[s->n_stretches - 1] : NULL;
-        size_t size = mu_dtype_size(info->type.dtype);
-        if (!info->trainable || info->bytes == 0)
-            continue;
-        if (!last || last->dtype != info->type.dtype) {
-            MU_TRY(mu_grow(&s->stretches, &s->capacity, s->n_stretches + 1, sizeof *s->stretches));
-            last = &s->stretches[s->n_stretches++];
-            *last = (stretch){.dtype = info->type.dtype, .offset = info->offset};
-        }
-        last->count = (int64_t)((info->offset + info->bytes - last->offset) / size);
-    }
-    return MU_OK;
-}
-
-static mu_err prepare_sums(state *s)
-{
-    size_t most = 0;
-    mu_backend *backend = s->backend;
-    for (size_t i = 0; i < s->n_stretches; i++) {
-        stretch *r = &s->stretches[i];
-        mu_type type[] = {MU_TYPE(r->dtype, r->count), MU_TYPE(r->dtype, r->count)};
-        MU_TRY(backend->ops->reorder(backend, type, NULL, NULL, &r->keep));
-        MU_TRY(mu_optim_kernel_new(backend, &mu_op_add, NULL, type, 2, &r->gather));
-        MU_TRY(mu_optim_kernel_new(backend, &mu_op_add, NULL, type, 2, &r->merge));
-        if (r->gather->inplace[0] != 1)
-            return MU_FAIL(MU_ERR_UNSUPPORTED, "this backend does not add gradients in place");
-        const mu_kernel *kernels[] = {r->keep, r->gather, r->merge};
-        for (int k = 0; k < 3; k++)
-            most = kernels[k]->scratch_bytes > most ? kernels[k]->scratch_bytes : most;
-    }
-    if (most)
-        MU_TRY(backend->ops->alloc(backend, most, &s->scratch));
-    return MU_OK;
-}
-
-static mu_err fill_sums(state *s)
-{
-    MU_TRY(prepare_sums(s));
-    MU_TRY(mu_params_arena_new(s->params, "accumulated gradients", &s->sums));
-    for (size_t i = 0; i < s->n_stretches; i++) {
-        stretch *r = &s->stretches[i];
-        void *sum = (char *)s->sums + r->offset, *gradient = (char *)mu_params_gradients(s->params, NULL) + r->offset;
-        MU_TRY(mu_kernel_bind(r->keep, &gradient, &sum, s->scratch));
-        MU_TRY(mu_kernel_bind(r->gather, (void *[]){sum, gradient}, &sum, s->scratch));
-        MU_TRY(mu_kernel_bind(r->merge, (void *[]){gradient, sum}, &gradient, s->scratch));
-    }
-    return MU_OK;
-}
-
-/* The arena of sums and its kernels. */
-static mu_err make_sums(state *s)
-{
-    mu_err err = fill_sums(s);
-    if (err)
-        release_sums(s);
-    MU_TRY(err);
-    return MU_OK;
 }
 
 /* The index of an equal group, appended when there is none. groups has room for one more. */
@@ -319,7 +226,7 @@ static void warn_unmatched(const state *s)
         MU_WARN("optim", "paramwise_cfg.custom_keys: \"%s\" is part of no parameter's name", key);
 }
 
-static mu_err bind_optim(mu_optim_wrapper *self, const mu_param_traits *traits, int n, double lr_scale)
+static mu_err bind_optim(mu_optim_wrapper *self, mu_backend *backend, const mu_param_traits *traits, int n, double lr_scale)
 {
     state *s = self->state;
     mu_optim_group *groups = NULL;
@@ -330,7 +237,7 @@ static mu_err bind_optim(mu_optim_wrapper *self, const mu_param_traits *traits, 
     memset(place, -1, (size_t)count * sizeof *place);
     groups[0] = mu_optim_default_group(self->optim);
     MU_TRY_GOTO(err, assign(s, traits, n, lr_scale, groups, &n_groups, place), done);
-    MU_TRY_GOTO(err, mu_optim_bind(self->optim, s->backend, s->params, place, groups, n_groups), done);
+    MU_TRY_GOTO(err, mu_optim_bind(self->optim, backend, s->params, place, groups, n_groups), done);
     warn_unmatched(s);
 done:
     mu_free(groups);
@@ -338,18 +245,14 @@ done:
     return err;
 }
 
-static mu_err bind(mu_optim_wrapper *self, const mu_param_traits *traits, int n, double lr_scale)
+static mu_err bind(mu_optim_wrapper *self, mu_backend *backend, const mu_param_traits *traits, int n, double lr_scale)
 {
     state *s = self->state;
+    MU_TRY(mu_gradients_new(backend, s->params, s->comm, &s->gradients));
     MU_TRY(mu_calloc(&s->group_of, (size_t)n, sizeof *s->group_of));
-    MU_TRY(bind_optim(self, traits, n, lr_scale));
-    MU_TRY(find_stretches(s));
+    MU_TRY(bind_optim(self, backend, traits, n, lr_scale));
     if (self->accumulative_counts > 1)
-        MU_TRY(make_sums(s));
-    size_t bytes;
-    (void)mu_params_gradients(s->params, &bytes);
-    if (!s->backend->host_memory && s->comm->size > 1)
-        MU_TRY(mu_alloc(&s->staging, bytes));
+        MU_TRY(mu_gradients_make_sums(s->gradients));
     return MU_OK;
 }
 
@@ -362,10 +265,9 @@ mu_err mu_optim_wrapper_bind(mu_optim_wrapper *wrapper, mu_backend *backend, mu_
     }
     state *s = wrapper->state;
     unbind(wrapper);
-    s->backend = backend;
-    s->params = mu_params_retain(params);
+    s->params = params;
     s->comm = comm;
-    mu_err err = bind(wrapper, traits, n, lr_scale);
+    mu_err err = bind(wrapper, backend, traits, n, lr_scale);
     if (err)
         unbind(wrapper);
     MU_TRY(err);
@@ -387,50 +289,18 @@ void *mu_optim_wrapper_accumulated(const mu_optim_wrapper *wrapper, int64_t *cou
 {
     const state *s = wrapper->state;
     *count = s->pending;
-    return s->pending ? s->sums : NULL;
+    return s->pending ? mu_gradients_sums(s->gradients) : NULL;
 }
 
 mu_err mu_optim_wrapper_set_accumulated(mu_optim_wrapper *wrapper, int64_t count)
 {
     state *s = wrapper->state;
-    if (!s->params || count < 0)
+    if (!s->gradients || count < 0)
         return MU_FAIL(MU_ERR_USAGE, "gradients of %lld batches cannot be restored%s", (long long)count,
-                       s->params ? "" : " before the parameters are bound");
-    if (count && !s->sums)
-        MU_TRY(make_sums(s));
+                       s->gradients ? "" : " before the parameters are bound");
+    if (count && !mu_gradients_sums(s->gradients))
+        MU_TRY(mu_gradients_make_sums(s->gradients));
     s->pending = count;
-    return MU_OK;
-}
-
-/* Adds this batch to the sums. */
-static mu_err gather(state *s)
-{
-    for (size_t i = 0; i < s->n_stretches; i++)
-        MU_TRY(mu_kernel_run(s->pending ? s->stretches[i].gather : s->stretches[i].keep, &(mu_run){0}));
-    return MU_OK;
-}
-
-static mu_err merge(state *s)
-{
-    for (size_t i = 0; i < s->n_stretches && s->pending; i++)
-        MU_TRY(mu_kernel_run(s->stretches[i].merge, &(mu_run){0}));
-    MU_TRY(s->backend->ops->synchronize(s->backend));
-    return MU_OK;
-}
-
-/* Collective. An arena like the gradients'. */
-static mu_err average(state *s, char *arena)
-{
-    size_t bytes;
-    (void)mu_params_gradients(s->params, &bytes);
-    char *host = s->staging ? s->staging : arena;
-    mu_err err = s->staging ? s->backend->ops->download(s->backend, host, arena, bytes) : MU_OK;
-    for (size_t i = 0; i < s->n_stretches; i++)
-        MU_TRY(mu_comm_average(s->comm, host + s->stretches[i].offset, s->stretches[i].count, s->stretches[i].dtype,
-                               MU_BUCKET_BYTES));
-    MU_TRY(err);
-    if (s->staging)
-        MU_TRY(s->backend->ops->upload(s->backend, arena, host, bytes));
     return MU_OK;
 }
 
@@ -439,8 +309,8 @@ static mu_err step(mu_optim_wrapper *wrapper, mu_update_info *info)
     state *s = wrapper->state;
     mu_optim_step_options options = {
         .gradient_scale = 1 / (double)(s->pending + 1), .max_value = s->clip_value, .max_norm = s->max_norm};
-    mu_err merged = merge(s); /* a rank that fails here still takes part in the average */
-    MU_TRY(average(s, mu_params_gradients(s->params, NULL)));
+    mu_err merged = s->pending ? mu_gradients_merge(s->gradients) : MU_OK; /* a rank that fails here still takes part in the average */
+    MU_TRY(mu_gradients_average(s->gradients));
     MU_TRY(merged);
     MU_TRY(mu_optim_step(wrapper->optim, &options, s->max_norm > 0 ? &info->grad_norm : NULL));
     info->updated = true;
@@ -451,7 +321,7 @@ mu_err mu_optim_wrapper_share_accumulated(mu_optim_wrapper *wrapper)
 {
     state *s = wrapper->state;
     if (s->pending)
-        MU_TRY(average(s, s->sums));
+        MU_TRY(mu_gradients_average_sums(s->gradients));
     return MU_OK;
 }
 
@@ -459,11 +329,11 @@ mu_err mu_optim_wrapper_update(mu_optim_wrapper *wrapper, mu_update_info *out)
 {
     state *s = wrapper->state;
     mu_update_info info = {.grad_norm = NAN};
-    if (!s->params)
+    if (!s->gradients)
         return MU_FAIL(MU_ERR_USAGE, "%s is not bound to parameters", mu_component_of(wrapper)->name);
     s->done++;
     if (s->done % wrapper->accumulative_counts != 0 && s->done != s->max) {
-        MU_TRY(gather(s));
+        MU_TRY(mu_gradients_gather(s->gradients, s->pending == 0));
         s->pending++;
     } else {
         MU_TRY(step(wrapper, &info));
