@@ -18,6 +18,7 @@
 #include "dist/collect.h"
 #include "dist/comm.h"
 #include "dist/launch.h"
+#include "eval/dump.h"
 #include "eval/evaluator.h"
 #include "graph/autodiff.h"
 #include "graph/params.h"
