@@ -25,6 +25,9 @@ MU_CHECKED mu_err mu_tensor_writer_f64(mu_tensor_writer *writer, const char *pat
 /* `user` must live until the write; source NULL: `user` is the bytes. */
 MU_CHECKED mu_err mu_tensor_writer_add(mu_tensor_writer *writer, const char *path, mu_type type,
                                        mu_tensor_source *source, void *user);
+/* The same for what is not alike on all ranks: rank `rank` of those that write brings its own. */
+MU_CHECKED mu_err mu_tensor_writer_add_on(mu_tensor_writer *writer, const char *path, mu_type type, int rank,
+                                          mu_tensor_source *source, void *user);
 /* Collective. Shares the tensors out over the ranks by bytes; each rank hashes (XXH3) and writes its own. The file stands under
  * `path`, flushed, when all have written, else what was there stays and all ranks get the same error: a full disk, a folder
  * that cannot be written to. bytes (may be NULL): of the whole file. */

@@ -14,7 +14,8 @@
 typedef struct {
     char *path;
     mu_type type; /* of a text: u8 [length], at least 1 */
-    bool text;
+    bool text, pinned; /* pinned: to `rank` */
+    int rank;
     char *owned; /* bytes of a text or a number; NULL for tensors */
     mu_tensor_source *source;
     void *user;
@@ -116,13 +117,23 @@ mu_err mu_tensor_writer_f64(mu_tensor_writer *w, const char *path, double value)
     return add_number(w, path, MU_F64, &value);
 }
 
-mu_err mu_tensor_writer_add(mu_tensor_writer *w, const char *path, mu_type type, mu_tensor_source *source, void *user)
+static mu_err add_tensor(mu_tensor_writer *w, const char *path, mu_type type, item *it)
 {
-    item it = {.source = source, .user = user};
     if (type.dtype == MU_NONE)
         return MU_FAIL(MU_ERR_USAGE, "'%s' has no dtype", path);
-    MU_TRY(mu_type_init(&it.type, type.dtype, type.ndim, type.dim));
-    return add(w, path, &it);
+    MU_TRY(mu_type_init(&it->type, type.dtype, type.ndim, type.dim));
+    return add(w, path, it);
+}
+
+mu_err mu_tensor_writer_add(mu_tensor_writer *w, const char *path, mu_type type, mu_tensor_source *source, void *user)
+{
+    return add_tensor(w, path, type, &(item){.source = source, .user = user});
+}
+
+mu_err mu_tensor_writer_add_on(mu_tensor_writer *w, const char *path, mu_type type, int rank, mu_tensor_source *source,
+                               void *user)
+{
+    return add_tensor(w, path, type, &(item){.source = source, .user = user, .pinned = true, .rank = rank});
 }
 
 /* ---- one file on its way ---- */
@@ -145,11 +156,11 @@ static size_t item_bytes(const item *it)
     return mu_type_bytes(&it->type);
 }
 
-/* What lies among the metadata, which rank 0 writes: all but the tensors of a page and more. No two ranks write to one page, and
- * texts may differ from rank to rank. */
+/* What lies among the metadata, which rank 0 writes: all but the tensors of a page and more, so that ranks do not write to one page,
+ * and those that others bring. Texts may differ from rank to rank. */
 static bool is_small(const item *it)
 {
-    return it->owned || item_bytes(it) < TENSOR_PAGE;
+    return it->owned || (item_bytes(it) < TENSOR_PAGE && (!it->pinned || it->rank == 0));
 }
 
 typedef struct {
@@ -178,11 +189,12 @@ static mu_err share_out(job *j)
         order[i] = (weight){is_small(&w->item[i]) ? 0 : (int64_t)item_bytes(&w->item[i]), (int)i};
     qsort(order, w->n, sizeof *order, by_weight);
     for (size_t k = 0; k < w->n; k++) {
-        int least = 0;
-        for (int r = 1; r < j->comm->size && !is_small(&w->item[order[k].i]); r++)
-            least = load[r] < load[least] ? r : least;
-        j->owner[order[k].i] = least;
-        load[least] += order[k].bytes;
+        const item *it = &w->item[order[k].i];
+        int rank = it->pinned ? it->rank : 0;
+        for (int r = 1; r < j->comm->size && !is_small(it) && !it->pinned; r++)
+            rank = load[r] < load[rank] ? r : rank;
+        j->owner[order[k].i] = rank;
+        load[rank] += order[k].bytes;
     }
 done:
     mu_free(load);
@@ -363,6 +375,9 @@ static mu_err write_all(job *j)
 static mu_err job_init(job *j)
 {
     size_t n = j->writer->n;
+    for (size_t i = 0; i < n; i++)
+        if (j->writer->item[i].rank < 0 || j->writer->item[i].rank >= j->comm->size)
+            return MU_FAIL(MU_ERR_USAGE, "'%s': there is no rank %d", j->writer->item[i].path, j->writer->item[i].rank);
     MU_TRY(mu_calloc(&j->at, n, sizeof *j->at));
     MU_TRY(mu_calloc(&j->owner, n, sizeof *j->owner));
     MU_TRY(mu_calloc(&j->hash, n, sizeof *j->hash));
@@ -388,8 +403,8 @@ static uint64_t fingerprint(const mu_tensor_writer *w)
     XXH3_64bits_reset(&state);
     for (size_t i = 0; i < w->n; i++) {
         const item *it = &w->item[i];
-        int64_t shape[MU_MAX_NDIM + 2] = {it->type.dtype, it->text};
-        memcpy(shape + 2, it->type.dim, it->text ? 0 : (size_t)it->type.ndim * sizeof *shape);
+        int64_t shape[MU_MAX_NDIM + 3] = {it->type.dtype, it->text, it->rank};
+        memcpy(shape + 3, it->type.dim, it->text ? 0 : (size_t)it->type.ndim * sizeof *shape);
         XXH3_64bits_update(&state, it->path, strlen(it->path) + 1);
         XXH3_64bits_update(&state, shape, sizeof shape);
     }

@@ -10,7 +10,7 @@
 enum { MU_CHECKPOINT_VERSION = 1 };
 
 typedef struct {
-    bool optimizer, schedulers; /* leave them out: weights to publish */
+    bool optimizer, schedulers; /* false: left out, for weights to publish */
 } mu_checkpoint_parts;
 
 /* Collective, and agreed on. Writes the state of the run as it is now under `path`, whole or not at all. bytes may be NULL. */

@@ -1,0 +1,35 @@
+/* What the parts of checkpoints share. Private to the room. */
+#ifndef MU_RUNNER_CHECKPOINT_IMPL_H
+#define MU_RUNNER_CHECKPOINT_IMPL_H
+
+#include "runner/checkpoint.h"
+
+/* Where things lie in the file. */
+#define CKPT_META "/meta"
+#define CKPT_WEIGHTS "/state_dict/"
+#define CKPT_OPTIMIZER "/optimizer/"
+#define CKPT_SCHEDULERS "/param_schedulers/"
+#define CKPT_HUB "/message_hub"
+#define CKPT_LOADER "/loader/"
+#define CKPT_LAST "last_checkpoint" /* a file in work_dir */
+
+enum { CKPT_HISTORY = 1000 }; /* entries of each scalar's history that are kept */
+
+/* The fields of a group, as they are called in the file. */
+typedef struct {
+    const char *name;
+    size_t offset; /* of a double in mu_optim_group */
+} ckpt_field;
+enum { CKPT_N_FIELDS = 7 };
+extern const ckpt_field ckpt_fields[CKPT_N_FIELDS];
+
+/* What decides the learning rates, as one line of JSON: param_scheduler, and optimizer and paramwise_cfg of the wrapper. Freed by mu_free. */
+MU_CHECKED mu_err ckpt_schedule_text(const mu_cfg *config, char **out);
+
+/* Compiled patterns; n 0: the default. The revisions are borrowed. A revised name is freed by mu_free. */
+typedef struct ckpt_revisions ckpt_revisions;
+MU_CHECKED mu_err ckpt_revisions_new(const mu_key_revision *revision, size_t n, ckpt_revisions **out);
+void ckpt_revisions_release(ckpt_revisions *revisions);
+MU_CHECKED mu_err ckpt_revise(const ckpt_revisions *revisions, const char *name, char **out);
+
+#endif

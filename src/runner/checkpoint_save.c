@@ -1,0 +1,272 @@
+/* Writing the state of a run. */
+#include "config.h"
+
+#include "config/config.h"
+#include "core/clock.h"
+#include "core/mem.h"
+#include "core/text.h"
+#include "runner/checkpoint_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Where the bytes of a tensor come from. */
+typedef struct {
+    mu_params *params;
+    void *arena; /* NULL: the parameter or state itself */
+    const char *name;
+} origin;
+
+typedef struct {
+    mu_runner *runner;
+    mu_tensor_writer *writer;
+    mu_params *params;
+    origin *origin;
+    size_t n_origins;
+    char path[1024];
+    double *values; /* of groups, schedulers: kept until the end */
+    size_t used_values;
+} job;
+
+static mu_err read_origin(void *user, const char *path, const mu_type *type, void *host)
+{
+    const origin *o = user;
+    (void)path, (void)type;
+    return o->arena ? mu_params_arena_read(o->params, o->arena, o->name, host) : mu_params_read(o->params, o->name, host);
+}
+
+static mu_err set_path(job *j, const char *prefix, const char *name)
+{
+    if ((size_t)snprintf(j->path, sizeof j->path, "%s%s", prefix, name) >= sizeof j->path)
+        return MU_FAIL(MU_ERR_UNSUPPORTED, "the name '%.80s...' is too long for a checkpoint", name);
+    return MU_OK;
+}
+
+/* rank < 0: alike on all. */
+static mu_err add_tensor(job *j, const char *prefix, const mu_param_info *info, void *arena, int rank)
+{
+    origin *o = &j->origin[j->n_origins++];
+    *o = (origin){.params = j->params, .arena = arena, .name = info->name};
+    MU_TRY(set_path(j, prefix, info->name));
+    if (rank < 0)
+        return mu_tensor_writer_add(j->writer, j->path, info->type, read_origin, o);
+    return mu_tensor_writer_add_on(j->writer, j->path, info->type, rank, read_origin, o);
+}
+
+/* Every rank has running statistics of its own; rank 0's count. */
+static mu_err add_weights(job *j)
+{
+    for (int i = 0; i < mu_params_count(j->params); i++) {
+        const mu_param_info *info = mu_params_at(j->params, i);
+        MU_TRY(add_tensor(j, CKPT_WEIGHTS, info, NULL, info->trainable ? -1 : 0));
+    }
+    return MU_OK;
+}
+
+static mu_err add_trained(job *j, const char *prefix, void *arena, int rank)
+{
+    for (int i = 0; i < mu_params_count(j->params); i++)
+        if (mu_params_at(j->params, i)->trainable)
+            MU_TRY(add_tensor(j, prefix, mu_params_at(j->params, i), arena, rank));
+    return MU_OK;
+}
+
+static mu_err add_groups(job *j, mu_optim *optim)
+{
+    int n = mu_optim_n_groups(optim);
+    for (int f = 0; f < CKPT_N_FIELDS; f++) {
+        double *value = j->values + j->used_values;
+        j->used_values += (size_t)n;
+        for (int g = 0; g < n; g++)
+            memcpy(&value[g], (const char *)mu_optim_group_at(optim, g) + ckpt_fields[f].offset, sizeof *value);
+        MU_TRY(set_path(j, CKPT_OPTIMIZER "groups/", ckpt_fields[f].name));
+        MU_TRY(mu_tensor_writer_add(j->writer, j->path, MU_TYPE(MU_F64, n), NULL, value));
+    }
+    return MU_OK;
+}
+
+static mu_err add_states(job *j, mu_optim *optim)
+{
+    for (int i = 0; i < mu_optim_n_states(optim); i++) {
+        char prefix[128];
+        snprintf(prefix, sizeof prefix, CKPT_OPTIMIZER "state/%s/", mu_optim_state_name(optim, i));
+        MU_TRY(add_trained(j, prefix, mu_optim_state(optim, i), -1));
+    }
+    return MU_OK;
+}
+
+/* Each rank's own sums. */
+static mu_err add_accumulated(job *j)
+{
+    int64_t count = 0;
+    void *arena = mu_optim_wrapper_accumulated(j->runner->optim, &count);
+    if (!arena || count == 0)
+        return MU_OK;
+    MU_TRY(mu_tensor_writer_i64(j->writer, CKPT_OPTIMIZER "accumulated_batches", count));
+    for (int r = 0; r < j->runner->comm->size; r++) {
+        char prefix[64];
+        snprintf(prefix, sizeof prefix, CKPT_OPTIMIZER "accumulated/rank_%d/", r);
+        MU_TRY(add_trained(j, prefix, arena, r));
+    }
+    return MU_OK;
+}
+
+static mu_err add_optimizer(job *j)
+{
+    mu_optim *optim = mu_optim_wrapper_optim(j->runner->optim);
+    MU_TRY(mu_tensor_writer_text(j->writer, CKPT_OPTIMIZER "type", mu_component_of(optim)->name));
+    MU_TRY(mu_tensor_writer_i64(j->writer, CKPT_OPTIMIZER "steps", mu_optim_steps(optim)));
+    MU_TRY(add_groups(j, optim));
+    MU_TRY(add_states(j, optim));
+    return add_accumulated(j);
+}
+
+static mu_err add_schedulers(job *j)
+{
+    int n_groups = mu_optim_n_groups(mu_optim_wrapper_optim(j->runner->optim));
+    for (int i = 0; i < j->runner->n_schedulers; i++) {
+        const mu_scheduler *s = j->runner->scheduler[i];
+        double *base = j->values + j->used_values;
+        j->used_values += (size_t)n_groups;
+        memcpy(base, s->base, (size_t)n_groups * sizeof *base);
+        snprintf(j->path, sizeof j->path, CKPT_SCHEDULERS "%d/type", i);
+        MU_TRY(mu_tensor_writer_text(j->writer, j->path, mu_component_of(s)->name));
+        snprintf(j->path, sizeof j->path, CKPT_SCHEDULERS "%d/step", i);
+        MU_TRY(mu_tensor_writer_i64(j->writer, j->path, s->step));
+        snprintf(j->path, sizeof j->path, CKPT_SCHEDULERS "%d/base", i);
+        MU_TRY(mu_tensor_writer_add(j->writer, j->path, MU_TYPE(MU_F64, n_groups), NULL, base));
+    }
+    return MU_OK;
+}
+
+static mu_err add_hub(job *j)
+{
+    char *json;
+    MU_TRY(mu_message_hub_dump(j->runner->hub, CKPT_HISTORY, &json));
+    mu_err err = mu_tensor_writer_text(j->writer, CKPT_HUB, json);
+    mu_free(json);
+    return err;
+}
+
+/* Where the run is. An epoch that is done is told as the beginning of the next. */
+typedef struct {
+    int64_t epoch, epoch_iter;
+    mu_cursor cursor;
+} place;
+
+static place place_of(const mu_runner *r)
+{
+    place at = {.epoch = r->epoch, .epoch_iter = r->epoch_iter};
+    if (!r->train_loader)
+        return at;
+    if (!r->by_epoch) {
+        at.cursor = mu_loader_cursor(r->train_loader);
+        return at;
+    }
+    if (r->epoch_iter > 0 && r->epoch_iter < mu_loader_length(r->train_loader)) {
+        at.cursor = mu_loader_cursor(r->train_loader);
+        return at;
+    }
+    at.epoch += r->epoch_iter > 0;
+    at.epoch_iter = 0;
+    at.cursor = (mu_cursor){.epoch = at.epoch};
+    return at;
+}
+
+static mu_err add_loader(job *j, const place *at)
+{
+    MU_TRY(mu_tensor_writer_i64(j->writer, CKPT_LOADER "epoch", at->cursor.epoch));
+    return mu_tensor_writer_i64(j->writer, CKPT_LOADER "position", at->cursor.position);
+}
+
+static void meta_text(mu_text *text, const char *key, const char *value)
+{
+    mu_text_printf(text, "\"%s\": ", key);
+    mu_text_append_json(text, value, strlen(value));
+    mu_text_append(text, ",\n ");
+}
+
+static void meta_i64(mu_text *text, const char *key, int64_t value)
+{
+    mu_text_printf(text, "\"%s\": %lld,\n ", key, (long long)value);
+}
+
+/* Copied into the text; freed here. */
+static mu_err meta_config(mu_text *text, const mu_runner *r)
+{
+    char *config, *schedule;
+    MU_TRY(mu_config_dump(r->config, "yaml", &config));
+    meta_text(text, "config", config);
+    mu_free(config);
+    MU_TRY(ckpt_schedule_text(r->cfg, &schedule));
+    meta_text(text, "schedule", schedule);
+    mu_free(schedule);
+    return MU_OK;
+}
+
+static mu_err make_meta(const mu_runner *r, const place *at, mu_text *text)
+{
+    char time[64];
+    mu_text_append(text, "{");
+    meta_i64(text, "epoch", at->epoch);
+    meta_i64(text, "iter", r->iters_done);
+    meta_i64(text, "epoch_iter", at->epoch_iter);
+    meta_i64(text, "seed", (int64_t)r->seed);
+    meta_i64(text, "world_size", r->comm->size);
+    meta_text(text, "experiment_name", r->experiment_name ? r->experiment_name : "");
+    meta_text(text, "time", mu_wall_format(mu_wall_time(), "%Y-%m-%dT%H:%M:%S%z", time, sizeof time));
+    meta_text(text, "version", PACKAGE_VERSION);
+    mu_text_printf(text, "\"by_epoch\": %s,\n ", r->by_epoch ? "true" : "false");
+    if (r->train_loader) {
+        const mu_dataset *dataset = mu_loader_dataset(r->train_loader);
+        meta_i64(text, "batch_size", mu_loader_batch_size(r->train_loader));
+        meta_i64(text, "epoch_length", mu_loader_length(r->train_loader));
+        meta_i64(text, "dataset_length", mu_dataset_length(dataset));
+        mu_text_printf(text, "\"dataset_meta\": %s,\n ", mu_dataset_meta(dataset));
+    }
+    MU_TRY(meta_config(text, r));
+    mu_text_append(text, "\"format\": \"" MU_CHECKPOINT_FORMAT "\"}\n");
+    return MU_OK;
+}
+
+static mu_err add_meta(job *j, const place *at)
+{
+    mu_text text = {0};
+    mu_err err = make_meta(j->runner, at, &text);
+    err = err ? err : mu_text_status(&text);
+    err = err ? err : mu_tensor_writer_text(j->writer, CKPT_META, text.data);
+    mu_text_release(&text);
+    return err;
+}
+
+static mu_err declare(job *j, mu_checkpoint_parts parts)
+{
+    mu_runner *r = j->runner;
+    place at = place_of(r);
+    mu_optim *optim = r->optim ? mu_optim_wrapper_optim(r->optim) : NULL;
+    size_t n_params = (size_t)mu_params_count(j->params);
+    size_t kinds = 1 + (optim ? (size_t)mu_optim_n_states(optim) + (size_t)r->comm->size : 0);
+    size_t n_groups = optim ? (size_t)mu_optim_n_groups(optim) : 0;
+    MU_TRY(mu_tensor_writer_new(MU_CHECKPOINT_FORMAT, MU_CHECKPOINT_VERSION, &j->writer));
+    MU_TRY(mu_calloc(&j->origin, n_params * kinds, sizeof *j->origin));
+    MU_TRY(mu_calloc(&j->values, n_groups * (CKPT_N_FIELDS + (size_t)r->n_schedulers), sizeof *j->values));
+    MU_TRY(add_meta(j, &at));
+    MU_TRY(add_weights(j));
+    if (parts.optimizer && optim)
+        MU_TRY(add_optimizer(j));
+    if (parts.schedulers && optim)
+        MU_TRY(add_schedulers(j));
+    MU_TRY(add_hub(j));
+    return r->train_loader ? add_loader(j, &at) : MU_OK;
+}
+
+mu_err mu_checkpoint_save(mu_runner *runner, const char *path, mu_checkpoint_parts parts, int64_t *bytes)
+{
+    job j = {.runner = runner, .params = mu_model_params(runner->model)};
+    mu_err err = mu_comm_agree(runner->comm, declare(&j, parts));
+    err = err ? err : mu_tensor_writer_write(j.writer, runner->comm, path, bytes);
+    mu_tensor_writer_release(j.writer);
+    mu_free(j.values);
+    mu_free(j.origin);
+    return mu_runner_agreed(runner, err);
+}
