@@ -3,6 +3,7 @@
 #include "backend.h"
 #include "data/loader.h"
 #include "optim/wrapper.h"
+#include "runner/log_processor.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -36,17 +37,6 @@ static const mu_option env_keys[] = {
     {"mp_cfg", MU_OPT_ANY, .help = "accepted, without effect: there are no worker processes"},
     {"dist_cfg", MU_OPT_ANY, .help = "accepted, without effect: ranks come from the MPI launcher"},
     {"resource_limit", MU_OPT_INT, AT_LEAST(1), .text_default = "null", .unit = "files", .help = "open files"},
-    MU_OPTION_END,
-};
-
-static const mu_option log_processor_keys[] = {
-    {"window_size", MU_OPT_INT, .int_default = 10, AT_LEAST(1), .unit = "iterations", .help = "of running means"},
-    {"by_epoch", MU_OPT_BOOL, .boolean_default = true, .help = "lines count epochs"},
-    {"custom_cfg", MU_OPT_ANY, .help = "statistics of further values"},
-    {"num_digits", MU_OPT_INT, .int_default = 4, AT_LEAST(0), .help = "after the decimal point"},
-    {"log_with_hierarchy", MU_OPT_BOOL, .help = "put the phase before each tag"},
-    {"mean_pattern", MU_OPT_STRING, .text_default = ".*(loss|time|data_time|grad_norm).*",
-     .help = "tags that are averaged"},
     MU_OPTION_END,
 };
 
@@ -94,7 +84,7 @@ static const mu_option keys[] = {
     {"resume", MU_OPT_BOOL, .help = "go on with the last checkpoint of work_dir, or with load_from"},
     {"launcher", MU_OPT_CHOICE, .choices = launchers, .help = "what started the ranks"},
     {"env_cfg", MU_OPT_DICT, .fields = env_keys, .help = "settings of the process"},
-    {"log_processor", MU_OPT_DICT, .nullable = true, .component_kind = "log_processor", .fields = log_processor_keys,
+    {"log_processor", MU_OPT_DICT, .nullable = true, .component_kind = "log_processor", .fields = mu_log_processor_options,
      .help = "how log lines look"},
     {"log_level", MU_OPT_CHOICE, .choices = log_levels, .int_default = 1, .help = "least level that is shown"},
     {"visualizer", MU_OPT_DICT, .nullable = true, .component_kind = "visualizer", .fields = visualizer_keys,

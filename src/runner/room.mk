@@ -1,4 +1,4 @@
-nobase_pkginclude_HEADERS += src/runner/check.h src/runner/hook.h src/runner/message_hub.h src/runner/run_log.h src/runner/signals.h \
+nobase_pkginclude_HEADERS += src/runner/check.h src/runner/hook.h src/runner/log_processor.h src/runner/message_hub.h src/runner/run_log.h src/runner/signals.h \
 	src/runner/work_dir.h
 libmuster_la_SOURCES += src/runner/check.c
 nobase_pkginclude_HEADERS += src/runner/checkpoint.h
@@ -6,6 +6,7 @@ libmuster_la_SOURCES += src/runner/checkpoint.c src/runner/checkpoint.h src/runn
 	src/runner/checkpoint_load.c src/runner/checkpoint_resume.c src/runner/checkpoint_save.c src/runner/revise.c
 libmuster_la_SOURCES += src/runner/history.c src/runner/history.h
 libmuster_la_SOURCES += src/runner/hook.c
+libmuster_la_SOURCES += src/runner/log_processor.c
 libmuster_la_SOURCES += src/runner/message_hub.c
 libmuster_la_SOURCES += src/runner/run_log.c
 libmuster_la_SOURCES += src/runner/signals.c

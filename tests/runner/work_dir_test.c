@@ -72,6 +72,10 @@ START_TEST(is_locked)
     ck_fails(mu_work_dir_open(path, "t", true, &other), MU_ERR_USAGE, ", since 20");
     ck_fails(mu_work_dir_open(path, "t", true, &other), MU_ERR_USAGE, "--work-dir DIR");
     ck_assert_ptr_null(other);
+    ck_ok(mu_work_dir_open(path, "t", false, &other)); /* only to look at what is there */
+    ck_assert_str_eq(mu_work_dir_timestamp(other), "t_1");
+    mu_work_dir_release(other);
+    ck_fails(mu_work_dir_open(path, "t", true, &other), MU_ERR_USAGE, process);
     mu_work_dir_release(dir);
     ck_ok(mu_work_dir_open(path, "t", true, &dir));
     mu_work_dir_release(dir);
