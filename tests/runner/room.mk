@@ -1,5 +1,5 @@
 if WITH_CHECK
-check_PROGRAMS += tests/runner/hook_test tests/runner/hub_test tests/runner/run_log_test tests/runner/signals_test tests/runner/work_dir_test
+check_PROGRAMS += tests/runner/hook_test tests/runner/hub_test tests/runner/log_processor_test tests/runner/run_log_test tests/runner/signals_test tests/runner/work_dir_test
 endif
 tests_runner_hook_test_SOURCES = tests/runner/hook_test.c
 tests_runner_hook_test_CPPFLAGS = $(TEST_CPPFLAGS)
@@ -7,6 +7,10 @@ tests_runner_hook_test_LDADD = $(TEST_LDADD)
 tests_runner_hub_test_SOURCES = tests/runner/hub_test.c
 tests_runner_hub_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_runner_hub_test_LDADD = $(TEST_LDADD) -lm
+tests_runner_log_processor_test_SOURCES = tests/runner/log_processor_test.c tests/golden/log_lines.inc
+tests_runner_log_processor_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_runner_log_processor_test_LDADD = $(TEST_LDADD) -lm
+EXTRA_DIST += tests/golden/log_lines.py
 tests_runner_run_log_test_SOURCES = tests/runner/run_log_test.c
 tests_runner_run_log_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_runner_run_log_test_LDADD = $(TEST_LDADD)
