@@ -4,6 +4,7 @@ libmuster_la_SOURCES += src/data/csv.c src/data/csv.h src/data/idx.c src/data/id
 	src/data/pixels.c src/data/pixels.h src/data/resample.c src/data/resample.h src/data/sample.c src/data/sample.h \
 	src/data/transform.c src/data/transform.h
 libmuster_la_SOURCES += src/data/transforms/center_crop.c src/data/transforms/color_jitter.c src/data/transforms/compose.c \
+	src/data/transforms/decode_image.c src/data/transforms/decode_image.h src/data/transforms/load_image_from_file.c \
 	src/data/transforms/normalize.c src/data/transforms/pad.c src/data/transforms/random_crop.c \
 	src/data/transforms/random_flip.c src/data/transforms/random_resized_crop.c src/data/transforms/resize.c \
 	src/data/transforms/resize_edge.c src/data/transforms/size.h
