@@ -75,6 +75,530 @@ START_TEST(test_training_lowers_the_loss)
 }
 END_TEST
 
+
+/* ---- the same everywhere ---- */
+
+START_TEST(test_backends_agree)
+{
+    enum { N = 8, FEW = 6 };
+    static const char *const devices[] = {"cpu:ref", "cpu:onednn"};
+    double losses[2][FEW];
+    float scores[2][N * 4];
+    toy_batch b;
+    toy_batch_new(N, 3, 5, 4, 4, &b);
+    for (int d = 0; d < 2; d++) {
+        toy t;
+        mu_tensors out;
+        mu_backend_close(backend);
+        open_backend(devices[d]);
+        mu_model *model = make(CLASSIFIER_YAML, &b.batch, true, &t);
+        train(model, &b.batch, FEW, 0.05, losses[d]);
+        ck_ok(mu_model_forward(model, &b.batch, MU_MODE_PREDICT, &out));
+        memcpy(scores[d], mu_tensors_find(&out, "pred_score")->data, sizeof scores[d]);
+        toy_release(&t);
+    }
+    for (int i = 0; i < FEW; i++)
+        ck_assert_double_eq_tol(losses[0][i], losses[1][i], 1e-5);
+    for (int i = 0; i < N * 4; i++)
+        ck_assert_double_eq_tol(scores[0][i], scores[1][i], 1e-4);
+    toy_batch_release(&b);
+}
+END_TEST
+
+/* Rows first, first+stride, ... of a batch. */
+static void deal(const toy_batch *from, int64_t first, int64_t stride, int64_t n, toy_batch *out)
+{
+    const mu_type *type = &from->batch.fields.item[0].type;
+    int64_t inner = mu_type_count(type) / type->dim[0];
+    toy_batch_new(n, type->dim[1], type->dim[2], 4, 1, out);
+    for (int64_t i = 0; i < n; i++) {
+        memcpy(out->img + i * inner, from->img + (first + i * stride) * inner, (size_t)inner);
+        out->label[i] = from->label[first + i * stride];
+    }
+    out->batch.first = first;
+    out->batch.stride = stride;
+}
+
+static double one_loss(mu_model *model, const mu_batch *batch, float gradient[16])
+{
+    mu_log_vars vars;
+    ck_ok(mu_model_train_step(model, batch, 5, 7, &vars));
+    ck_ok(mu_params_read_gradient(mu_model_params(model), "fc1.bias", gradient));
+    return vars.item[0].value;
+}
+
+/* However samples are dealt to ranks, dropout drops the same. */
+START_TEST(test_dropout_does_not_depend_on_ranks)
+{
+    static const struct {
+        int64_t first[2], stride;
+    } deals[] = {{{0, 4}, 1}, {{0, 1}, 2}};
+    float whole[16], part[2][16];
+    toy t;
+    toy_batch all, half;
+    toy_batch_new(8, 1, 6, 4, 3, &all);
+    mu_model *model = make("{type: ToyMLP, dropout: 0.5, data_preprocessor: {type: ImgDataPreprocessor, mean: 100, std: 50}}",
+                           &all.batch, true, &t);
+    double loss = one_loss(model, &all.batch, whole), sum = 0;
+    for (int rank = 0; rank < 2; rank++) {
+        deal(&all, deals[_i].first[rank], deals[_i].stride, 4, &half);
+        sum += one_loss(model, &half.batch, part[rank]) / 2;
+        toy_batch_release(&half);
+    }
+    ck_assert_double_eq_tol(sum, loss, 1e-6);
+    for (int i = 0; i < 16; i++)
+        ck_assert_double_eq_tol((part[0][i] + part[1][i]) / 2, whole[i], 1e-6);
+    deal(&all, 4, 1, 4, &half); /* and this would not be noticed if nothing were dropped by place */
+    half.batch.first = 0;
+    double moved = one_loss(model, &half.batch, part[0]);
+    half.batch.first = 4;
+    ck_assert_double_ne(moved, one_loss(model, &half.batch, part[0]));
+    toy_batch_release(&half);
+    toy_release(&t);
+    toy_batch_release(&all);
+}
+END_TEST
+
+/* ---- evaluation ---- */
+
+static void copy_params(mu_model *from, mu_model *to)
+{
+    mu_params *a = mu_model_params(from), *b = mu_model_params(to);
+    ck_assert_int_eq(mu_params_count(a), mu_params_count(b));
+    for (int i = 0; i < mu_params_count(a); i++) {
+        const mu_param_info *info = mu_params_at(a, i);
+        void *values = malloc(mu_type_bytes(&info->type) + 1);
+        ck_ok(mu_params_read(a, info->name, values));
+        ck_ok(mu_params_write(b, info->name, values));
+        free(values);
+    }
+    mu_model_changed(to);
+}
+
+static void predict(mu_model *model, const mu_batch *batch, float *score)
+{
+    mu_tensors out;
+    ck_ok(mu_model_forward(model, batch, MU_MODE_PREDICT, &out));
+    const mu_tensor *p = mu_tensors_find(&out, "pred_score"), *label = mu_tensors_find(&out, "pred_label");
+    mu_type scores = MU_TYPE(MU_F32, batch->size, 4), labels = MU_TYPE(MU_I64, batch->size);
+    ck_assert(mu_type_equal(&p->type, &scores) && mu_type_equal(&label->type, &labels));
+    memcpy(score, p->data, mu_type_bytes(&p->type));
+    for (int64_t i = 0; i < batch->size; i++) {
+        double sum = 0;
+        for (int c = 0; c < 4; c++) {
+            sum += score[4 * i + c];
+            ck_assert(score[4 * i + c] <= score[4 * i + ((const int64_t *)label->data)[i]]);
+        }
+        ck_assert_double_eq_tol(sum, 1, 1e-5);
+    }
+}
+
+/* Evaluation uses what training has made of parameters and running statistics, and nothing of the batch. */
+START_TEST(test_predictions_follow_training)
+{
+    enum { N = 16 };
+    double losses[10];
+    float before[N * 4], after[N * 4], fresh[N * 4], alone[4];
+    toy trained, loaded;
+    toy_batch b, one;
+    toy_batch_new(N, 1, 6, 4, 3, &b);
+    mu_model *model = make(CLASSIFIER_YAML, &b.batch, true, &trained);
+    predict(model, &b.batch, before); /* folds weights, for the first time */
+    train(model, &b.batch, 10, 0.05, losses);
+    predict(model, &b.batch, after);
+    ck_assert_mem_ne(before, after, sizeof before);
+
+    mu_model *other = make(CLASSIFIER_YAML, &b.batch, false, &loaded);
+    ck_assert_ptr_null(mu_params_gradients(mu_model_params(other), NULL));
+    copy_params(model, other);
+    predict(other, &b.batch, fresh);
+    for (int i = 0; i < N * 4; i++)
+        ck_assert_double_eq_tol(fresh[i], after[i], 1e-5);
+    for (int i = 0; i < N; i++) {
+        deal(&b, i, 1, 1, &one);
+        predict(other, &one.batch, alone);
+        for (int c = 0; c < 4; c++)
+            ck_assert_double_eq_tol(alone[c], after[4 * i + c], 1e-5);
+        toy_batch_release(&one);
+    }
+    toy_release(&trained);
+    toy_release(&loaded);
+    toy_batch_release(&b);
+}
+END_TEST
+
+/* A network that was prepared for predictions only can still be trained. */
+START_TEST(test_training_after_predictions)
+{
+    double losses[STEPS];
+    toy t;
+    toy_batch b;
+    float score[32 * 4];
+    toy_batch_new(32, 1, 6, 4, 3, &b);
+    mu_model *model = make(CLASSIFIER_YAML, &b.batch, false, &t);
+    predict(model, &b.batch, score);
+    ck_ok(mu_model_prepare(model, &b.batch, true));
+    train(model, &b.batch, STEPS, 0.05, losses);
+    ck_assert_double_lt(losses[STEPS - 1], losses[0] / 2);
+    toy_release(&t);
+    toy_batch_release(&b);
+}
+END_TEST
+
+START_TEST(test_log_vars_of_a_classifier)
+{
+    enum { N = 16 };
+    toy t;
+    toy_batch b;
+    float score[N * 4];
+    mu_log_vars vars;
+    toy_batch_new(N, 1, 6, 4, 3, &b);
+    mu_model *model = make(CLASSIFIER_YAML, &b.batch, true, &t);
+    predict(model, &b.batch, score);
+    ck_ok(mu_model_loss(model, &b.batch, &vars));
+    double loss = 0, top[2] = {0};
+    for (int i = 0; i < N; i++) {
+        int better = 0;
+        for (int c = 0; c < 4; c++)
+            better += score[4 * i + c] > score[4 * i + b.label[i]];
+        loss -= log(score[4 * i + b.label[i]]) / N;
+        for (int k = 0; k < 2; k++)
+            top[k] += better <= k ? 100. / N : 0;
+    }
+    static const char *const names[] = {"loss", "accuracy_top-1", "accuracy_top-2"};
+    ck_assert_int_eq(vars.n, 3);
+    for (int i = 0; i < 3; i++)
+        ck_assert_str_eq(vars.item[i].name, names[i]);
+    ck_assert_double_eq_tol(vars.item[0].value, loss, 1e-5);
+    ck_assert_double_eq_tol(vars.item[1].value, top[0], 1e-3);
+    ck_assert_double_eq_tol(vars.item[2].value, top[1], 1e-3);
+    ck_assert_double_gt(top[1], top[0]);
+    toy_release(&t);
+    toy_batch_release(&b);
+}
+END_TEST
+
+/* ---- plans ---- */
+
+static void run_everything(mu_model *model, const mu_batch *batch)
+{
+    mu_log_vars vars;
+    mu_tensors out;
+    ck_ok(mu_model_train_step(model, batch, 1, 2, &vars));
+    ck_ok(mu_model_loss(model, batch, &vars));
+    ck_ok(mu_model_forward(model, batch, MU_MODE_PREDICT, &out));
+    ck_ok(mu_model_forward(model, batch, MU_MODE_TENSOR, &out));
+    ck_assert_str_eq(out.item[0].name, "cls_score");
+}
+
+START_TEST(test_the_steady_state_allocates_nothing)
+{
+    toy t;
+    toy_batch b;
+    toy_batch_new(8, 1, 6, 4, 3, &b);
+    mu_model *model = make(CLASSIFIER_YAML, &b.batch, true, &t);
+    run_everything(model, &b.batch);
+    int64_t blocks = mu_mem_get_counts().total_blocks;
+    for (int i = 0; i < 5; i++)
+        run_everything(model, &b.batch);
+    ck_assert_int_eq(mu_mem_get_counts().total_blocks, blocks);
+    ck_assert_ptr_nonnull(mu_model_train_plan(model));
+    toy_release(&t);
+    toy_batch_release(&b);
+}
+END_TEST
+
+/* Batches of several sizes share the parameters, also when the cache is too small for their plans. */
+START_TEST(test_batch_sizes)
+{
+    toy t;
+    toy_batch b[3];
+    double losses[3], again;
+    mu_log_vars vars;
+    for (int i = 0; i < 3; i++)
+        toy_batch_new(8 - 3 * i, 1, 6, 4, 3, &b[i]);
+    ck_ok(toy_build("model", CLASSIFIER_YAML, &t));
+    ck_ok(mu_model_bind(t.object, &(mu_model_options){.backend = backend, .plan_capacity = _i}));
+    ck_ok(mu_model_prepare(t.object, &b[0].batch, true));
+    toy_fill(t.object, 1);
+    void *data = mu_params_data(mu_model_params(t.object), NULL);
+    for (int round = 0; round < 3; round++)
+        for (int i = 0; i < 3; i++) {
+            ck_ok(mu_model_train_step(t.object, &b[i].batch, 1, 1, &vars));
+            again = vars.item[0].value;
+            if (round)
+                ck_assert_double_eq(again, losses[i]); /* nothing was updated between, and nothing else moves it */
+            losses[i] = again;
+            run_everything(t.object, &b[i].batch);
+        }
+    ck_assert_ptr_eq(mu_params_data(mu_model_params(t.object), NULL), data);
+    toy_release(&t);
+    for (int i = 0; i < 3; i++)
+        toy_batch_release(&b[i]);
+}
+END_TEST
+
+START_TEST(test_trace_and_estimate)
+{
+    toy t;
+    toy_batch b;
+    mu_graph *graph;
+    mu_plan_stats train_stats, predict_stats;
+    toy_batch_new(8, 1, 6, 4, 3, &b);
+    b.batch.fields.item[0].data = b.batch.fields.item[1].data = NULL; /* types are enough */
+    ck_ok(toy_build("model", CLASSIFIER_YAML, &t));
+    ck_ok(mu_model_bind(t.object, &(mu_model_options){.backend = backend}));
+    ck_ok(mu_model_trace(t.object, &b.batch, MU_MODE_LOSS, true, &graph));
+    ck_assert_int_eq(mu_graph_n_gradients(graph), 5);
+    mu_graph_release(graph);
+    ck_ok(mu_model_trace(t.object, &b.batch, MU_MODE_PREDICT, false, &graph));
+    ck_assert_int_eq(mu_graph_n_gradients(graph), 0);
+    ck_assert_int_ge(mu_modules_find(mu_model_modules(t.object), "head.fc"), 0);
+    mu_graph_release(graph);
+    ck_ok(mu_model_estimate(t.object, &b.batch, MU_MODE_LOSS, true, &train_stats));
+    ck_ok(mu_model_estimate(t.object, &b.batch, MU_MODE_PREDICT, false, &predict_stats));
+    ck_assert_int_gt(train_stats.flops, 2 * predict_stats.flops);
+    ck_assert_int_gt(predict_stats.flops, 8 * 36 * 8 * 9 * 2);
+    ck_assert_uint_gt(train_stats.arena_bytes, predict_stats.arena_bytes);
+    ck_assert_int_eq(mu_params_count(mu_model_params(t.object)), 0);
+    toy_release(&t);
+    toy_batch_release(&b);
+}
+END_TEST
+
+static void collect(void *user, const char *name)
+{
+    strcat(strcat(user, name), ";");
+}
+
+START_TEST(test_unused_parameters)
+{
+    toy t;
+    toy_batch b;
+    char names[128] = "";
+    toy_batch_new(4, 1, 6, 4, 3, &b);
+    mu_model *model = make("{type: ImageClassifier, data_preprocessor: {type: ImgDataPreprocessor},"
+                           " backbone: {type: ToyBackbone, unused: true}, neck: {type: GlobalAveragePooling},"
+                           " head: {type: LinearClsHead, num_classes: 4}}", &b.batch, true, &t);
+    ck_assert_int_eq(mu_model_unused_params(model, collect, names), 1);
+    ck_assert_str_eq(names, "backbone.extra.weight;");
+    ck_assert_int_ge(mu_params_find(mu_model_params(model), "backbone.extra.weight"), 0);
+    toy_release(&t);
+    toy_batch_release(&b);
+}
+END_TEST
+
+START_TEST(test_weights_are_initialised)
+{
+    toy t;
+    toy_batch b;
+    float w[32], bias[4], var[8];
+    toy_batch_new(4, 1, 6, 4, 3, &b);
+    ck_ok(toy_build("model", CLASSIFIER_YAML, &t));
+    ck_ok(mu_model_bind(t.object, &(mu_model_options){.backend = backend}));
+    ck_fails(mu_model_init_weights(t.object, 1, NULL, NULL, NULL), MU_ERR_USAGE, "mu_model_prepare comes first");
+    ck_ok(mu_model_prepare(t.object, &b.batch, true));
+    ck_ok(mu_model_init_weights(t.object, 1, NULL, NULL, NULL));
+    ck_ok(mu_params_read(mu_model_params(t.object), "head.fc.weight", w));
+    ck_ok(mu_params_read(mu_model_params(t.object), "head.fc.bias", bias));
+    ck_ok(mu_params_read(mu_model_params(t.object), "backbone.bn.running_var", var));
+    for (int i = 0; i < 32; i++)
+        ck_assert(w[i] != 0 && fabs(w[i]) < 0.05);
+    ck_assert(bias[0] == 0 && bias[3] == 0 && var[0] == 1 && var[7] == 1);
+    toy_release(&t);
+    toy_batch_release(&b);
+}
+END_TEST
+
+START_TEST(test_autocast)
+{
+    toy t;
+    toy_batch b;
+    double losses[STEPS];
+    mu_tensors out;
+    toy_batch_new(32, 1, 6, 4, 3, &b);
+    ck_ok(toy_build("model", CLASSIFIER_YAML, &t));
+    ck_ok(mu_model_bind(t.object, &(mu_model_options){.backend = backend, .autocast = MU_BF16}));
+    ck_ok(mu_model_prepare(t.object, &b.batch, true));
+    toy_fill(t.object, 1);
+    train(t.object, &b.batch, STEPS, 0.05, losses);
+    ck_assert_double_lt(losses[STEPS - 1], losses[0] / 2);
+    ck_ok(mu_model_forward(t.object, &b.batch, MU_MODE_TENSOR, &out));
+    ck_assert_int_eq(out.item[0].type.dtype, MU_F32);
+    ck_assert(isfinite(((float *)out.item[0].data)[0]) && ((float *)out.item[0].data)[0] != 0);
+    toy_release(&t);
+    toy_batch_release(&b);
+}
+END_TEST
+
+START_TEST(test_a_classifier_without_a_head_gives_features)
+{
+    toy t;
+    toy_batch b;
+    mu_tensors out;
+    toy_batch_new(4, 1, 6, 4, 3, &b);
+    ck_ok(toy_build("model", "{type: ImageClassifier, data_preprocessor: {type: ImgDataPreprocessor}, backbone: {type: ToyBackbone}}",
+                    &t));
+    ck_ok(mu_model_bind(t.object, &(mu_model_options){.backend = backend}));
+    ck_fails(mu_model_prepare(t.object, &b.batch, true), MU_ERR_CONFIG, "without a head has no mode \"loss\"");
+    mu_graph *graph;
+    ck_ok(mu_model_trace(t.object, &b.batch, MU_MODE_TENSOR, false, &graph));
+    ck_assert_str_eq(mu_graph_output_name(graph, 0), "feat");
+    mu_graph_release(graph);
+    ck_fails(mu_model_forward(t.object, &b.batch, MU_MODE_LOSS, &out), MU_ERR_USAGE, "mu_model_loss");
+    toy_release(&t);
+    toy_batch_release(&b);
+}
+END_TEST
+
+/* ---- what goes wrong ---- */
+
+START_TEST(test_a_loss_that_is_not_finite)
+{
+    toy t;
+    toy_batch b;
+    mu_log_vars vars;
+    toy_batch_new(4, 1, 6, 4, 3, &b);
+    mu_model *model = make("{type: ToyMLP, spoil: true, data_preprocessor: {type: ImgDataPreprocessor}}", &b.batch, true, &t);
+    ck_fails(mu_model_train_step(model, &b.batch, 1, 41, &vars), MU_ERR_NUMERIC, "step 41: the loss is");
+    ck_assert_msg(strstr(test_error_text(), "spoiler") != NULL, "%s", test_error_text());
+    toy_release(&t);
+    toy_batch_release(&b);
+}
+END_TEST
+
+START_TEST(test_labels_out_of_range)
+{
+    toy t;
+    toy_batch b;
+    mu_log_vars vars;
+    mu_tensors out;
+    toy_batch_new(6, 1, 6, 4, 3, &b);
+    mu_model *model = make(CLASSIFIER_YAML, &b.batch, true, &t);
+    b.label[4] = 4;
+    ck_fails(mu_model_train_step(model, &b.batch, 1, 0, &vars), MU_ERR_FORMAT,
+             "gt_label of row 4 of the batch is 4; labels of 4 classes are 0 to 3");
+    b.label[4] = -1;
+    ck_fails(mu_model_loss(model, &b.batch, &vars), MU_ERR_FORMAT, "row 4 of the batch is -1");
+    ck_ok(mu_model_forward(model, &b.batch, MU_MODE_PREDICT, &out)); /* does not look at labels */
+    toy_release(&t);
+
+    model = make("{type: ImageClassifier, data_preprocessor: {type: ImgDataPreprocessor}, backbone: {type: ToyBackbone},"
+                 " neck: {type: GlobalAveragePooling},"
+                 " head: {type: LinearClsHead, num_classes: 4, loss: {type: CrossEntropyLoss, ignore_index: -1}}}",
+                 &b.batch, true, &t);
+    ck_ok(mu_model_train_step(model, &b.batch, 1, 0, &vars));
+    toy_release(&t);
+    toy_batch_release(&b);
+}
+END_TEST
+
+static const struct {
+    const char *yaml;
+    bool drop_label;
+    mu_err code;
+    const char *message;
+} mistakes[] = {
+    {CLASSIFIER_YAML, true, MU_ERR_CONFIG, "the batch has no 'gt_label' (it has img f32[4,1,6,6])"},
+    {"{type: ImageClassifier, backbone: {type: ToyBackbone}, neck: {type: GlobalAveragePooling},"
+     " head: {type: LinearClsHead, num_classes: 4}}", false, MU_ERR_SHAPE, "ImgDataPreprocessor turns u8 images into f32"},
+    {"{type: ImageClassifier, data_preprocessor: {type: ImgDataPreprocessor}, backbone: {type: ToyBackbone},"
+     " neck: {type: GlobalAveragePooling}, head: {type: LinearClsHead, num_classes: 4, in_channels: 512}}", false, MU_ERR_CONFIG,
+     "\"head\": LinearClsHead: in_channels is 512, the features have 8 channels"},
+    {"{type: ImageClassifier, data_preprocessor: {type: ImgDataPreprocessor}, backbone: {type: ToyBackbone},"
+     " head: {type: LinearClsHead, num_classes: 4}}", false, MU_ERR_SHAPE, "neck: {type: GlobalAveragePooling} makes them"},
+    {"{type: ImageClassifier, data_preprocessor: {type: ImgDataPreprocessor}, backbone: {type: Sequential, modules:"
+     " [{type: Conv2d, out_channels: 4, kernel_size: 3}, {type: MaxPool2d, kernel_size: 2}, {type: Conv2d, out_channels: 4, kernel_size: 5}]},"
+     " neck: {type: GlobalAveragePooling}, head: {type: LinearClsHead, num_classes: 4}}", false, MU_ERR_SHAPE, "\"backbone.2\""},
+    {"{type: ImageClassifier, data_preprocessor: {type: ImgDataPreprocessor, mean: [1, 2, 3], std: [1, 1, 1]},"
+     " backbone: {type: ToyBackbone}}", false, MU_ERR_CONFIG, "mean is for 3 channels, 'img' has 1"},
+};
+
+START_TEST(test_mistakes)
+{
+    toy t;
+    toy_batch b;
+    toy_batch_new(4, 1, 6, 4, 3, &b);
+    if (mistakes[_i].drop_label)
+        b.batch.fields.n = 1;
+    ck_ok(toy_build("model", mistakes[_i].yaml, &t));
+    ck_ok(mu_model_bind(t.object, &(mu_model_options){.backend = backend}));
+    ck_fails(mu_model_prepare(t.object, &b.batch, true), mistakes[_i].code, mistakes[_i].message);
+    toy_release(&t);
+    toy_batch_release(&b);
+}
+END_TEST
+
+START_TEST(test_wrong_use)
+{
+    toy t;
+    toy_batch b;
+    mu_log_vars vars;
+    toy_batch_new(4, 1, 6, 4, 3, &b);
+    ck_ok(toy_build("model", MLP_YAML, &t));
+    ck_assert_ptr_null(mu_model_params(t.object));
+    ck_fails(mu_model_prepare(t.object, &b.batch, true), MU_ERR_USAGE, "mu_model_bind comes first");
+    ck_ok(mu_model_bind(t.object, &(mu_model_options){.backend = backend}));
+    ck_fails(mu_model_bind(t.object, &(mu_model_options){.backend = backend}), MU_ERR_USAGE, "bound already");
+    ck_fails(mu_model_train_step(t.object, &b.batch, 1, 1, &vars), MU_ERR_USAGE, "mu_model_prepare comes first");
+    toy_release(&t);
+    ck_fails(toy_build("model", "{type: ImageClassifier, backbone: {type: ToyBackbone}, head: {type: LinearClsHead, num_classes: 2, topk: [1, 5]}}", &t),
+             MU_ERR_CONFIG, "topk: the best 5 of 2 classes");
+    toy_batch_release(&b);
+}
+END_TEST
+
+static mu_err prepare_all(const mu_batch *batch)
+{
+    toy t;
+    mu_log_vars vars;
+    MU_TRY(toy_build("model", CLASSIFIER_YAML, &t));
+    mu_err err = mu_model_bind(t.object, &(mu_model_options){.backend = backend});
+    if (!err)
+        err = mu_model_prepare(t.object, batch, true);
+    if (!err)
+        err = mu_model_loss(t.object, batch, &vars);
+    toy_release(&t);
+    return err;
+}
+
+START_TEST(test_out_of_memory)
+{
+    toy_batch b;
+    toy_batch_new(4, 1, 6, 4, 3, &b);
+    mu_backend_close(backend);
+    open_backend("cpu:ref");
+    ck_ok(prepare_all(&b.batch));
+    ck_survives_oom(prepare_all(&b.batch), (void)0);
+    toy_batch_release(&b);
+}
+END_TEST
+
+/* A step that fails for want of memory can be tried again. */
+START_TEST(test_a_failed_step_can_be_repeated)
+{
+    toy t;
+    toy_batch b, last;
+    mu_log_vars vars;
+    mu_err err;
+    toy_batch_new(8, 1, 6, 4, 3, &b);
+    toy_batch_new(3, 1, 6, 4, 3, &last);
+    mu_model *model = make(CLASSIFIER_YAML, &b.batch, true, &t);
+    int n = 0;
+    do {
+        mu_mem_fail_at(++n * 7);
+        err = mu_model_train_step(model, &last.batch, 1, 0, &vars);
+        mu_mem_fail_at(0);
+        ck_assert(err == MU_OK || err == MU_ERR_MEMORY);
+        ck_ok(mu_model_train_step(model, &b.batch, 1, 0, &vars));
+    } while (err);
+    ck_assert_int_gt(n, 10);
+    toy_release(&t);
+    toy_batch_release(&b);
+    toy_batch_release(&last);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("model");
@@ -82,6 +606,24 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 120);
     tcase_add_loop_test(tc, test_training_lowers_the_loss, 0, 2);
+    tcase_add_test(tc, test_backends_agree);
+    tcase_add_loop_test(tc, test_dropout_does_not_depend_on_ranks, 0, 2);
+    tcase_add_test(tc, test_predictions_follow_training);
+    tcase_add_test(tc, test_training_after_predictions);
+    tcase_add_test(tc, test_log_vars_of_a_classifier);
+    tcase_add_test(tc, test_the_steady_state_allocates_nothing);
+    tcase_add_loop_test(tc, test_batch_sizes, 0, 3);
+    tcase_add_test(tc, test_trace_and_estimate);
+    tcase_add_test(tc, test_unused_parameters);
+    tcase_add_test(tc, test_weights_are_initialised);
+    tcase_add_test(tc, test_autocast);
+    tcase_add_test(tc, test_a_classifier_without_a_head_gives_features);
+    tcase_add_test(tc, test_a_loss_that_is_not_finite);
+    tcase_add_test(tc, test_labels_out_of_range);
+    tcase_add_loop_test(tc, test_mistakes, 0, sizeof mistakes / sizeof *mistakes);
+    tcase_add_test(tc, test_wrong_use);
+    tcase_add_test(tc, test_out_of_memory);
+    tcase_add_test(tc, test_a_failed_step_can_be_repeated);
     suite_add_tcase(suite, tc);
     return test_run(suite);
 }
