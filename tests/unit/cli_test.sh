@@ -135,7 +135,7 @@ run 0 list --json --plugin demo_plugin
 json 'd["scope"] == "muster" and d["total"] == d["count"] + 1 and "DemoClassifier" in d["modules"]["model"]'
 json 'd["children"][0]["modules"] == {"backbone": ["DemoNet"]}'
 run 0 list backbone --json --plugin demo_plugin
-json '[(b["scope"], b["name"]) for b in d] == [("muster", "DemoNet"), ("demo", "DemoNet")]'
+json '[(b["scope"], b["name"]) for b in d if b["name"] == "DemoNet"] == [("muster", "DemoNet"), ("demo", "DemoNet")]'
 run 0 list backend
 out_has 'ref                      Plain C'
 run 0 list backend --json
