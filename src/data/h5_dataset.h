@@ -5,6 +5,7 @@
 #define MU_DATA_H5_DATASET_H
 
 #include "core/type.h"
+#include "dist/comm.h"
 
 enum { MU_H5_DATASET_VERSION = 1, MU_H5_MAX_FIELDS = 64, MU_H5_UUID_TEXT = 37 };
 
@@ -62,12 +63,20 @@ typedef struct mu_h5_writer mu_h5_writer;
  * reserved now. */
 MU_CHECKED mu_err mu_h5_writer_new(const char *path, const mu_h5_field *field, int n_fields, int64_t n_samples,
                                    const char *meta, mu_h5_writer **out);
+/* Collective. The same by all ranks together, with equal arguments: each writes a run of samples of its own. The bytes of the file are the
+ * same (but for the UUID) whatever the number of ranks. comm is borrowed. */
+MU_CHECKED mu_err mu_h5_writer_new_shared(mu_comm *comm, const char *path, const mu_h5_field *field, int n_fields,
+                                          int64_t n_samples, const char *meta, mu_h5_writer **out);
+/* The run of this rank begins at this sample, which begins at this byte of the field. Before the first append. */
+MU_CHECKED mu_err mu_h5_writer_begin_at(mu_h5_writer *writer, int field, int64_t sample, int64_t byte);
 /* The next sample of a field, or with fixed shapes several. MU_ERR_SHAPE when bytes do not fit, MU_ERR_FORMAT for labels
  * outside of the classes. */
 MU_CHECKED mu_err mu_h5_writer_append(mu_h5_writer *writer, int field, const void *data, size_t bytes);
-/* MU_ERR_USAGE when samples are missing. */
+/* MU_ERR_USAGE when samples are missing. Collective for a shared one. */
 MU_CHECKED mu_err mu_h5_writer_finish(mu_h5_writer *writer);
-/* Removes an unfinished file. NULL is allowed. */
+/* Collective. The same with what went wrong on this rank so far, or MU_OK: then no rank finishes, and all return it. */
+MU_CHECKED mu_err mu_h5_writer_finish_shared(mu_h5_writer *writer, mu_err err);
+/* Removes an unfinished file. Not collective. NULL is allowed. */
 void mu_h5_writer_release(mu_h5_writer *writer);
 
 #endif

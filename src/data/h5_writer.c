@@ -3,14 +3,9 @@
 #include "core/mem.h"
 #include "data/h5_format.h"
 #include "io/file.h"
-#include "io/hdf5.h"
+#include "io/scratch.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <sys/random.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* HDF5 lays the file out in memory; samples go to their places on disk through buffers; HDF5 notes the checksums;
  * what lies between the samples is copied from memory. */
@@ -18,7 +13,8 @@ typedef struct {
     mu_h5_field field;
     char *name; /* owned */
     size_t sample_bytes;
-    int64_t at, done_bytes, done; /* byte in the file; bytes and samples taken */
+    int64_t at, done_bytes, done; /* byte in the file; bytes and samples before the next one */
+    int64_t taken_bytes, taken;   /* by this rank */
     char *buffer;                 /* [H5_CHUNK] the last `pending` bytes */
     size_t pending;
     int64_t *offsets; /* [n_samples + 1] of a variable one */
@@ -28,9 +24,10 @@ typedef struct {
 
 struct mu_h5_writer {
     char *path;
+    mu_comm *comm;      /* NULL: one rank alone */
+    bool main, hashing; /* lays the file out; hashes samples as they come, as it sees them all */
     mu_replacement *file;
-    int scratch;  /* HDF5's file: all but the samples and their offsets */
-    hid_t layout; /* the same, open in HDF5 until the end */
+    mu_scratch scratch; /* HDF5's file: all but the samples and their offsets */
     int64_t n_samples, n_classes;
     int n_columns;
     writer_column column[MU_H5_MAX_FIELDS];
@@ -126,11 +123,11 @@ static mu_err put_meta(mu_h5_writer *w, const char *meta)
     int64_t at = 0;
     size_t length = strlen(meta);
     h5_checksum_format(XXH3_64bits(meta, length), checksum);
-    MU_TRY(mu_h5_text_create(w->layout, "meta", length, &dataset));
+    MU_TRY(mu_h5_text_create(w->scratch.file, "meta", length, &dataset));
     mu_err err = mu_h5_set_text(dataset, H5_CHECKSUM, checksum);
     err = err ? err : mu_h5_dataset_offset(dataset, (int64_t)length, &at);
     mu_h5_close(dataset);
-    return err ? err : mu_pwrite(w->scratch, meta, length, at, w->path);
+    return err ? err : mu_pwrite(w->scratch.fd, meta, length, at, w->path);
 }
 
 /* The least that HDF5 needs beside the samples. */
@@ -151,34 +148,18 @@ static mu_err reserve(mu_h5_writer *w, const char *meta)
     return mu_replacement_reserve(w->file, bytes);
 }
 
-/* A file in memory where there is one, else in /tmp. */
-static mu_err open_scratch(mu_h5_writer *w)
-{
-    static const char *const templates[] = {"/dev/shm/muster-XXXXXX", "/tmp/muster-XXXXXX"};
-    char name[32];
-    for (size_t i = 0; i < sizeof templates / sizeof templates[0] && w->scratch < 0; i++) {
-        snprintf(name, sizeof name, "%s", templates[i]);
-        w->scratch = mkostemp(name, O_CLOEXEC);
-    }
-    if (w->scratch < 0)
-        return MU_FAIL(MU_ERR_SYSTEM, "no temporary file in /dev/shm or /tmp: %s", strerror(errno));
-    mu_err err = mu_h5_create(name, &w->layout);
-    unlink(name);
-    return err;
-}
-
-/* HDF5 sees a sparse file of its own, which has no name any more: it does not recover from a full disk. */
 static mu_err lay_out(mu_h5_writer *w, const char *meta)
 {
     hid_t group;
     char uuid[MU_H5_UUID_TEXT];
-    MU_TRY(open_scratch(w));
+    MU_TRY(mu_scratch_open(&w->scratch, 1, 2048 + 512 * w->n_columns));
     MU_TRY(make_uuid(uuid));
-    MU_TRY(mu_h5_set_text(w->layout, "muster_format", H5_FORMAT));
-    MU_TRY(mu_h5_set_i64(w->layout, "muster_version", MU_H5_DATASET_VERSION));
-    MU_TRY(mu_h5_set_text(w->layout, "uuid", uuid));
+    MU_TRY(mu_h5_set_text(w->scratch.file, "muster_format", H5_FORMAT));
+    MU_TRY(mu_h5_set_i64(w->scratch.file, "muster_version", MU_H5_DATASET_VERSION));
+    MU_TRY(mu_h5_set_text(w->scratch.file, "uuid", uuid));
     MU_TRY(put_meta(w, meta));
-    MU_TRY_H5(group = H5Gcreate2(w->layout, "data", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+    MU_TRY(mu_h5_groups_create(w->scratch.file, "/data/"));
+    MU_TRY_H5(group = H5Gopen2(w->scratch.file, "data", H5P_DEFAULT));
     mu_err err = MU_OK;
     for (int i = 0; !err && i < w->n_columns; i++)
         err = place_column(w, group, &w->column[i]);
@@ -198,31 +179,90 @@ static mu_err read_classes(mu_h5_writer *w, const char *meta)
     return MU_OK;
 }
 
-mu_err mu_h5_writer_new(const char *path, const mu_h5_field *field, int n_fields, int64_t n_samples, const char *meta,
-                        mu_h5_writer **out)
+/* What one rank can do alone. */
+static mu_err prepare(mu_h5_writer *w, const char *path, const mu_h5_field *field, int n_fields, const char *meta)
+{
+    MU_TRY(mu_strdup(&w->path, path));
+    MU_TRY(read_classes(w, meta));
+    for (int i = 0; i < n_fields; i++) {
+        w->n_columns++;
+        MU_TRY(column_init(w, &w->column[i], &field[i]));
+    }
+    if (!w->main)
+        return MU_OK;
+    MU_TRY(mu_replacement_new(path, &w->file));
+    MU_TRY(reserve(w, meta));
+    return lay_out(w, meta);
+}
+
+/* Collective. Tells the other ranks where everything lies. */
+static mu_err share_places(mu_h5_writer *w)
+{
+    int64_t place[2 * MU_H5_MAX_FIELDS];
+    void *name = w->main ? (void *)(uintptr_t)mu_replacement_temporary(w->file) : NULL;
+    size_t size = name ? strlen(name) : 0;
+    for (int i = 0; i < w->n_columns; i++) {
+        place[2 * i] = w->column[i].at;
+        place[2 * i + 1] = w->column[i].offsets_at;
+    }
+    MU_TRY(mu_comm_broadcast(w->comm, place, 2 * w->n_columns, MU_I64, 0));
+    MU_TRY(mu_comm_broadcast_blob(w->comm, &name, &size, 0));
+    for (int i = 0; i < w->n_columns; i++) {
+        w->column[i].at = place[2 * i];
+        w->column[i].offsets_at = place[2 * i + 1];
+    }
+    mu_err err = MU_OK;
+    if (!w->main) {
+        err = mu_replacement_join(w->path, name, &w->file);
+        mu_free(name);
+    }
+    return mu_comm_agree(w->comm, err);
+}
+
+static mu_err writer_new(mu_comm *comm, const char *path, const mu_h5_field *field, int n_fields, int64_t n_samples,
+                         const char *meta, mu_h5_writer **out)
+{
+    mu_h5_writer *w = NULL;
+    mu_err err = mu_calloc(&w, 1, sizeof *w);
+    if (!err) {
+        w->comm = comm;
+        w->main = !comm || mu_comm_is_main(comm);
+        w->hashing = !comm || comm->size == 1;
+        w->n_samples = n_samples;
+        w->scratch = MU_SCRATCH_NONE;
+        err = prepare(w, path, field, n_fields, meta);
+    }
+    if (comm)
+        err = mu_comm_agree(comm, err);
+    if (comm && !err)
+        err = share_places(w);
+    if (err) {
+        mu_h5_writer_release(w);
+        return err;
+    }
+    *out = w;
+    return MU_OK;
+}
+
+static mu_err check_counts(int n_fields, int64_t n_samples)
 {
     if (n_fields < 1 || n_fields > MU_H5_MAX_FIELDS || n_samples < 0)
         return MU_FAIL(MU_ERR_USAGE, "a dataset has 1 to %d fields and no negative number of samples", MU_H5_MAX_FIELDS);
-    mu_h5_writer *w;
-    MU_TRY(mu_calloc(&w, 1, sizeof *w));
-    w->n_samples = n_samples;
-    w->scratch = -1;
-    w->layout = H5I_INVALID_HID;
-    mu_err err;
-    MU_TRY_GOTO(err, mu_strdup(&w->path, path), fail);
-    MU_TRY_GOTO(err, read_classes(w, meta), fail);
-    for (int i = 0; i < n_fields; i++) {
-        w->n_columns++;
-        MU_TRY_GOTO(err, column_init(w, &w->column[i], &field[i]), fail);
-    }
-    MU_TRY_GOTO(err, mu_replacement_new(path, &w->file), fail);
-    MU_TRY_GOTO(err, reserve(w, meta), fail);
-    MU_TRY_GOTO(err, lay_out(w, meta), fail);
-    *out = w;
     return MU_OK;
-fail:
-    mu_h5_writer_release(w);
-    return err;
+}
+
+mu_err mu_h5_writer_new(const char *path, const mu_h5_field *field, int n_fields, int64_t n_samples, const char *meta,
+                        mu_h5_writer **out)
+{
+    MU_TRY(check_counts(n_fields, n_samples));
+    return writer_new(NULL, path, field, n_fields, n_samples, meta, out);
+}
+
+mu_err mu_h5_writer_new_shared(mu_comm *comm, const char *path, const mu_h5_field *field, int n_fields, int64_t n_samples,
+                               const char *meta, mu_h5_writer **out)
+{
+    MU_TRY(check_counts(n_fields, n_samples));
+    return writer_new(comm, path, field, n_fields, n_samples, meta, out);
 }
 
 void mu_h5_writer_release(mu_h5_writer *w)
@@ -235,9 +275,7 @@ void mu_h5_writer_release(mu_h5_writer *w)
         mu_free(w->column[i].offsets);
         mu_free(w->column[i].state);
     }
-    mu_h5_close(w->layout);
-    if (w->scratch >= 0)
-        close(w->scratch);
+    mu_scratch_close(&w->scratch);
     mu_replacement_release(w->file);
     mu_free(w->path);
     mu_free(w);
@@ -253,7 +291,8 @@ static mu_err flush(mu_h5_writer *w, writer_column *c)
 
 static mu_err put(mu_h5_writer *w, writer_column *c, const char *data, size_t bytes)
 {
-    XXH3_64bits_update(c->state, data, bytes);
+    if (w->hashing)
+        XXH3_64bits_update(c->state, data, bytes);
     while (bytes > 0) {
         size_t room = H5_CHUNK - c->pending, n = bytes < room ? bytes : room;
         memcpy(c->buffer + c->pending, data, n);
@@ -283,6 +322,20 @@ static mu_err check_sample(const mu_h5_writer *w, const writer_column *c, const 
     return h5_is_label(&c->field, w->n_classes) ? h5_check_labels(data, samples, c->done, w->n_classes, w->path) : MU_OK;
 }
 
+mu_err mu_h5_writer_begin_at(mu_h5_writer *w, int field, int64_t sample, int64_t byte)
+{
+    if (field < 0 || field >= w->n_columns)
+        return MU_FAIL(MU_ERR_USAGE, "'%s' has no field %d", w->path, field);
+    writer_column *c = &w->column[field];
+    bool fits = sample >= 0 && sample <= w->n_samples && byte >= 0 && byte <= c->field.bytes;
+    if (!fits || c->taken || (w->hashing && sample) || (!c->offsets && byte != sample * (int64_t)c->sample_bytes))
+        return MU_FAIL(MU_ERR_USAGE, "field '%s' of '%s' cannot be begun at sample %lld, byte %lld", c->name, w->path,
+                       (long long)sample, (long long)byte);
+    c->done = sample;
+    c->done_bytes = byte;
+    return MU_OK;
+}
+
 mu_err mu_h5_writer_append(mu_h5_writer *w, int field, const void *data, size_t bytes)
 {
     if (field < 0 || field >= w->n_columns)
@@ -292,6 +345,8 @@ mu_err mu_h5_writer_append(mu_h5_writer *w, int field, const void *data, size_t 
     MU_TRY(check_sample(w, c, data, bytes, &n));
     MU_TRY(put(w, c, data, bytes));
     c->done += n;
+    c->taken += n;
+    c->taken_bytes += (int64_t)bytes;
     if (c->offsets)
         c->offsets[c->done] = c->done_bytes;
     return MU_OK;
@@ -321,84 +376,109 @@ static mu_err note_column(const mu_h5_writer *w, hid_t group, const writer_colum
 static mu_err note_checksums(mu_h5_writer *w)
 {
     hid_t group;
-    MU_TRY_H5(group = H5Gopen2(w->layout, "data", H5P_DEFAULT));
+    MU_TRY_H5(group = H5Gopen2(w->scratch.file, "data", H5P_DEFAULT));
     mu_err err = MU_OK;
     for (int i = 0; !err && i < w->n_columns; i++)
         err = note_column(w, group, &w->column[i]);
     mu_h5_close(group);
-    MU_TRY(err);
-    hid_t layout = w->layout;
-    w->layout = H5I_INVALID_HID;
-    return MU_H5(H5Fclose(layout));
+    return err;
 }
 
-typedef struct {
-    int64_t at, end;
-} extent;
-
-static int by_place(const void *a, const void *b)
-{
-    const extent *x = a, *y = b;
-    return (x->at > y->at) - (x->at < y->at);
-}
-
-static int written_extents(const mu_h5_writer *w, extent e[2 * MU_H5_MAX_FIELDS])
+static int written_extents(const mu_h5_writer *w, mu_extent e[2 * MU_H5_MAX_FIELDS])
 {
     int n = 0;
     for (int i = 0; i < w->n_columns; i++) {
         const writer_column *c = &w->column[i];
         if (c->field.bytes)
-            e[n++] = (extent){c->at, c->at + c->field.bytes};
+            e[n++] = (mu_extent){c->at, c->at + c->field.bytes};
         if (c->offsets)
-            e[n++] = (extent){c->offsets_at, c->offsets_at + (w->n_samples + 1) * (int64_t)sizeof *c->offsets};
+            e[n++] = (mu_extent){c->offsets_at, c->offsets_at + (w->n_samples + 1) * (int64_t)sizeof *c->offsets};
     }
-    qsort(e, (size_t)n, sizeof *e, by_place);
     return n;
 }
 
-static mu_err copy_bytes(const mu_h5_writer *w, int64_t at, int64_t end)
+static mu_err copy_metadata(mu_h5_writer *w)
 {
-    char buffer[4096];
-    while (at < end) {
-        size_t n = end - at < (int64_t)sizeof buffer ? (size_t)(end - at) : sizeof buffer;
-        MU_TRY(mu_pread(w->scratch, buffer, n, at, "the layout"));
-        MU_TRY(mu_pwrite(mu_replacement_fd(w->file), buffer, n, at, w->path));
-        at += (int64_t)n;
+    mu_extent e[2 * MU_H5_MAX_FIELDS];
+    int n = written_extents(w, e);
+    int64_t bytes = 0;
+    MU_TRY(mu_scratch_finish(&w->scratch, &bytes));
+    MU_TRY(mu_scratch_copy(&w->scratch, bytes, e, n, mu_replacement_fd(w->file), w->path));
+    return mu_replacement_resize(w->file, bytes);
+}
+
+/* Collective. Whether the ranks together have taken everything. */
+static mu_err check_complete(mu_h5_writer *w)
+{
+    int64_t sum[2 * MU_H5_MAX_FIELDS];
+    for (int i = 0; i < w->n_columns; i++) {
+        sum[2 * i] = w->column[i].taken;
+        sum[2 * i + 1] = w->column[i].taken_bytes;
+    }
+    if (w->comm)
+        MU_TRY(mu_comm_all_reduce(w->comm, sum, 2 * w->n_columns, MU_I64, MU_COMM_SUM));
+    for (int i = 0; i < w->n_columns; i++) {
+        const writer_column *c = &w->column[i];
+        if (sum[2 * i] != w->n_samples || sum[2 * i + 1] != c->field.bytes)
+            return MU_FAIL(MU_ERR_USAGE, "field '%s' of '%s' got %lld of %lld samples, %lld of %lld bytes", c->name, w->path,
+                           (long long)sum[2 * i], (long long)w->n_samples, (long long)sum[2 * i + 1],
+                           (long long)c->field.bytes);
     }
     return MU_OK;
 }
 
-static mu_err copy_metadata(const mu_h5_writer *w)
+static mu_err flush_all(mu_h5_writer *w)
 {
-    extent e[2 * MU_H5_MAX_FIELDS];
-    int n = written_extents(w, e);
-    int64_t at = 0;
-    struct stat info;
-    if (fstat(w->scratch, &info) != 0)
-        return MU_FAIL(MU_ERR_SYSTEM, "the layout of '%s' has no size: %s", w->path, strerror(errno));
-    for (int i = 0; i < n; at = e[i++].end)
-        MU_TRY(copy_bytes(w, at, e[i].at));
-    MU_TRY(copy_bytes(w, at, info.st_size));
-    return mu_replacement_resize(w->file, info.st_size);
+    for (int i = 0; i < w->n_columns; i++)
+        MU_TRY(flush(w, &w->column[i]));
+    return w->main ? MU_OK : mu_replacement_flush(w->file);
 }
 
-static mu_err finish_column(mu_h5_writer *w, writer_column *c)
+/* What the ranks wrote, in one go: XXH3 cannot be put together from parts. */
+static mu_err hash_column(mu_h5_writer *w, writer_column *c)
 {
-    if (c->done != w->n_samples || c->done_bytes != c->field.bytes)
-        return MU_FAIL(MU_ERR_USAGE, "field '%s' of '%s' got %lld of %lld samples, %lld of %lld bytes", c->name, w->path,
-                       (long long)c->done, (long long)w->n_samples, (long long)c->done_bytes, (long long)c->field.bytes);
-    MU_TRY(flush(w, c));
-    if (!c->offsets)
-        return MU_OK;
-    return mu_pwrite(mu_replacement_fd(w->file), c->offsets, (size_t)(w->n_samples + 1) * sizeof *c->offsets,
-                     c->offsets_at, w->path);
+    for (int64_t done = 0; done < c->field.bytes;) {
+        int64_t left = c->field.bytes - done;
+        size_t n = left < H5_CHUNK ? (size_t)left : (size_t)H5_CHUNK;
+        MU_TRY(mu_pread(mu_replacement_fd(w->file), c->buffer, n, c->at + done, w->path));
+        XXH3_64bits_update(c->state, c->buffer, n);
+        done += (int64_t)n;
+    }
+    return MU_OK;
+}
+
+/* On the rank that made the file, when all samples are in it. */
+static mu_err complete(mu_h5_writer *w)
+{
+    for (int i = 0; i < w->n_columns; i++) {
+        writer_column *c = &w->column[i];
+        if (!w->hashing)
+            MU_TRY(hash_column(w, c));
+        if (c->offsets)
+            MU_TRY(mu_pwrite(mu_replacement_fd(w->file), c->offsets, (size_t)(w->n_samples + 1) * sizeof *c->offsets,
+                             c->offsets_at, w->path));
+    }
+    MU_TRY(note_checksums(w));
+    MU_TRY(copy_metadata(w));
+    return mu_replacement_commit(w->file);
 }
 
 mu_err mu_h5_writer_finish(mu_h5_writer *w)
 {
-    for (int i = 0; i < w->n_columns; i++)
-        MU_TRY(finish_column(w, &w->column[i]));
-    MU_TRY(note_checksums(w));
-    MU_TRY(copy_metadata(w));
-    return mu_replacement_commit(w->file);
+    return mu_h5_writer_finish_shared(w, MU_OK);
+}
+
+mu_err mu_h5_writer_finish_shared(mu_h5_writer *w, mu_err err)
+{
+    mu_comm *comm = w->comm;
+    err = err ? err : flush_all(w);
+    if (comm)
+        err = mu_comm_agree(comm, err);
+    MU_TRY(err);
+    MU_TRY(check_complete(w));
+    for (int i = 0; comm && i < w->n_columns; i++) /* elsewhere they are 0 */
+        if (w->column[i].offsets)
+            MU_TRY(mu_comm_all_reduce(comm, w->column[i].offsets, w->n_samples + 1, MU_I64, MU_COMM_SUM));
+    err = w->main ? complete(w) : MU_OK;
+    return comm ? mu_comm_agree(comm, err) : err;
 }

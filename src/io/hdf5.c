@@ -100,20 +100,6 @@ mu_err mu_h5_open(const char *path, bool writable, hid_t *out)
     return MU_OK;
 }
 
-mu_err mu_h5_create(const char *path, hid_t *out)
-{
-    hid_t access, file;
-    MU_TRY(access_new(true, &access));
-    mu_err err = MU_H5(file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access));
-    mu_h5_close(access);
-    if (err) {
-        mu_error_context("'%s' cannot be made", path);
-        return err;
-    }
-    *out = file;
-    return MU_OK;
-}
-
 static mu_err timeless_new(hid_t class, hid_t *out)
 {
     hid_t properties;

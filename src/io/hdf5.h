@@ -33,10 +33,8 @@ mu_err mu_h5_fail(const char *call, const char *file, int line, const char *func
 
 /* An existing file. MU_ERR_FORMAT when it is not HDF5 or cut. Closed by MU_H5(H5Fclose(file)). */
 MU_CHECKED mu_err mu_h5_open(const char *path, bool writable, hid_t *out);
-/* Overwrites. In the form of HDF5 1.8, whose metadata carry checksums. */
-MU_CHECKED mu_err mu_h5_create(const char *path, hid_t *out);
-/* What is allocated in one piece of `alignment` bytes or more begins at a multiple of it; metadata are allocated by blocks of metadata_bytes. The
- * file tells no times: the same contents are the same bytes. */
+/* Overwrites. In the form of HDF5 1.8, whose metadata carry checksums. What is allocated in one piece of `alignment` bytes or more begins
+ * at a multiple of it; metadata are allocated by blocks of metadata_bytes. The file tells no times: the same contents are the same bytes. */
 MU_CHECKED mu_err mu_h5_create_aligned(const char *path, int64_t alignment, int64_t metadata_bytes, hid_t *out);
 /* Makes those groups in which the dataset at an absolute path is to lie that are not there. */
 MU_CHECKED mu_err mu_h5_groups_create(hid_t file, const char *path);

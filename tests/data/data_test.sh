@@ -2,6 +2,8 @@
 # Packs IDX and CSV files, shows and verifies what comes out, and feeds `muster data` what is wrong.
 set -u
 muster=$(pwd)/muster
+build=$(pwd)
+digits=$(cd "${srcdir:-.}" && pwd)/data/digits/digits.csv.gz
 tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT
 unset MU_LOG MU_LOG_RANKS
@@ -73,6 +75,63 @@ run 0 pack n.h5 --csv numbers.csv --label-column 1 --dtype f32 --shape 2,1
 run 0 info n.h5
 out_has 'f32[2,1]'
 out_has 'classes  2: 0, 1'
+
+# Parts of a file share its classes; the digits that we ship come to 1437 and 360.
+printf '0,1\n2,2\n1,3\n0,4\n1,5\n' >rows.csv
+run 0 pack part.h5 --csv rows.csv --select 1:3
+run 0 info part.h5
+out_has 'samples  2'
+out_has 'classes  3'
+run 0 pack part.h5 --csv rows.csv --skip 0::2
+run 0 info part.h5
+out_has 'samples  2'
+run 0 pack part.h5 --images images --labels labels --select 2:
+run 0 info part.h5
+out_has 'samples  1'
+run 1 pack none.h5 --csv rows.csv --select 5:
+err_has 'leaves no sample'
+run 2 pack none.h5 --csv rows.csv --select 3
+err_has 'is no range'
+run 2 pack none.h5 --csv rows.csv --select 0::0
+run 2 pack none.h5 --csv rows.csv --select 0:2 --skip 0:2
+err_has 'exclude each other'
+run 0 pack train.h5 --csv "$digits" --shape 1,8,8 --skip 0::5
+run 0 info train.h5
+out_has 'samples  1437'
+out_has 'u8[1,8,8]'
+out_has 'classes  10'
+run 0 pack test.h5 --csv "$digits" --shape 1,8,8 --select 0::5
+run 0 info test.h5
+out_has 'samples  360'
+run 0 verify test.h5
+
+# Any number of ranks makes the same bytes, but for the 36 of the UUID and the 4 of HDF5's checksum over it.
+same_bytes() { [ "$(cmp -l "$1" "$2" | wc -l)" -le 40 ] || complain "$1 and $2 differ"; }
+# mpi STATUS RANKS ARGUMENTS...: the same as run, by several ranks.
+mpi() {
+    wanted=$1 ranks=$2
+    shift 2
+    what="$ranks ranks: muster data $*"
+    timeout -k 5 60 mpirun -n "$ranks" --oversubscribe "$muster" data "$@" >out 2>err
+    status=$?
+    [ $status -eq "$wanted" ] || complain "status $status instead of $wanted"
+}
+if grep -q '^#define HAVE_MPI 1' "$build/config.h" && command -v mpirun >/dev/null 2>&1; then
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl=self,vader OMPI_MCA_mpi_yield_when_idle=1
+    export OMPI_MCA_hwloc_base_binding_policy=none ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
+    printf '1,2,3\n1,2\n' >ragged.csv
+    mpi 0 3 pack shared.h5 --csv "$digits" --shape 1,8,8 --skip 0::5
+    same_bytes shared.h5 train.h5
+    run 0 verify shared.h5
+    mpi 0 4 pack shared.h5 --images images --labels labels
+    same_bytes shared.h5 a.h5
+    cp a.h5 shared.h5
+    mpi 1 3 pack shared.h5 --csv ragged.csv
+    err_has 'ragged.csv'
+    cmp -s a.h5 shared.h5 || complain 'the previous file is damaged'
+else
+    echo 'no MPI: packing by several ranks is not checked'
+fi
 
 # h5py reads the same, where it is installed.
 python=${MUSTER_TEST_PYTHON:-python3}

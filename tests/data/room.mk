@@ -21,4 +21,5 @@ tests_data_transform_test_SOURCES = tests/data/transform_test.c tests/golden/tra
 tests_data_transform_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_data_transform_test_LDADD = $(TEST_LDADD)
 EXTRA_DIST += tests/golden/sampler.py tests/golden/transform.py
+EXTRA_DIST += data/digits/README.md data/digits/digits.csv.gz
 dist_check_SCRIPTS += tests/data/data_test.sh
