@@ -1,6 +1,23 @@
 #include "nn/layer.h"
 
+#include "config/config.h"
 #include "nn/layers_impl.h"
+
+mu_err mu_layer_default_init(mu_layer *layer, const mu_cfg *cfg, const char *json)
+{
+    if (mu_cfg_get(cfg, "init_cfg"))
+        return MU_OK;
+    MU_TRY(mu_cfg_parse_json(json, strlen(json), "<default init_cfg>", &layer->default_init));
+    layer->init_cfg = layer->default_init;
+    return MU_OK;
+}
+
+void mu_layer_destroy(void *layer)
+{
+    mu_layer *self = layer;
+    mu_cfg_release(self->default_init);
+    self->default_init = NULL;
+}
 
 void mu_layer_apply(const void *layer, mu_trace *t, const char *name, mu_features *x)
 {

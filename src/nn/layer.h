@@ -18,6 +18,7 @@ typedef struct {
 /* The first member of every such component's struct. */
 typedef struct {
     const mu_cfg *init_cfg; /* option "init_cfg" of all of them */
+    mu_cfg *default_init;   /* owned: see mu_layer_default_init */
 } mu_layer;
 #define MU_LAYER_OPTIONS(struct_)                                                                                      \
     {.key = "init_cfg", .type = MU_OPT_COMPONENTS, .offset = offsetof(struct_, base.init_cfg), .nullable = true,         \
@@ -27,6 +28,11 @@ typedef struct {
     /* Inside the module's own scope: takes the features and puts its own in their place. */
     void (*forward)(const void *layer, mu_trace *t, mu_features *x);
 } mu_layer_ops;
+
+/* For `create` of a component that has an init_cfg when its config says nothing about it (null is to say: none), as JSON. */
+MU_CHECKED mu_err mu_layer_default_init(mu_layer *layer, const mu_cfg *cfg, const char *json);
+/* destroy of components that have nothing else to free; part of that of the others. */
+void mu_layer_destroy(void *layer);
 
 /* Enters `name` with the component's type and init_cfg, applies, leaves. NULL layer: nothing. */
 void mu_layer_apply(const void *layer, mu_trace *t, const char *name, mu_features *x);

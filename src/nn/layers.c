@@ -29,6 +29,18 @@ bool mu_nn_expect(mu_trace *t, mu_value x, const char *who, int min, int max)
     return false;
 }
 
+bool mu_nn_expect_channels(mu_trace *t, mu_value x, const char *who, int64_t channels)
+{
+    if (!mu_nn_expect(t, x, who, 4, 4))
+        return false;
+    int64_t found = mu_graph_type(t->graph, x)->dim[1];
+    if (found == channels)
+        return true;
+    mu_trace_fail(t, MU_FAIL(MU_ERR_CONFIG, "%s: in_channels is %lld, the images have %lld channels", who, (long long)channels,
+                             (long long)found));
+    return false;
+}
+
 /* ---- convolution ---- */
 
 mu_value mu_nn_conv2d_here(mu_trace *t, mu_value x, const mu_conv2d_layer *layer)

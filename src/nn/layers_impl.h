@@ -10,6 +10,8 @@ mu_value mu_nn_linear_here(mu_trace *t, mu_value x, int64_t out_features, bool b
 mu_value mu_nn_norm_here(mu_trace *t, mu_value x, const mu_norm_layer *layer);
 /* x has so many dimensions and floats; else a sticky MU_ERR_SHAPE that names `who` is left. */
 bool mu_nn_expect(mu_trace *t, mu_value x, const char *who, int min, int max);
+/* x is [N,C,H,W] with these channels; else a sticky MU_ERR_CONFIG that names `who`. */
+bool mu_nn_expect_channels(mu_trace *t, mu_value x, const char *who, int64_t channels);
 
 /* What a config says of a size, height and width or one number for both; `standard` when nothing. */
 void mu_nn_pair(const mu_ints *given, int64_t standard, int64_t out[2]);

@@ -10,3 +10,4 @@ libmuster_la_SOURCES += src/nn/heads/linear_cls_head.c \
 	src/nn/models/image_classifier.c src/nn/necks/global_average_pooling.c src/nn/preprocessors/img_data_preprocessor.c
 libmuster_la_SOURCES += src/nn/layers/activation.c src/nn/layers/basic.c src/nn/layers/conv2d.c src/nn/layers/linear.c \
 	src/nn/layers/norm.c src/nn/layers/pool2d.c
+libmuster_la_SOURCES += src/nn/backbones/lenet.c src/nn/backbones/mlp.c src/nn/backbones/resnet.c
