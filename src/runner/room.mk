@@ -6,6 +6,10 @@ libmuster_la_SOURCES += src/runner/checkpoint.c src/runner/checkpoint.h src/runn
 	src/runner/checkpoint_load.c src/runner/checkpoint_resume.c src/runner/checkpoint_save.c src/runner/revise.c
 libmuster_la_SOURCES += src/runner/history.c src/runner/history.h
 libmuster_la_SOURCES += src/runner/hook.c
+nobase_pkginclude_HEADERS += src/runner/hooks/hooks.h
+libmuster_la_SOURCES += src/runner/hooks/early_stopping_hook.c src/runner/hooks/hooks.c src/runner/hooks/iter_timer_hook.c \
+	src/runner/hooks/logger_hook.c src/runner/hooks/monitor.c src/runner/hooks/monitor.h src/runner/hooks/param_scheduler_hook.c \
+	src/runner/hooks/runtime_info_hook.c
 libmuster_la_SOURCES += src/runner/log_processor.c
 libmuster_la_SOURCES += src/runner/message_hub.c
 libmuster_la_SOURCES += src/runner/run_log.c

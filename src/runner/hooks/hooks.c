@@ -1,0 +1,6 @@
+#include "runner/hooks/hooks.h"
+
+const char *const mu_default_hooks[][2] = {
+    {"runtime_info", "RuntimeInfoHook"},       {"timer", "IterTimerHook"},         {"logger", "LoggerHook"},
+    {"param_scheduler", "ParamSchedulerHook"}, {"checkpoint", "CheckpointHook"},   {NULL, NULL},
+};
