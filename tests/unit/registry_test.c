@@ -116,13 +116,13 @@ END_TEST
 
 START_TEST(nearest)
 {
-    static const mu_component early = {.kind = "hook", .name = "EarlyStoppingHook"};
-    ck_ok(mu_registry_add(root, &early, false));
-    ck_assert_str_eq(mu_registry_nearest(deep, "hook", "EarlyStopingHook"), "EarlyStoppingHook");
-    ck_assert_str_eq(mu_registry_nearest(deep, "hook", "muster.earlystoppinghook"), "EarlyStoppingHook");
-    ck_assert_ptr_null(mu_registry_nearest(root, "hook", "Checkpoint"));
-    ck_assert_ptr_null(mu_registry_nearest(root, "hook", "nowhere.EarlyStoppingHook"));
-    ck_assert_ptr_null(mu_registry_nearest(root, "dataset", "EarlyStoppingHook"));
+    static const mu_component weather = {.kind = "hook", .name = "WeatherForecastHook"};
+    ck_ok(mu_registry_add(root, &weather, false));
+    ck_assert_str_eq(mu_registry_nearest(deep, "hook", "WeatherForcastHook"), "WeatherForecastHook");
+    ck_assert_str_eq(mu_registry_nearest(deep, "hook", "muster.weatherforecasthook"), "WeatherForecastHook");
+    ck_assert_ptr_null(mu_registry_nearest(root, "hook", "Landscape"));
+    ck_assert_ptr_null(mu_registry_nearest(root, "hook", "nowhere.WeatherForecastHook"));
+    ck_assert_ptr_null(mu_registry_nearest(root, "dataset", "WeatherForecastHook"));
 }
 END_TEST
 
