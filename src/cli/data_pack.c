@@ -143,7 +143,6 @@ static mu_err pack_all(pack *p)
         MU_FAIL(MU_ERR_FORMAT, "there is nothing to pack");
         err = p->ranged ? mu_error_hint("--select or --skip leaves no sample") : MU_ERR_FORMAT;
     }
-    err = mu_comm_agree(p->comm, err);
     err = err ? err : open_writer(p);
     if (!err) {
         err = begin_share(p);
@@ -156,30 +155,38 @@ static mu_err pack_all(pack *p)
     return err;
 }
 
-static int check_use(const cli_command *command, pack *p)
+static int check_use(const cli_command *command, pack *p, const char *on_corrupt)
 {
-    int sources = !!p->csv + !!p->images;
+    int sources = !!p->csv + !!p->images + !!p->folder;
     const char *range = p->select ? p->select : p->skip;
     if (sources != 1)
-        return cli_misuse(command->name, "what is packed? --images and --labels, or --csv");
+        return cli_misuse(command->name, "what is packed? --images and --labels, or --csv, or --folder");
     if (!p->images != !p->labels)
         return cli_misuse(command->name, "--images and --labels go together");
     if (!p->csv && (p->label_column || p->dtype))
         return cli_misuse(command->name, "--label-column and --dtype go with --csv");
     if (p->dtype && strcmp(p->dtype, "u8") != 0 && strcmp(p->dtype, "f32") != 0)
         return cli_misuse(command->name, "--dtype is u8 or f32, not '%s'", p->dtype);
+    if (!p->folder && (p->list || p->decode || on_corrupt))
+        return cli_misuse(command->name, "--list, --decode and --on-corrupt go with --folder");
+    if (p->folder && p->shape)
+        return cli_misuse(command->name, "--shape does not go with --folder");
+    if (on_corrupt && strcmp(on_corrupt, "error") != 0 && strcmp(on_corrupt, "skip") != 0)
+        return cli_misuse(command->name, "--on-corrupt is error or skip, not '%s'", on_corrupt);
+    p->skip_corrupt = on_corrupt && strcmp(on_corrupt, "skip") == 0;
     if (p->select && p->skip)
         return cli_misuse(command->name, "--select and --skip exclude each other");
     if (range && !parse_range(range, &p->range))
         return cli_misuse(command->name, "'%s' is no range such as 0:1000, 5: or 0::5", range);
     p->ranged = range != NULL;
-    p->source = p->csv ? &pack_csv : &pack_idx;
+    p->source = p->csv ? &pack_csv : p->folder ? &pack_folder : &pack_idx;
     return CLI_GO;
 }
 
 static int run(const cli_command *command, int argc, char **argv)
 {
     pack p = {0};
+    const char *on_corrupt = NULL;
     const cli_option options[] = {
         {.name = "images", .value = "FILE", .text = &p.images, .help = "IDX file of images (MNIST and its family), or of it by gzip"},
         {.name = "labels", .value = "FILE", .text = &p.labels, .help = "IDX file of their labels"},
@@ -189,14 +196,20 @@ static int run(const cli_command *command, int argc, char **argv)
         {.name = "dtype", .value = "u8|f32", .text = &p.dtype, .help = "CSV: type of the values (default: u8)"},
         {.name = "shape", .value = "C,H,W", .text = &p.shape,
          .help = "shape of a sample (default: 1,H,W of IDX images; one row of the CSV file)"},
-        {.name = "classes", .value = "NAME", .list = &p.classes, .help = "names of the classes (default: their numbers)"},
+        {.name = "folder", .value = "DIR", .text = &p.folder,
+         .help = "instead: images (.jpg, .jpeg, .png) in DIR/CLASS/, at any depth below it"},
+        {.name = "list", .value = "FILE", .text = &p.list, .help = "folder: only the images that it names, 'path label' a line"},
+        {.name = "decode", .flag = &p.decode, .help = "folder: store pixels, of images of one size (default: the files' bytes)"},
+        {.name = "on-corrupt", .value = "error|skip", .text = &on_corrupt,
+         .help = "folder: end at an image that cannot be decoded, or leave it out (default: error)"},
+        {.name = "classes", .value = "NAME", .list = &p.classes, .help = "names of the classes (default: their folders or numbers)"},
         {.name = "select", .value = "RANGE", .text = &p.select,
          .help = "only these samples: START:STOP:STEP from 0, as 0:1000, or 0::5 for every fifth"},
         {.name = "skip", .value = "RANGE", .text = &p.skip, .help = "all samples but these"},
         {.name = NULL},
     };
     int n, status = cli_parse(command, options, argc, argv, 1, 1, &p.out, &n);
-    status = status == CLI_GO ? check_use(command, &p) : status;
+    status = status == CLI_GO ? check_use(command, &p, on_corrupt) : status;
     if (status == CLI_GO) {
         mu_err err = cli_comm(&p.comm);
         err = err ? err : pack_all(&p);
@@ -209,9 +222,10 @@ static int run(const cli_command *command, int argc, char **argv)
 const cli_command cli_data_pack = {
     .name = "data pack",
     .operands = "OUT.h5",
-    .summary = "Make a dataset file of IDX or CSV files",
+    .summary = "Make a dataset file of IDX files, a CSV file or folders of images",
     .details = "OUT.h5 gets the fields images and labels. It is replaced once the new one is whole and on disk.\n"
                "A CSV file's other columns are the values, in their order; a first line of names is known by itself.\n"
+               "Classes of folders are numbered in the order of their names. Every image is decoded once, to find corrupt ones.\n"
                "Under mpirun the ranks share the work out; the file is the same.",
     .run = run,
 };

@@ -12,7 +12,8 @@ typedef struct {
 
 typedef struct pack pack;
 typedef struct {
-    /* Collective. Sets n, n_classes and field[0] of the pack; *state is what write needs, released by close also after a failure. */
+    /* Collective; the ranks return alike. Sets n, n_classes and field[PACK_IMAGES]; *state is what write needs, released by close also after
+     * a failure. */
     mu_err (*scan)(pack *p, void **state);
     /* Not collective. Appends this rank's samples. */
     mu_err (*write)(pack *p, void *state);
@@ -22,7 +23,8 @@ typedef struct {
 enum { PACK_IMAGES, PACK_LABELS, PACK_FIELDS };
 
 struct pack {
-    const char *out, *images, *labels, *csv, *label_column, *shape, *dtype, *select, *skip;
+    const char *out, *images, *labels, *csv, *folder, *list, *label_column, *shape, *dtype, *select, *skip;
+    bool decode, skip_corrupt;
     cli_list classes; /* names; borrowed */
     pack_range range;
     bool ranged;
@@ -35,7 +37,7 @@ struct pack {
     mu_h5_writer *writer;
 };
 
-extern const pack_source pack_idx, pack_csv;
+extern const pack_source pack_idx, pack_csv, pack_folder;
 
 /* Whether --select and --skip take sample i of the source, and how many they take of n. */
 bool pack_takes(const pack *p, int64_t i);

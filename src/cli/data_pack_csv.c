@@ -130,7 +130,7 @@ static mu_err count_rows(pack *p, csv_state *s)
     return mu_csv_rewind(s->file);
 }
 
-static mu_err scan(pack *p, void **state)
+static mu_err scan_alone(pack *p, void **state)
 {
     csv_state *s;
     MU_TRY(mu_calloc(&s, 1, sizeof *s));
@@ -142,6 +142,11 @@ static mu_err scan(pack *p, void **state)
     mu_type own = MU_TYPE(p->dtype && strcmp(p->dtype, "f32") == 0 ? MU_F32 : MU_U8, (int64_t)s->n_cells - 1);
     MU_TRY(pack_set_images(p, &own, p->csv));
     return mu_alloc(&s->sample, mu_type_bytes(&own));
+}
+
+static mu_err scan(pack *p, void **state)
+{
+    return mu_comm_agree(p->comm, scan_alone(p, state));
 }
 
 static mu_err write_rows(pack *p, void *state)

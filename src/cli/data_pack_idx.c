@@ -55,7 +55,7 @@ static mu_err check_types(pack *p, idx_state *s)
     return MU_OK;
 }
 
-static mu_err scan(pack *p, void **state)
+static mu_err scan_alone(pack *p, void **state)
 {
     idx_state *s;
     MU_TRY(mu_calloc(&s, 1, sizeof *s));
@@ -66,6 +66,11 @@ static mu_err scan(pack *p, void **state)
     MU_TRY(read_labels(p, s));
     p->n = pack_count(p, s->n);
     return mu_alloc(&s->image, mu_type_bytes(&p->field[PACK_IMAGES].sample));
+}
+
+static mu_err scan(pack *p, void **state)
+{
+    return mu_comm_agree(p->comm, scan_alone(p, state));
 }
 
 static mu_err write_samples(pack *p, void *state)

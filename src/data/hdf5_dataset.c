@@ -2,6 +2,7 @@
 
 #include "core/mem.h"
 #include "data/h5_dataset.h"
+#include "data/transforms/decode_image.h"
 
 #define IMAGE "img"
 #define LABEL "gt_label"
@@ -10,6 +11,7 @@
 typedef struct {
     const char *name; /* in the sample */
     int field;        /* in the file */
+    bool encoded;     /* an image to be decoded here */
     mu_type type;     /* of one sample, unless it varies */
     void *cache;      /* all samples, or NULL */
 } column;
@@ -18,6 +20,7 @@ typedef struct {
     mu_dataset base;
     char *path;
     const mu_cfg *fields;
+    int color_type;
     int64_t cache;
     mu_h5_dataset *file;
     int n_columns;
@@ -101,6 +104,16 @@ static mu_err load(hdf5_dataset *self, column *c)
     return MU_OK;
 }
 
+/* Whether the pipeline decodes images itself. */
+static bool decodes(const mu_cfg *pipeline)
+{
+    const mu_cfg *first = pipeline;
+    if (pipeline && mu_cfg_kind_of(pipeline) == MU_CFG_LIST)
+        first = mu_cfg_size(pipeline) ? mu_cfg_at(pipeline, 0) : NULL;
+    const mu_cfg *type = first ? mu_cfg_get(first, "type") : NULL;
+    return type && mu_cfg_kind_of(type) == MU_CFG_STRING && strcmp(mu_cfg_string(type), "DecodeImage") == 0;
+}
+
 static mu_err open_column(hdf5_dataset *self, int field)
 {
     const mu_h5_field *f = mu_h5_dataset_field(self->file, field);
@@ -114,7 +127,7 @@ static mu_err open_column(hdf5_dataset *self, int field)
             return MU_FAIL(MU_ERR_CONFIG, "two fields are called '%s'", called);
     column *c = &self->column[self->n_columns++];
     bool image = strcmp(called, IMAGE) == 0;
-    *c = (column){.name = called, .field = field, .type = f->sample};
+    *c = (column){.name = called, .field = field, .encoded = image && f->variable && !decodes(self->base.pipeline_cfg), .type = f->sample};
     if (f->variable)
         return MU_OK;
     if (widens(c, &f->sample))
@@ -168,7 +181,8 @@ static mu_err read_variable(const hdf5_dataset *self, const column *c, int64_t i
     MU_TRY(mu_h5_dataset_sample_bytes(self->file, c->field, index, &size));
     MU_TRY(mu_type_init(&type, MU_U8, 1, (int64_t[]){(int64_t)size}));
     MU_TRY(mu_sample_put(sample, c->name, type, &data));
-    return mu_h5_dataset_read(self->file, c->field, index, data, size);
+    MU_TRY(mu_h5_dataset_read(self->file, c->field, index, data, size));
+    return c->encoded ? mu_decode_into(sample, data, size, "image", self->color_type) : MU_OK;
 }
 
 static mu_err read_column(const hdf5_dataset *self, const column *c, int64_t index, mu_sample *sample)
@@ -224,6 +238,7 @@ static const mu_option options[] = {
     MU_OPTION(hdf5_dataset, path, MU_OPT_STRING, .required = true, .help = "the file (muster data pack makes it)"),
     MU_OPTION(hdf5_dataset, fields, MU_OPT_ANY, .nullable = true, .text_default = "{images: img, labels: gt_label}",
               .help = "field of the file: what a sample calls it; null leaves it out; others keep their names"),
+    MU_COLOR_TYPE_OPTION(hdf5_dataset),
     MU_OPTION(hdf5_dataset, cache, MU_OPT_INT, .int_default = 64, .bounded_below = true, .min = 0, .bounded_above = true,
               .max = 1 << 30, .unit = "MiB", .help = "a field below this size is kept in memory, by each rank"),
     MU_DATASET_OPTIONS(hdf5_dataset),
@@ -233,7 +248,7 @@ static const mu_option options[] = {
 const mu_component mu_component_hdf5_dataset = {
     .kind = "dataset",
     .name = "HDF5Dataset",
-    .doc = "Samples of a dataset file.",
+    .doc = "Samples of a dataset file. Encoded images, JPEG and PNG, are decoded, unless the pipeline begins with DecodeImage.",
     .size = sizeof(hdf5_dataset),
     .options = options,
     .create = create,

@@ -27,6 +27,8 @@ complain() {
 }
 out_has() { grep -qF -- "$1" out || complain "stdout lacks: $1"; }
 err_has() { grep -qF -- "$1" err || complain "stderr lacks: $1"; }
+# Equal but for the 36 bytes of the UUID and the 4 of HDF5's checksum over it.
+same_bytes() { [ "$(cmp -l "$1" "$2" | wc -l)" -le 40 ] || complain "$1 and $2 differ"; }
 silent() { [ ! -s err ] || complain 'stderr is not empty'; }
 
 run 2
@@ -105,8 +107,64 @@ run 0 info test.h5
 out_has 'samples  360'
 run 0 verify test.h5
 
-# Any number of ranks makes the same bytes, but for the 36 of the UUID and the 4 of HDF5's checksum over it.
-same_bytes() { [ "$(cmp -l "$1" "$2" | wc -l)" -le 40 ] || complain "$1 and $2 differ"; }
+# Folders of images: 3x2 pixels in grey (1, 41, ... 201) and in RGB.
+mkdir -p tree/dog/deep tree/cat
+echo iVBORw0KGgoAAAANSUhEUgAAAAMAAAACCAAAAAC4HznGAAAAEElEQVR4nGNk1NBgqdDQAAADvwEf+91T3wAAAABJRU5ErkJggg== | base64 -d >tree/dog/deep/b.PNG
+echo iVBORw0KGgoAAAANSUhEUgAAAAMAAAACCAIAAAASFvFNAAAAGElEQVR4nGNkYPqvwfBfg+E/SwXDXwgLAEBYBxjoyZ6UAAAAAElFTkSuQmCC | base64 -d >tree/cat/z.png
+cp tree/cat/z.png tree/dog/a.png
+cp tree/dog/deep/b.PNG tree/cat/m.png
+echo notes >tree/cat/readme.txt
+if ! grep -q '^#define HAVE_PNG 1' "$build/config.h"; then
+    echo 'no PNG in this build: folders are not packed'
+else
+    run 0 pack tree.h5 --folder tree
+    silent
+    run 0 info tree.h5
+    out_has 'samples  4'
+    out_has 'classes  2: cat, dog'
+    out_has 'variable u8[]'
+    run 0 verify tree.h5
+    run 0 pack pixels.h5 --folder tree --decode
+    run 0 info pixels.h5
+    out_has 'u8[3,2,3]'
+    run 0 pack one.h5 --folder tree --classes Katze Hund --select 1:2
+    run 0 info one.h5
+    out_has 'samples  1'
+    out_has 'classes  2: Katze, Hund'
+    run 2 pack x.h5 --folder tree --classes one
+    err_has "holds 2"
+    printf 'cat/z.png 2\n\ndog/deep/b.PNG 0\n' >list
+    run 0 pack listed.h5 --folder tree --list list
+    run 0 info listed.h5
+    out_has 'samples  2'
+    out_has 'classes  3: 0, 1, 2'
+    printf 'cat/z.png\n' >list
+    run 1 pack x.h5 --folder tree --list list
+    err_has "list:1: 'cat/z.png' is no path and label"
+    printf 'cat/no.png 0\n' >list
+    run 1 pack x.h5 --folder tree --list list
+    err_has "'tree/cat/no.png' cannot be opened"
+    head -c 60 tree/dog/deep/b.PNG >tree/dog/deep/cut.png
+    run 1 pack x.h5 --folder tree
+    err_has 'dog/deep/cut.png'
+    err_has '--on-corrupt skip'
+    run 0 pack tree2.h5 --folder tree --on-corrupt skip
+    err_has 'left out: '
+    err_has '1 of 5 images'
+    same_bytes tree.h5 tree2.h5
+    mkdir tree/empty
+    run 1 pack x.h5 --folder tree
+    err_has "the class 'tree/empty' has no images"
+    rmdir tree/empty
+    run 1 pack x.h5 --folder tree/cat
+    err_has 'holds no folders of classes'
+    run 1 pack x.h5 --folder nowhere
+    err_has "'nowhere/' cannot be read"
+fi
+run 2 pack x.h5 --folder tree --shape 1,2
+run 2 pack x.h5 --csv rows.csv --decode
+run 2 pack x.h5 --folder tree --on-corrupt ignore
+
 # mpi STATUS RANKS ARGUMENTS...: the same as run, by several ranks.
 mpi() {
     wanted=$1 ranks=$2
@@ -125,6 +183,16 @@ if grep -q '^#define HAVE_MPI 1' "$build/config.h" && command -v mpirun >/dev/nu
     run 0 verify shared.h5
     mpi 0 4 pack shared.h5 --images images --labels labels
     same_bytes shared.h5 a.h5
+    if [ -s tree.h5 ]; then
+        mpi 0 3 pack shared.h5 --folder tree --on-corrupt skip
+        same_bytes shared.h5 tree.h5
+        mpi 0 2 pack shared.h5 --folder tree --on-corrupt skip --decode
+        same_bytes shared.h5 pixels.h5
+        mpi 1 3 pack x.h5 --folder tree
+        err_has 'dog/deep/cut.png'
+        mpi 1 2 pack x.h5 --folder nowhere
+        err_has "'nowhere/' cannot be read"
+    fi
     cp a.h5 shared.h5
     mpi 1 3 pack shared.h5 --csv ragged.csv
     err_has 'ragged.csv'
