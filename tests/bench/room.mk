@@ -21,3 +21,12 @@ endif
 tests_bench_comm_bench_SOURCES = tests/bench/comm_bench.c
 tests_bench_comm_bench_CPPFLAGS = $(TEST_CPPFLAGS) $(MPI_CFLAGS)
 tests_bench_comm_bench_LDADD = libmuster.la $(MPI_LIBS)
+
+if WITH_JPEG
+if WITH_PNG
+BENCHES += tests/bench/decode_bench
+endif
+endif
+tests_bench_decode_bench_SOURCES = tests/bench/decode_bench.c
+tests_bench_decode_bench_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_bench_decode_bench_LDADD = libmuster.la $(JPEG_LIBS) $(PNG_LIBS)
