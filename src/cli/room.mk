@@ -5,3 +5,4 @@ muster_SOURCES = src/cli/check.c src/cli/cli.h src/cli/comm.c src/cli/comm.h src
 muster_CPPFLAGS = $(AM_CPPFLAGS) $(ONEDNN_CFLAGS)
 muster_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
 muster_LDADD = libmuster.la $(YAML_LIBS) $(JANSSON_LIBS) $(ONEDNN_LIBS)
+muster_SOURCES += src/cli/eval.c src/cli/results.c src/cli/results.h

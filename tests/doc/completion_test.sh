@@ -40,7 +40,7 @@ asked "--help --json" env --
 asked "" nonsense x
 
 # Every option that a command's help tells is completed, and no other.
-for command in check config describe env list; do
+for command in check config describe env eval list; do
     asked "$("$MUSTER" "$command" --help | sed -n 's/^  \(--[a-z-]*\).*/\1/p' | sort | tr '\n' ' ' | sed 's/ $//')" "$command" --
 done
 asked "--help --version $("$MUSTER" --help | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p' | sort | tr '\n' ' ' | sed 's/ $//')" ""

@@ -1,9 +1,10 @@
 /* Evaluates the same data on any number of ranks; run by itself and, by ranks_test.sh, under mpirun. Prints the results in full. The word
- * "fail" gives rank 0 results with one name twice; "empty" gives nobody a sample. */
+ * "fail" gives rank 0 results with one name twice; "empty" gives nobody a sample;
+ * "dump" FILE dumps them too. */
 #include "config/config.h"
 #include "core/mem.h"
 #include "dist/launch.h"
-#include "eval/evaluator.h"
+#include "eval/dump.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -43,7 +44,15 @@ static void print(const mu_results *results)
     }
 }
 
-static mu_err run(mu_comm *comm, const char *what)
+static mu_err add_dump(mu_evaluator *e, const char *path)
+{
+    mu_metric *dump;
+    MU_TRY(mu_dump_results_new(path, &dump));
+    MU_TRY(mu_evaluator_add(e, dump));
+    return mu_evaluator_set_meta(e, "{\"classes\": [\"a\", \"b\", \"c\", \"d\", \"e\"]}");
+}
+
+static mu_err run(mu_comm *comm, const char *what, const char *path)
 {
     const char *json = strcmp(what, "fail") == 0
                            ? "[{type: ConfusionMatrix}, {type: ConfusionMatrix}, {type: Accuracy}]"
@@ -55,6 +64,8 @@ static mu_err run(mu_comm *comm, const char *what)
     snprintf(text, sizeof text, "val_evaluator: %s\n", json);
     MU_TRY(mu_config_parse(text, strlen(text), "yaml", &config));
     mu_err err = mu_evaluator_new(mu_cfg_get(mu_config_root(config), "val_evaluator"), "val_evaluator", &e);
+    if (!err && path)
+        err = add_dump(e, path);
     if (!err && strcmp(what, "empty") != 0)
         err = process(e, comm);
     err = mu_comm_agree(comm, err);
@@ -73,7 +84,7 @@ int main(int argc, char **argv)
     mu_comm *comm;
     mu_err err = mu_launch(&comm);
     if (!err) {
-        err = run(comm, argc > 1 ? argv[1] : "");
+        err = run(comm, argc > 1 ? argv[1] : "", argc > 2 ? argv[2] : NULL);
         int rank = comm->rank;
         mu_registry_reset();
         mu_comm_release(comm);

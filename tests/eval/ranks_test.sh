@@ -41,4 +41,13 @@ run 2 3 fail
 grep -q "rank 0/3: two metrics give 'confusion_matrix/result'" "$tmp/err" || complain 'the error of rank 0 is not told'
 run 2 2 empty
 grep -q 'not one sample was evaluated' "$tmp/err" || complain 'an empty set is not told'
+run 0 3 dump "$tmp/three.h5"
+"$program" dump "$tmp/one.h5" >"$tmp/alone"
+for n in 1 2; do
+    for dump in one three; do
+        mpirun -n $n --oversubscribe ./muster eval "$tmp/$dump.h5" --metrics Accuracy:topk=[1,2] ConfusionMatrix \
+            SingleLabelMetric >"$tmp/$n-$dump" || complain "muster eval: status $?"
+        cmp -s "$tmp/1-one" "$tmp/$n-$dump" || { complain "muster eval on $n ranks of $dump.h5"; diff "$tmp/1-one" "$tmp/$n-$dump"; }
+    done
+done
 exit $failed

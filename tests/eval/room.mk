@@ -15,3 +15,4 @@ endif
 tests_eval_dump_test_SOURCES = tests/eval/dump_test.c
 tests_eval_dump_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_eval_dump_test_LDADD = $(TEST_LDADD)
+dist_check_SCRIPTS += tests/eval/eval_test.sh

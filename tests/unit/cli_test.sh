@@ -52,7 +52,7 @@ err "muster: unknown command 'chek'; did you mean 'check'?
 "
 run 2 --verison
 err_has "muster: unknown option '--verison'"
-for command in check config describe env list; do
+for command in check config describe env eval list; do
     run 0 $command --help
     out_has "usage: muster $command"
     err ''
