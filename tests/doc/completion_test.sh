@@ -33,7 +33,7 @@ asked "diff dump" config d
 asked "sound.yaml" config diff base.yaml s
 asked "json yaml" config dump sound.yaml --format ""
 asked "optim_wrapper optim_wrapper_constructor optimizer" list opt
-asked "Adam AdamW" describe Ad
+asked "Adam AdamW" describe Adam
 asked "conv2d conv2d_grad_input conv2d_grad_weight" describe conv2d
 asked "ref" describe ref
 asked "--help --json" env --
