@@ -1,6 +1,15 @@
 if WITH_CHECK
-check_PROGRAMS += tests/nn/model_test tests/nn/trace_test
+check_PROGRAMS += tests/nn/layer_test tests/nn/loss_test tests/nn/model_test tests/nn/preprocessor_test tests/nn/trace_test
 endif
+tests_nn_layer_test_SOURCES = tests/nn/layer_test.c tests/nn/toy.c tests/nn/toy.h
+tests_nn_layer_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_nn_layer_test_LDADD = $(TEST_LDADD)
+tests_nn_loss_test_SOURCES = tests/nn/loss_test.c tests/nn/toy.c tests/nn/toy.h
+tests_nn_loss_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_nn_loss_test_LDADD = $(TEST_LDADD)
+tests_nn_preprocessor_test_SOURCES = tests/nn/preprocessor_test.c tests/nn/toy.c tests/nn/toy.h
+tests_nn_preprocessor_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_nn_preprocessor_test_LDADD = $(TEST_LDADD)
 tests_nn_model_test_SOURCES = tests/nn/model_test.c tests/nn/toy.c tests/nn/toy.h
 tests_nn_model_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_nn_model_test_LDADD = $(TEST_LDADD)
