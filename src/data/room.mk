@@ -9,6 +9,7 @@ libmuster_la_SOURCES += src/data/transforms/center_crop.c src/data/transforms/co
 	src/data/transforms/random_flip.c src/data/transforms/random_resized_crop.c src/data/transforms/resize.c \
 	src/data/transforms/resize_edge.c src/data/transforms/size.h
 libmuster_la_SOURCES += src/data/batch.c src/data/batch.h src/data/collate.c src/data/dataset.c src/data/dataset.h
-libmuster_la_SOURCES += src/data/hdf5_dataset.c src/data/loader.c src/data/loader.h
+libmuster_la_SOURCES += src/data/concat_dataset.c src/data/hdf5_dataset.c src/data/loader.c src/data/loader.h \
+	src/data/repeat_dataset.c
 nobase_pkginclude_HEADERS += src/data/h5_dataset.h
 libmuster_la_SOURCES += src/data/h5_dataset.c src/data/h5_format.c src/data/h5_format.h src/data/h5_writer.c
