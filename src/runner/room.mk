@@ -1,5 +1,6 @@
 nobase_pkginclude_HEADERS += src/runner/check.h src/runner/hook.h src/runner/log_processor.h src/runner/message_hub.h src/runner/run_log.h src/runner/signals.h \
 	src/runner/work_dir.h
+libmuster_la_SOURCES += src/runner/call.c
 libmuster_la_SOURCES += src/runner/check.c
 nobase_pkginclude_HEADERS += src/runner/checkpoint.h
 libmuster_la_SOURCES += src/runner/checkpoint.c src/runner/checkpoint.h src/runner/checkpoint_find.c src/runner/checkpoint_impl.h \
@@ -7,7 +8,7 @@ libmuster_la_SOURCES += src/runner/checkpoint.c src/runner/checkpoint.h src/runn
 libmuster_la_SOURCES += src/runner/history.c src/runner/history.h
 libmuster_la_SOURCES += src/runner/hook.c
 nobase_pkginclude_HEADERS += src/runner/hooks/hooks.h
-libmuster_la_SOURCES += src/runner/hooks/early_stopping_hook.c src/runner/hooks/hooks.c src/runner/hooks/iter_timer_hook.c \
+libmuster_la_SOURCES += src/runner/hooks/checkpoint_hook.c src/runner/hooks/early_stopping_hook.c src/runner/hooks/hooks.c src/runner/hooks/iter_timer_hook.c \
 	src/runner/hooks/logger_hook.c src/runner/hooks/monitor.c src/runner/hooks/monitor.h src/runner/hooks/param_scheduler_hook.c \
 	src/runner/hooks/runtime_info_hook.c
 libmuster_la_SOURCES += src/runner/log_processor.c

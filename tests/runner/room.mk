@@ -1,6 +1,9 @@
 if WITH_CHECK
-check_PROGRAMS += tests/runner/hook_test tests/runner/hooks_test tests/runner/hub_test tests/runner/log_processor_test tests/runner/run_log_test tests/runner/signals_test tests/runner/work_dir_test
+check_PROGRAMS += tests/runner/checkpoint_hook_test tests/runner/hook_test tests/runner/hooks_test tests/runner/hub_test tests/runner/log_processor_test tests/runner/run_log_test tests/runner/signals_test tests/runner/work_dir_test
 endif
+tests_runner_checkpoint_hook_test_SOURCES = tests/runner/checkpoint_hook_test.c tests/runner/run_hook.h
+tests_runner_checkpoint_hook_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_runner_checkpoint_hook_test_LDADD = $(TEST_LDADD)
 tests_runner_hook_test_SOURCES = tests/runner/hook_test.c
 tests_runner_hook_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_runner_hook_test_LDADD = $(TEST_LDADD)

@@ -1,0 +1,34 @@
+#include "runner/runner.h"
+#include "runner/signals.h"
+
+mu_err mu_runner_agree(mu_runner *runner, mu_err err)
+{
+    if (runner->agreed)
+        return err;
+    int32_t word[2] = {err != MU_OK, mu_signals_pending()};
+    mu_err sent = mu_comm_all_reduce(runner->comm, word, 2, MU_I32, MU_COMM_MAX);
+    if (sent) {
+        runner->agreed = true;
+        return sent;
+    }
+    if (!runner->stop_signal)
+        runner->stop_signal = word[1];
+    if (!word[0])
+        return MU_OK;
+    runner->agreed = true;
+    return mu_comm_agree(runner->comm, err);
+}
+
+mu_err mu_runner_call(mu_runner *runner, mu_hook_point point, const mu_hook_event *event)
+{
+    static const mu_hook_event nothing;
+    for (int i = 0; i < runner->n_hooks; i++) {
+        const mu_component *component = mu_component_of(runner->hook[i]);
+        mu_hook_fn *at = ((const mu_hook_ops *)component->ops)->at[point];
+        mu_err err = at ? at(runner->hook[i], runner, event ? event : &nothing) : MU_OK;
+        if (err && !runner->agreed)
+            mu_error_context("%s, %s", component->name, mu_hook_point_name(point));
+        MU_TRY(err);
+    }
+    return MU_OK;
+}
