@@ -6,3 +6,4 @@ muster_CPPFLAGS = $(AM_CPPFLAGS) $(ONEDNN_CFLAGS)
 muster_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
 muster_LDADD = libmuster.la $(YAML_LIBS) $(JANSSON_LIBS) $(ONEDNN_LIBS)
 muster_SOURCES += src/cli/eval.c src/cli/results.c src/cli/results.h
+muster_SOURCES += src/cli/ckpt.c src/cli/ckpt.h src/cli/ckpt_diff.c src/cli/ckpt_info.c src/cli/ckpt_verify.c

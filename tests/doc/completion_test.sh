@@ -23,7 +23,7 @@ asked() {
     [ "${got% }" = "$expected" ] || { echo "muster $*: expected '$expected', got '${got% }'"; failed=1; }
 }
 
-asked "check config" c
+asked "check ckpt config" c
 asked "--help --version" --
 asked "--cfg-options --help --json" check --
 asked "base.yaml" check b

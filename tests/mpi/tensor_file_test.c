@@ -1,0 +1,99 @@
+/* A tensor file written by all ranks: run by tensor_file_test.sh.
+ *   write PATH [SEED]        writes a checkpoint of a kind; rank 0 tells its uuid
+ *   fail|full|die PATH RANK  the same, but this rank fails, may write no large file, kills itself while it writes */
+#include "core/mem.h"
+#include "dist/launch.h"
+#include "io/tensor_file.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { N_LARGE = 9, LARGE = 20000 };
+
+static mu_comm *comm;
+static const char *mode;
+static int chosen = -1;
+static float seed;
+
+static mu_err source(void *user, const char *path, const mu_type *type, void *host)
+{
+    (void)path;
+    int k = (int)(intptr_t)user;
+    for (int64_t i = 0; i < mu_type_count(type); i++)
+        ((float *)host)[i] = seed + (float)(k * 1000 + i % 977);
+    if (comm->rank == chosen && strcmp(mode, "fail") == 0)
+        return MU_FAIL(MU_ERR_BACKEND, "no data");
+    if (comm->rank == chosen && strcmp(mode, "die") == 0)
+        raise(SIGKILL);
+    return MU_OK;
+}
+
+static mu_err declare(mu_tensor_writer *w)
+{
+    static const double lr[2] = {0.1, 0.25};
+    char path[64];
+    MU_TRY(mu_tensor_writer_text(w, "/meta", "{\"epoch\": 2, \"iter\": 40, \"epoch_iter\": 3, \"epoch_length\": 17, \"seed\": 5, "
+                                             "\"world_size\": 2, \"batch_size\": 8, \"experiment_name\": \"toy\", "
+                                             "\"time\": \"now\", \"version\": \"0\"}"));
+    for (int i = 0; i < N_LARGE; i++) {
+        snprintf(path, sizeof path, "/state_dict/layer%d.weight", i);
+        MU_TRY(mu_tensor_writer_add(w, path, MU_TYPE(MU_F32, i + 1, LARGE), source, (void *)(intptr_t)i));
+        snprintf(path, sizeof path, "/state_dict/layer%d.bias", i);
+        MU_TRY(mu_tensor_writer_add(w, path, MU_TYPE(MU_F32, i + 1), source, (void *)(intptr_t)i));
+    }
+    MU_TRY(mu_tensor_writer_add_on(w, "/state_dict/layer0.running_mean", MU_TYPE(MU_F32, 2, LARGE), 0, source, NULL));
+    MU_TRY(mu_tensor_writer_text(w, "/optimizer/type", "SGD"));
+    MU_TRY(mu_tensor_writer_i64(w, "/optimizer/steps", 40));
+    return mu_tensor_writer_add(w, "/optimizer/groups/lr", MU_TYPE(MU_F64, 2), NULL, (void *)lr);
+}
+
+static mu_err write_file(const char *path)
+{
+    mu_tensor_writer *w = NULL;
+    mu_err err = mu_tensor_writer_new("checkpoint", 1, &w);
+    err = err ? err : declare(w);
+    err = mu_comm_agree(comm, err);
+    err = err ? err : mu_tensor_writer_write(w, comm, path, NULL);
+    mu_tensor_writer_release(w);
+    return err;
+}
+
+static void tell_uuid(const char *path)
+{
+    mu_tensor_file *f;
+    if (comm->rank != 0 || mu_tensor_file_open(path, "checkpoint", 1, &f) != MU_OK)
+        return;
+    printf("uuid %s\n", mu_tensor_file_uuid(f));
+    mu_tensor_file_release(f);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 3) {
+        puts("run by tensor_file_test.sh");
+        return 77;
+    }
+    if (mu_launch(&comm) != MU_OK)
+        return 99;
+    mode = argv[1];
+    if (strcmp(mode, "write") == 0)
+        seed = argc > 3 ? strtof(argv[3], NULL) : 0;
+    else
+        chosen = atoi(argv[3]);
+    if (strcmp(mode, "full") == 0 && comm->rank == chosen) {
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){100000, RLIM_INFINITY});
+    }
+    mu_err err = write_file(argv[2]);
+    if (err)
+        printf("rank %d: %s\n", comm->rank, mu_error_last()->message);
+    else
+        tell_uuid(argv[2]);
+    fflush(stdout);
+    mu_comm_release(comm);
+    return err != MU_OK;
+}

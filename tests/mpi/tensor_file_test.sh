@@ -1,0 +1,129 @@
+#!/bin/sh
+# Tensor files under mpirun at 1 to 4 ranks: the same bytes, and the old file after every failure; then `muster ckpt` on them.
+set -u
+program=$(pwd)/tests/mpi/tensor_file_test
+muster=$(pwd)/muster
+[ -x "$program" ] || { echo "$program is missing"; exit 99; }
+
+# Shared memory only, patient on few cores; Open MPI itself leaks a little.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_btl=self,vader OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none
+export OMP_NUM_THREADS=1 ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
+unset MUSTER_LAUNCHER MU_LOG MU_LOG_RANKS
+mpi=yes
+grep -q '^#define HAVE_MPI 1' config.h && command -v mpirun >/dev/null 2>&1 || mpi=no
+tmp=$(mktemp -d) || exit 99
+trap 'rm -rf "$tmp"' EXIT
+export TMPDIR="$tmp"
+cd "$tmp" || exit 99
+mkdir d
+failed=0
+
+complain() {
+    echo "$1"
+    sed 's/^/  /' out
+    failed=1
+}
+
+# run STATUS RANKS ARGUMENTS: the status of mpirun, where "bad" is any but 0.
+run() {
+    wanted=$1 ranks=$2
+    shift 2
+    timeout -k 5 60 mpirun -n "$ranks" --oversubscribe "$program" "$@" >out 2>&1
+    status=$?
+    [ $status -ne 124 ] || complain "$ranks ranks, $*: still running after 60 s"
+    case $wanted in
+    bad) [ $status -ne 0 ] || complain "$ranks ranks, $*: status 0 though a rank failed" ;;
+    *) [ $status -eq "$wanted" ] || complain "$ranks ranks, $*: status $status instead of $wanted" ;;
+    esac
+}
+
+# ckpt STATUS ARGUMENTS
+ckpt() {
+    wanted=$1
+    shift
+    "$muster" ckpt "$@" >out 2>&1
+    status=$?
+    [ $status -eq "$wanted" ] || complain "muster ckpt $*: status $status instead of $wanted"
+}
+
+has() {
+    grep -q -e "$1" out || complain "no line with '$1'"
+}
+
+MUSTER_LAUNCHER=none "$program" write d/one.h5 >out 2>&1 || complain "one rank without mpirun"
+if [ $mpi = yes ]; then
+    for n in 1 2 3 4; do
+        run 0 $n write d/a$n.h5
+        ckpt 0 verify d/a$n.h5
+        # Only the uuid, and the checksum of the header that holds it, may differ.
+        [ "$(cmp -l d/one.h5 d/a$n.h5 | awk '$1 > 4096 { far++ } END { print NR <= 40 && far == 0 }')" = 1 ] ||
+            complain "$n ranks: the bytes differ from those of one rank"
+    done
+    cp d/a2.h5 before.h5
+    for n in 2 3 4; do
+        for r in 0 $((n - 1)); do
+            run 1 $n fail d/a2.h5 $r
+            [ "$(grep -c 'dataset /state_dict/layer.*no data' out)" -eq "$n" ] || complain "fail $r of $n: not every rank has the message"
+            run 1 $n full d/a2.h5 $r
+            [ "$(grep -c "'d/a2.h5' cannot be written: File too large" out)" -eq "$n" ] ||
+                complain "full $r of $n: not every rank has the message"
+            cmp -s d/a2.h5 before.h5 || complain "fail, full $r of $n: the old file was changed"
+        done
+        run 1 $n write nowhere/x.h5
+        [ "$(grep -c "'nowhere/x.h5' cannot be written: No such file or directory" out)" -eq "$n" ] ||
+            complain "no folder, $n ranks: not every rank has the message"
+    done
+    ls d/*.tmp >out 2>&1 && complain "something is left behind"
+    for r in 0 2; do
+        run bad 3 die d/a2.h5 $r
+        cmp -s d/a2.h5 before.h5 || complain "die $r: the old file was changed"
+    done
+    rm -f d/*.tmp
+else
+    echo "the part under mpirun is skipped: built without MPI, or there is no mpirun"
+    cp d/one.h5 d/a2.h5
+fi
+
+MUSTER_LAUNCHER=none "$program" write d/other.h5 0.5 >out 2>&1 || complain "another one"
+ckpt 0 info d/one.h5
+has 'epoch        2, iteration 40, 3 of 17 batches of the next epoch'
+has 'ranks        2, batches of 8, seed 5'
+has 'SGD, 40 steps, lr 0.1, 0.25'
+has 'parameters   19 with 940045 values, 3760180 bytes'
+has 'layer3.weight .*f32\[4,20000\]'
+ckpt 0 info --json d/one.h5
+has '"parameters": \[{"name": "layer0.weight", "dtype": "f32", "shape": \[1, 20000\]}'
+has '"optimizer": {"type": "SGD", "steps": 40, "lr": \[0.1[0-9]*, 0.25\]}'
+ckpt 0 diff d/one.h5 d/a2.h5
+has '^bit-identical: 21 datasets'
+ckpt 1 diff d/one.h5 d/other.h5
+has '/state_dict/layer8.bias: they differ by up to 0.5'
+has '^19 datasets differ, 0 are in one file only; 2 are bit-identical'
+ckpt 0 diff --tolerance 0.5 d/one.h5 d/other.h5
+has '^equal within 0.5: 2 datasets are bit-identical, 19 differ by less'
+ckpt 2 diff --tolerance x d/one.h5 d/other.h5
+ckpt 2 diff d/one.h5
+ckpt 0 verify d/one.h5 d/other.h5
+has 'd/other.h5: sound, 23 datasets'
+
+mv d/other.h5 d/epoch_1.h5
+cp d/one.h5 d/epoch_2.h5
+echo epoch_2.h5 >d/last_checkpoint
+ckpt 0 info d
+has '^d/epoch_2.h5'
+printf 'x' | dd of=d/epoch_2.h5 bs=1 seek=2000000 conv=notrunc 2>/dev/null
+ckpt 1 verify d/epoch_1.h5 d/epoch_2.h5
+has 'd/epoch_1.h5: sound'
+has 'dataset /state_dict/layer.*weight: its checksum is'
+ckpt 0 info d
+has 'the last checkpoint cannot be used: .*its checksum is'
+has '^d/epoch_1.h5'
+head -c 100000 d/epoch_2.h5 >d/cut.h5
+ckpt 1 verify d/cut.h5
+has 'is cut off at byte 100000 of'
+ckpt 1 info nowhere.h5
+has "the checkpoint file 'nowhere.h5' cannot be opened"
+ckpt 2 frob
+ckpt 0 --help
+exit $failed
