@@ -66,7 +66,8 @@ mu_err ckpt_schedule_text(const mu_cfg *config, char **out)
     mu_text_append(&text, ", ");
     MU_TRY_GOTO(err, append_cfg(&text, "paramwise_cfg", mu_cfg_find(config, "optim_wrapper.paramwise_cfg")), fail);
     mu_text_append(&text, "}");
-    return mu_text_take(&text, out);
+    MU_TRY_GOTO(err, mu_text_take(&text, out), fail);
+    return MU_OK;
 fail:
     mu_text_release(&text);
     return err;

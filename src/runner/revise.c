@@ -92,7 +92,9 @@ static mu_err revise_once(const regex_t *regex, const char *replacement, const c
         }
     }
     mu_text_append(&text, rest);
-    return mu_text_take(&text, out);
+    mu_err err = mu_text_take(&text, out);
+    mu_text_release(&text);
+    return err;
 }
 
 mu_err ckpt_revise(const ckpt_revisions *r, const char *name, char **out)

@@ -32,3 +32,9 @@ endif
 tests_runner_tensor_file_test_SOURCES = tests/runner/tensor_file_test.c
 tests_runner_tensor_file_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_runner_tensor_file_test_LDADD = $(TEST_LDADD)
+if WITH_CHECK
+check_PROGRAMS += tests/runner/checkpoint_test
+endif
+tests_runner_checkpoint_test_SOURCES = tests/runner/checkpoint_test.c
+tests_runner_checkpoint_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_runner_checkpoint_test_LDADD = $(TEST_LDADD)

@@ -1,0 +1,414 @@
+/* Checkpoints of a small run on one rank: exact resumption, what is refused, weights by name, and the last good one. */
+#include "core/log.h"
+#include "runner/checkpoint.h"
+
+#include "../data/toy_set.h"
+#include "test.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define YAML(batch, samples, schedule, hidden)                                                                             \
+    "model: {type: ImageClassifier, data_preprocessor: {type: ImgDataPreprocessor, mean: 100, std: 50},\n"                  \
+    "  backbone: {type: MLP, hidden: [" hidden "], dropout: 0.2}, head: {type: LinearClsHead, num_classes: 10,\n"            \
+    "  in_channels: " hidden ", loss: {type: CrossEntropyLoss}}}\n"                                                         \
+    "train_dataloader: {dataset: {type: ToySet, n: " samples "}, batch_size: " batch ",\n"                                  \
+    "  sampler: {type: DefaultSampler, shuffle: true}}\n"                                                                   \
+    "optim_wrapper: {type: OptimWrapper, accumulative_counts: 2, optimizer: {type: SGD, lr: 0.05, momentum: 0.9}}\n"        \
+    "param_scheduler: [{type: LinearLR, start_factor: 0.1, by_epoch: false, end: 9}, " schedule "]\n"
+#define SCHEDULE "{type: MultiStepLR, milestones: [1, 3]}"
+#define PLAIN YAML("8", "53", SCHEDULE, "300")
+
+typedef struct {
+    mu_config *config;
+    mu_runner r;
+} run;
+
+static char folder[64], path[128], other[128], warnings[8192];
+static mu_comm *comm;
+static const mu_checkpoint_parts everything = {.optimizer = true, .schedulers = true};
+
+static void keep_warning(void *user, mu_log_level level, const char *room, const char *line)
+{
+    (void)user, (void)room;
+    size_t n = strlen(warnings);
+    if (level == MU_LOG_WARNING)
+        snprintf(warnings + n, sizeof warnings - n, "%s\n", line);
+}
+
+static void setup(void)
+{
+    snprintf(folder, sizeof folder, "/tmp/checkpoint_test.XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/epoch_1.h5", folder);
+    snprintf(other, sizeof other, "%s/other.h5", folder);
+    ck_ok(mu_comm_self_new(&comm));
+    toy_register();
+    warnings[0] = '\0';
+    mu_log_set_sink(keep_warning, NULL);
+}
+
+static void teardown(void)
+{
+    char command[128];
+    mu_log_set_sink(NULL, NULL);
+    mu_comm_release(comm);
+    mu_registry_reset();
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static void open_optim(mu_runner *r)
+{
+    const mu_modules *modules = mu_model_modules(r->model);
+    mu_param_traits traits[16];
+    int n = 0;
+    for (int i = 0; i < mu_modules_n_params(modules); i++)
+        if (mu_modules_param(modules, i)->trainable)
+            traits[n++] = (mu_param_traits){.name = mu_modules_param(modules, i)->name};
+    ck_ok(mu_build("optim_wrapper", mu_cfg_get(r->cfg, "optim_wrapper"), NULL, "", (void **)&r->optim));
+    ck_ok(mu_optim_wrapper_bind(r->optim, r->backend, mu_model_params(r->model), traits, n, 1, comm));
+    const mu_cfg *list = mu_cfg_get(r->cfg, "param_scheduler");
+    r->n_schedulers = (int)mu_cfg_size(list);
+    r->scheduler = calloc((size_t)r->n_schedulers, sizeof *r->scheduler);
+    for (int i = 0; i < r->n_schedulers; i++) {
+        ck_ok(mu_build("param_scheduler", mu_cfg_at(list, (size_t)i), NULL, "", (void **)&r->scheduler[i]));
+        ck_ok(mu_scheduler_bind(r->scheduler[i], mu_optim_wrapper_optim(r->optim), r->epoch_length));
+    }
+}
+
+static void run_open(run *t, const char *yaml, uint64_t seed)
+{
+    mu_runner *r = &t->r;
+    mu_batch_buffer *example;
+    *t = (run){0};
+    ck_ok(mu_config_parse(yaml, strlen(yaml), "yaml", &t->config));
+    *r = (mu_runner){.comm = comm, .config = t->config, .cfg = mu_config_root(t->config), .seed = seed, .by_epoch = true,
+                     .work_dir = folder, .experiment_name = "toy"};
+    ck_ok(mu_backend_open("cpu", &(mu_backend_options){.n_threads = 1, .deterministic = true, .cache_dir = ""}, &r->backend));
+    ck_ok(mu_loader_new(mu_cfg_get(r->cfg, "train_dataloader"), "train_dataloader",
+                        &(mu_loader_options){.world_size = 1, .seed = seed, .training = true}, &r->train_loader));
+    r->epoch_length = mu_loader_length(r->train_loader);
+    ck_ok(mu_build("model", mu_cfg_get(r->cfg, "model"), NULL, "model", (void **)&r->model));
+    ck_ok(mu_model_bind(r->model, &(mu_model_options){.backend = r->backend}));
+    ck_ok(mu_loader_example(r->train_loader, 0, &example));
+    ck_ok(mu_model_prepare(r->model, mu_batch_buffer_batch(example), true));
+    mu_batch_buffer_release(example);
+    ck_ok(mu_model_init_weights(r->model, seed, NULL, NULL, NULL));
+    open_optim(r);
+    ck_ok(mu_message_hub_new(&r->hub));
+}
+
+static void run_close(run *t)
+{
+    mu_runner *r = &t->r;
+    for (int i = 0; i < r->n_schedulers; i++)
+        mu_destroy(r->scheduler[i]);
+    free(r->scheduler);
+    mu_message_hub_release(r->hub);
+    mu_destroy(r->optim);
+    mu_destroy(r->model);
+    mu_loader_release(r->train_loader);
+    mu_backend_close(r->backend);
+    mu_config_release(t->config);
+}
+
+static void step_schedulers(mu_runner *r, bool by_epoch)
+{
+    for (int i = 0; i < r->n_schedulers; i++)
+        mu_scheduler_step(r->scheduler[i], by_epoch);
+}
+
+/* As EpochBasedTrainLoop does it; ends after `last` epochs, or in the middle of one after `stop` iterations. */
+static void train(run *t, int64_t last, int64_t stop)
+{
+    mu_runner *r = &t->r;
+    mu_log_vars vars;
+    mu_update_info update;
+    const mu_batch *batch;
+    for (; r->epoch < last; r->epoch++, r->epoch_iter = 0) {
+        if (r->epoch_iter == 0)
+            ck_ok(mu_loader_start(r->train_loader, r->epoch));
+        while (r->epoch_iter < r->epoch_length) {
+            ck_ok(mu_loader_next(r->train_loader, &batch));
+            ck_assert_ptr_nonnull(batch);
+            ck_ok(mu_model_train_step(r->model, batch, r->seed, r->iter, &vars));
+            mu_optim_wrapper_set_progress(r->optim, r->iter, 4 * r->epoch_length);
+            ck_ok(mu_optim_wrapper_update(r->optim, &update));
+            mu_model_changed(r->model);
+            ck_ok(mu_message_hub_scalar(r->hub, "train/loss", vars.item[0].value, 1, true));
+            r->epoch_iter++;
+            r->iters_done++;
+            step_schedulers(r, false);
+            if (++r->iter == stop)
+                return;
+        }
+        step_schedulers(r, true);
+    }
+}
+
+/* Everything but /meta, which tells the time. */
+static void same_files(const char *a, const char *b)
+{
+    mu_tensor_file *f, *g;
+    ck_ok(mu_tensor_file_open(a, MU_CHECKPOINT_FORMAT, 1, &f));
+    ck_ok(mu_tensor_file_open(b, MU_CHECKPOINT_FORMAT, 1, &g));
+    ck_assert_int_eq(mu_tensor_file_count(f), mu_tensor_file_count(g));
+    ck_assert_int_gt(mu_tensor_file_count(f), 20);
+    for (int i = 0; i < mu_tensor_file_count(f); i++) {
+        const mu_tensor_entry *e = mu_tensor_file_at(f, i);
+        size_t bytes = mu_type_bytes(&e->type);
+        char *x = malloc(bytes + 1), *y = malloc(bytes + 1);
+        ck_assert_str_eq(e->path, mu_tensor_file_at(g, i)->path);
+        if (strcmp(e->path, "/meta") != 0) {
+            ck_ok(mu_tensor_file_read(f, i, x, bytes));
+            ck_ok(mu_tensor_file_read(g, i, y, bytes));
+            ck_assert_msg(memcmp(x, y, bytes) == 0, "%s differs", e->path);
+        }
+        free(x);
+        free(y);
+    }
+    mu_tensor_file_release(f);
+    mu_tensor_file_release(g);
+}
+
+/* Stopped after so many iterations (7 are an epoch), and gone on with in a new process with another seed of its own. */
+START_TEST(resuming_is_exact)
+{
+    static const int64_t stop[] = {14, 9, 10, 1, 7};
+    run t;
+    int64_t bytes = 0;
+    run_open(&t, PLAIN, 3);
+    train(&t, 4, -1);
+    ck_ok(mu_checkpoint_save(&t.r, other, everything, NULL));
+    run_close(&t);
+
+    run_open(&t, PLAIN, 3);
+    train(&t, 4, stop[_i]);
+    ck_ok(mu_checkpoint_save(&t.r, path, everything, &bytes));
+    struct stat info;
+    ck_assert_int_eq(stat(path, &info), 0);
+    ck_assert_int_eq(info.st_size, bytes);
+    run_close(&t);
+
+    run_open(&t, PLAIN, 99);
+    ck_ok(mu_checkpoint_resume(&t.r, path, false));
+    ck_assert_uint_eq(t.r.seed, 3);
+    ck_assert_int_eq(t.r.iter, stop[_i]);
+    ck_assert_int_eq(t.r.epoch, stop[_i] / 7);
+    ck_assert_int_eq(t.r.epoch_iter, stop[_i] % 7);
+    train(&t, 4, -1);
+    ck_ok(mu_checkpoint_save(&t.r, path, everything, NULL));
+    run_close(&t);
+    same_files(path, other);
+    ck_assert_str_eq(warnings, "");
+}
+END_TEST
+
+START_TEST(another_run_is_refused)
+{
+    run t;
+    run_open(&t, PLAIN, 3);
+    train(&t, 2, -1);
+    ck_ok(mu_checkpoint_save(&t.r, path, everything, NULL));
+    double lr = mu_optim_group_at(mu_optim_wrapper_optim(t.r.optim), 0)->lr;
+    ck_ok(mu_checkpoint_save(&t.r, other, (mu_checkpoint_parts){0}, NULL));
+    run_close(&t);
+
+    run_open(&t, YAML("8", "53", "{type: MultiStepLR, milestones: [1], gamma: 0.5}", "300"), 3);
+    ck_fails(mu_checkpoint_resume(&t.r, path, false), MU_ERR_CONFIG, "was trained with another schedule");
+    ck_assert_ptr_nonnull(strstr(test_error_text(), "--changed-schedule"));
+    ck_ok(mu_checkpoint_resume(&t.r, path, true));
+    ck_assert_double_eq_tol(mu_optim_group_at(mu_optim_wrapper_optim(t.r.optim), 0)->lr, 0.05 * 0.5, 1e-12);
+    ck_assert_double_eq_tol(lr, 0.05 * 0.1, 1e-12);
+    run_close(&t);
+
+    run_open(&t, YAML("4", "53", SCHEDULE, "300"), 3);
+    ck_fails(mu_checkpoint_resume(&t.r, path, false), MU_ERR_CONFIG, "batches of 8 on 1 ranks, this run has 4 on 1");
+    run_close(&t);
+    run_open(&t, YAML("8", "52", SCHEDULE, "300"), 3);
+    ck_fails(mu_checkpoint_resume(&t.r, path, false), MU_ERR_CONFIG, "a dataset of 53 samples, this one has 52");
+    run_close(&t);
+    run_open(&t, YAML("8", "53", SCHEDULE, "301"), 3);
+    ck_fails(mu_checkpoint_resume(&t.r, path, false), MU_ERR_CONFIG, "backbone.fc1.weight is f32[300,12] in the file, f32[301,12]");
+    run_close(&t);
+
+    run_open(&t, PLAIN, 3);
+    ck_fails(mu_checkpoint_resume(&t.r, other, false), MU_ERR_CONFIG, "holds no optimizer");
+    ck_fails(mu_checkpoint_resume(&t.r, "/nowhere.h5", false), MU_ERR_IO, "'/nowhere.h5' cannot be opened");
+    ck_fails(mu_checkpoint_save(&t.r, "/nowhere/a.h5", everything, NULL), MU_ERR_IO, "cannot be written");
+    run_close(&t);
+}
+END_TEST
+
+/* Half a batch on the same stream: what two ranks with half the batch each would be told. */
+START_TEST(another_batch_in_mid_epoch)
+{
+    run t;
+    run_open(&t, PLAIN, 3);
+    train(&t, 4, 10);
+    ck_ok(mu_checkpoint_save(&t.r, path, everything, NULL));
+    run_close(&t);
+    run_open(&t, YAML("4", "53", SCHEDULE, "300"), 3);
+    ck_ok(mu_checkpoint_resume(&t.r, path, true));
+    ck_assert_int_eq(t.r.epoch, 1);
+    ck_assert_int_eq(t.r.epoch_length, 14);
+    ck_assert_int_eq(t.r.epoch_iter + mu_loader_remaining(t.r.train_loader), 14);
+    ck_assert_int_eq(mu_loader_remaining(t.r.train_loader), (53 - 24 + 3) / 4);
+    ck_assert_int_eq(mu_loader_cursor(t.r.train_loader).position, 24);
+    ck_assert_ptr_nonnull(strstr(warnings, "a step now takes 4 samples, in the checkpoint it took 8"));
+    run_close(&t);
+}
+END_TEST
+
+/* Weights as another program may have named and stored them. */
+static void write_foreign(const char *prefix, mu_dtype dtype)
+{
+    static const struct {
+        const char *name;
+        mu_type type;
+    } item[] = {{"backbone.fc1.weight", {MU_F32, 2, {300, 12}}}, {"backbone.fc1.bias", {MU_F32, 1, {300}}},
+                {"head.fc.weight", {MU_F32, 2, {9, 300}}}, {"bn.num_batches_tracked", {MU_I64, 0, {0}}}, {"extra", {MU_F32, 1, {2}}}};
+    static double zeros[3600];
+    double value[3600];
+    char name[128];
+    mu_tensor_writer *w;
+    for (int i = 0; i < 3600; i++)
+        value[i] = i * 0.25;
+    char *bytes = calloc(3600, sizeof(double));
+    mu_convert(bytes, dtype, value, MU_F64, 3600);
+    ck_ok(mu_tensor_writer_new(MU_CHECKPOINT_FORMAT, 1, &w));
+    for (size_t i = 0; i < sizeof item / sizeof item[0]; i++) {
+        mu_type type = item[i].type;
+        type.dtype = type.dtype == MU_F32 ? dtype : type.dtype;
+        snprintf(name, sizeof name, "/state_dict/%s%s", prefix, item[i].name);
+        ck_ok(mu_tensor_writer_add(w, name, type, NULL, i == 0 ? (void *)bytes : zeros));
+    }
+    ck_ok(mu_tensor_writer_write(w, comm, path, NULL));
+    mu_tensor_writer_release(w);
+    free(bytes);
+}
+
+START_TEST(weights_by_name)
+{
+    static const mu_dtype dtypes[] = {MU_F32, MU_F64, MU_BF16};
+    run t;
+    mu_tensor_file *f;
+    mu_load_report report;
+    float weight[3600];
+    run_open(&t, PLAIN, 1);
+    write_foreign("module.", dtypes[_i]);
+    ck_ok(mu_tensor_file_open(path, MU_CHECKPOINT_FORMAT, 1, &f));
+    ck_ok(mu_checkpoint_load_weights(f, t.r.model, false, NULL, NULL, NULL, 0, &report));
+    ck_assert_int_eq(report.n_loaded, 2);
+    ck_assert_int_eq(report.n_missing, 1);
+    ck_assert_int_eq(report.n_unexpected, 1);
+    ck_assert_int_eq(report.n_misshaped, 1);
+    ck_assert_ptr_nonnull(strstr(report.text, "missing: head.fc.bias f32[10]\n"));
+    ck_assert_ptr_nonnull(strstr(report.text, "unexpected: extra "));
+    ck_assert_ptr_nonnull(strstr(report.text, "misshaped: head.fc.weight is "));
+    mu_free(report.text);
+    ck_ok(mu_params_read(mu_model_params(t.r.model), "backbone.fc1.weight", weight));
+    ck_assert_float_eq(weight[100], 25);
+    ck_fails(mu_checkpoint_load_weights(f, t.r.model, true, NULL, NULL, NULL, 0, &report), MU_ERR_CONFIG,
+             "1 missing, 1 unexpected, 1 misshaped");
+    ck_ok(mu_checkpoint_load_weights(f, t.r.model, true, "backbone", "backbone", NULL, 0, &report));
+    ck_assert_int_eq(report.n_loaded, 2);
+    ck_assert_ptr_null(report.text);
+
+    const mu_key_revision revisions[] = {{"^module\\.", ""}, {"(backbone)\\.fc([0-9])", "\\1.fc\\2"}, {"^extra$", "head.fc.bias"}};
+    ck_ok(mu_checkpoint_load_weights(f, t.r.model, false, NULL, NULL, revisions, 3, &report));
+    ck_assert_int_eq(report.n_loaded, 2);
+    ck_assert_int_eq(report.n_misshaped, 2);
+    ck_assert_int_eq(report.n_unexpected, 0);
+    mu_free(report.text);
+    ck_fails(mu_checkpoint_load_weights(f, t.r.model, false, NULL, NULL, &(mu_key_revision){"(", ""}, 1, &report), MU_ERR_CONFIG,
+             "'(' is not a regular expression");
+    mu_tensor_file_release(f);
+    ck_ok(mu_checkpoint_load_from(&t.r, path));
+    ck_assert_ptr_nonnull(strstr(warnings, "do not fit the model in all: 1 missing, 1 unexpected, 1 misshaped"));
+    write_foreign("nobody.", MU_F32);
+    ck_fails(mu_checkpoint_load_from(&t.r, path), MU_ERR_CONFIG, "holds no weight that fits");
+    run_close(&t);
+}
+END_TEST
+
+static void copy_file(const char *from, const char *to, const char *options)
+{
+    char command[512];
+    snprintf(command, sizeof command, "head -c %s %s > %s/%s", options, from, folder, to);
+    ck_assert_int_eq(system(command), 0);
+}
+
+START_TEST(the_last_good_one)
+{
+    run t;
+    char *found = (char *)"", wanted[128];
+    ck_ok(mu_checkpoint_find(folder, &found));
+    ck_assert_ptr_null(found);
+    ck_ok(mu_checkpoint_find("/nowhere/at/all", &found));
+    ck_assert_ptr_null(found);
+
+    run_open(&t, PLAIN, 3);
+    ck_ok(mu_checkpoint_save(&t.r, path, everything, NULL));
+    ck_ok(mu_checkpoint_find(folder, &found));
+    ck_assert_str_eq(found, path);
+    mu_free(found);
+    snprintf(wanted, sizeof wanted, "%s/iter_20.h5", folder);
+    ck_ok(mu_checkpoint_save(&t.r, wanted, everything, NULL));
+    ck_ok(mu_checkpoint_set_last(&t.r, path));
+    ck_ok(mu_checkpoint_find(folder, &found));
+    ck_assert_str_eq(found, path);
+    mu_free(found);
+    ck_assert_str_eq(warnings, "");
+
+    ck_ok(mu_checkpoint_set_last(&t.r, "/elsewhere/epoch_3.h5"));
+    copy_file(path, "epoch_3.h5", "5000");
+    copy_file(path, "epoch_x.h5", "10");
+    ck_ok(mu_checkpoint_find(folder, &found));
+    ck_assert_str_eq(found, wanted);
+    mu_free(found);
+    ck_assert_ptr_nonnull(strstr(warnings, "epoch_3.h5' is cut off at byte 5000"));
+    ck_assert_ptr_nonnull(strstr(warnings, "going on with"));
+
+    copy_file(path, "iter_20.h5", "6000");
+    ck_assert_int_eq(unlink(path), 0);
+    ck_fails(mu_checkpoint_find(folder, &found), MU_ERR_FORMAT, "can be used");
+    run_close(&t);
+}
+END_TEST
+
+START_TEST(no_memory)
+{
+    run t;
+    run_open(&t, PLAIN, 3);
+    train(&t, 4, 9);
+    ck_ok(mu_checkpoint_save(&t.r, path, everything, NULL));
+    ck_survives_oom(mu_checkpoint_save(&t.r, path, everything, NULL), (void)0);
+    char *found;
+    ck_survives_oom(mu_checkpoint_find(folder, &found), mu_free(found));
+    mu_tensor_file *f;
+    mu_load_report report = {0};
+    ck_ok(mu_tensor_file_open(path, MU_CHECKPOINT_FORMAT, 1, &f));
+    ck_survives_oom(mu_checkpoint_load_weights(f, t.r.model, false, "head", NULL, NULL, 0, &report), mu_free(report.text));
+    mu_tensor_file_release(f);
+    ck_ok(mu_checkpoint_resume(&t.r, path, false));
+    run_close(&t);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("checkpoint");
+    TCase *tcase = tcase_create("checkpoint");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_set_timeout(tcase, 120);
+    tcase_add_loop_test(tcase, resuming_is_exact, 0, 5);
+    tcase_add_test(tcase, another_run_is_refused);
+    tcase_add_test(tcase, another_batch_in_mid_epoch);
+    tcase_add_loop_test(tcase, weights_by_name, 0, 3);
+    tcase_add_test(tcase, the_last_good_one);
+    tcase_add_test(tcase, no_memory);
+    suite_add_tcase(suite, tcase);
+    return test_run(suite);
+}
