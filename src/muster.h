@@ -26,6 +26,7 @@
 #include "graph/plan.h"
 #include "graph/plan_cache.h"
 #include "graph/print.h"
+#include "io/image.h"
 #include "ir/graph.h"
 #include "ops/ops.h"
 #include "optim/optim.h"
