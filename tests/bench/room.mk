@@ -1,8 +1,12 @@
 # Benchmarks are built by `make bench`, not by `make check`.
-BENCHES = tests/bench/simd_bench tests/bench/step_bench
+BENCHES = tests/bench/loader_bench tests/bench/simd_bench tests/bench/step_bench
 EXTRA_PROGRAMS += $(BENCHES)
 EXTRA_DIST += tests/bench/compare.py tests/bench/torch_peer.py
 CLEANFILES += $(BENCHES)
+
+tests_bench_loader_bench_SOURCES = tests/bench/loader_bench.c
+tests_bench_loader_bench_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_bench_loader_bench_LDADD = libmuster.la
 
 tests_bench_simd_bench_SOURCES = tests/bench/simd_bench.c
 tests_bench_simd_bench_CPPFLAGS = $(TEST_CPPFLAGS)
