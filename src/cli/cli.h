@@ -30,7 +30,8 @@ typedef struct cli_command {
     int (*run)(const struct cli_command *command, int argc, char **argv); /* the exit status; argv[0] is the name */
 } cli_command;
 
-extern const cli_command cli_check, cli_ckpt, cli_config, cli_data, cli_describe, cli_env, cli_eval, cli_list_command;
+extern const cli_command cli_check, cli_ckpt, cli_config, cli_data, cli_describe, cli_env, cli_eval, cli_list_command,
+    cli_plot;
 
 /* Puts the operands into operand[0..*n_operands-1]. Returns CLI_GO, or the exit status when there is nothing to do any
  * more: 0 after --help, 2 after a mistake, which is told on stderr. least and most are the numbers of operands allowed.

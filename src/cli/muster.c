@@ -11,7 +11,7 @@
 #include <string.h>
 
 static const cli_command *const commands[] = {&cli_check, &cli_ckpt, &cli_config, &cli_data, &cli_describe, &cli_env,
-                                              &cli_eval, &cli_list_command};
+                                              &cli_eval, &cli_list_command, &cli_plot};
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void print_usage(FILE *file)

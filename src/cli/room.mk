@@ -7,3 +7,4 @@ muster_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
 muster_LDADD = libmuster.la $(YAML_LIBS) $(JANSSON_LIBS) $(ONEDNN_LIBS)
 muster_SOURCES += src/cli/eval.c src/cli/results.c src/cli/results.h
 muster_SOURCES += src/cli/ckpt.c src/cli/ckpt.h src/cli/ckpt_diff.c src/cli/ckpt_info.c src/cli/ckpt_verify.c
+muster_SOURCES += src/cli/plot.c src/cli/plot.h src/cli/plot_confusion.c src/cli/plot_scalars.c

@@ -1,0 +1,102 @@
+#!/bin/sh
+# muster plot: the numbers of a run and of a dump as CSV, exactly; PNG files that are ones; what is wrong is told.
+set -u
+here=$(pwd)
+muster=$here/muster
+unset MUSTER_LAUNCHER MU_LOG MU_LOG_RANKS
+tmp=$(mktemp -d) || exit 99
+trap 'rm -rf "$tmp"' EXIT
+"$here/tests/eval/ranks" dump "$tmp/dump.h5" >"$tmp/said" || { echo 'no dump'; exit 1; }
+cd "$tmp" || exit 99
+failed=0
+
+complain() {
+    echo "$what: $1"
+    cat err
+    failed=1
+}
+
+run() {
+    wanted=$1
+    shift
+    what="muster $*"
+    "$muster" "$@" >out 2>err
+    status=$?
+    [ $status -eq "$wanted" ] || complain "status $status instead of $wanted"
+}
+
+err_has() { grep -qF -- "$1" err || complain "stderr lacks: $1"; }
+same() { cmp -s "$1" wanted || { complain "$1 is another"; diff "$1" wanted; }; }
+
+mkdir -p run/20260101_000000/vis_data
+cat >run/20260101_000000/vis_data/scalars.jsonl <<'END'
+{"lr": 0.1, "loss": 2, "time": 0.5, "epoch": 1, "iter": 2, "step": 2}
+{"lr": 0.1, "loss": 1, "time": 0.5, "epoch": 1, "iter": 4, "step": 4}
+{"accuracy/top1": 90.5, "time": 0.25, "step": 1}
+{"lr": 0.01, "loss": null, "time": 0.5, "epoch": 2, "iter": 6, "step": 6}
+{"lr": 0.01, "loss": 0.1, "time": 0.5, "epoch": 2, "iter": 8, "step": 8}
+{"accuracy/top1": 97, "time": 0.25, "step": 2}
+END
+printf '{"lr": 0.01, "lo' >>run/20260101_000000/vis_data/scalars.jsonl
+run 0 plot scalars run --out all.csv
+cat >wanted <<'END'
+run,tag,step,value
+run,loss,2,2
+run,loss,4,1
+run,loss,6,
+run,loss,8,0.1
+run,accuracy/top1,4,90.5
+run,accuracy/top1,8,97
+run,lr,2,0.1
+run,lr,4,0.1
+run,lr,6,0.01
+run,lr,8,0.01
+END
+same all.csv
+run 0 plot scalars run --x epoch --tags accuracy/top1,loss --smooth 2 --out some.csv
+cat >wanted <<'END'
+run,tag,epoch,value
+run,accuracy/top1,1,90.5
+run,accuracy/top1,2,93.75
+run,loss,0.5,2
+run,loss,1,1.5
+run,loss,1.5,
+run,loss,2,0.55
+END
+same some.csv
+run 0 plot confusion dump.h5 --out matrix.csv
+grep '^confusion_matrix' said >numbers
+[ "$(wc -l <matrix.csv)" -eq 6 ] && grep -qx 'true,a,b,c,d,e' matrix.csv && grep -qx 'a,0,4,7,6,4' matrix.csv || complain 'another matrix'
+
+run 2 plot scalars run --tags los --out x.csv
+err_has "there is no tag 'los': there are lr, loss, time, accuracy/top1"
+run 2 plot scalars run --x time --out x.csv
+err_has 'the points have no times'
+run 2 plot scalars run --x days --out x.csv
+err_has '--x is one of step, epoch, time'
+run 2 plot scalars run --smooth 0 --out x.csv
+err_has '--smooth is a number of points'
+run 2 plot scalars run
+err_has 'an option is missing: --out'
+run 2 plot scalars run --out x.pdf
+err_has "'x.pdf' must end in .png or .csv"
+run 1 plot scalars nothing --out x.csv
+err_has 'nothing'
+run 1 plot scalars run --out nowhere/x.csv
+err_has "'nowhere/x.csv' cannot be written"
+run 1 plot confusion run/20260101_000000/vis_data/scalars.jsonl --out x.csv
+run 2 plot curves run
+err_has "unknown command 'curves'"
+
+if grep -q '^#define HAVE_CAIRO 1' "$here/config.h"; then
+    for command in 'scalars run --log-y' 'scalars run run --x epoch' 'confusion dump.h5'; do
+        rm -f x.png
+        # shellcheck disable=SC2086
+        run 0 plot $command --out x.png
+        [ "$(head -c 4 x.png | tail -c 3)" = PNG ] || complain 'this is no PNG file'
+    done
+else
+    run 1 plot scalars run --out x.png
+    err_has 'configure --with-cairo'
+fi
+exit $failed
