@@ -1,0 +1,63 @@
+# Sourced by the scripts of this folder: the surroundings of `muster` under mpirun, in a folder of their own, with the digits packed.
+#
+# After it: $muster, $tmp (the working folder, removed at the end), $configs (this folder), $failed.
+set -u
+muster=$(pwd)/muster
+build=$(pwd)
+source=$(cd "${srcdir:-.}" && pwd)
+configs=$source/tests/run
+[ -x "$muster" ] || { echo "$muster is missing"; exit 99; }
+grep -q '^#define HAVE_MPI 1' config.h || { echo "skipped: built without MPI"; exit 77; }
+command -v mpirun >/dev/null 2>&1 || { echo "skipped: there is no mpirun (openmpi-bin)"; exit 77; }
+
+# Shared memory only, patient on few cores; Open MPI itself leaks a little.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_btl=self,vader OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none
+export OMP_NUM_THREADS=1 ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
+unset MUSTER_LAUNCHER MU_LOG MU_LOG_RANKS
+tmp=$(mktemp -d) || exit 99
+trap 'rm -rf "$tmp"' EXIT
+# The plug-ins of this folder; choices of kernels that are measured once and then kept, and only here.
+export TMPDIR="$tmp" MUSTER_PLUGIN_PATH="$build/tests/run/.libs" MUSTER_CACHE_DIR="$tmp/cache"
+cd "$tmp" || exit 99
+failed=0
+limit=${MUSTER_TEST_LIMIT:-120} # seconds for one run
+
+# complain TEXT: the case has failed; what the last run said follows.
+complain() {
+    printf 'FAILED: %s\n' "$1"
+    for file in out err; do
+        [ ! -s "$tmp/$file" ] || tail -n 40 "$tmp/$file" | sed "s/^/  $file: /"
+    done
+    failed=1
+}
+
+# pack: the 1437 digits to train.h5, the other 360 to test.h5.
+pack() {
+    "$muster" data pack train.h5 --csv "$source/data/digits/digits.csv.gz" --shape 1,8,8 --skip 0::5 >out 2>err &&
+        "$muster" data pack test.h5 --csv "$source/data/digits/digits.csv.gz" --shape 1,8,8 --select 0::5 >out 2>err ||
+        { complain 'the digits are not packed'; exit 1; }
+}
+
+# mpi RANKS ARGUMENTS...: muster on so many ranks; its words in out and err, its status in $status. It ends in time: a run that hangs is killed
+# and gives 124.
+mpi() {
+    ranks=$1
+    shift
+    timeout -k 5 "$limit" mpirun -n "$ranks" --oversubscribe "$muster" "$@" >out 2>err
+    status=$?
+}
+
+# expect STATUS RANKS ARGUMENTS...
+expect() {
+    wanted=$1
+    shift
+    mpi "$@"
+    [ "$status" -eq "$wanted" ] || complain "$* : status $status instead of $wanted"
+    [ "$status" -eq "$wanted" ]
+}
+
+# log_dir DIR: the newest log folder of a work dir.
+log_dir() {
+    ls -d "$1"/[0-9]*_[0-9]*/ | sort | tail -n 1
+}

@@ -1,0 +1,69 @@
+/* A plug-in for tests: FaultHook makes one rank fail at one point of a run. */
+#include "core/text.h"
+#include "registry/registry.h"
+#include "runner/runner.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct {
+    mu_hook base;
+    char *point; /* "after_train_iter" */
+    int64_t rank, iter;
+    int action;
+} fault_hook;
+
+enum { ACTION_ERROR, ACTION_KILL, ACTION_TERM, ACTION_SLEEP };
+static const char *const actions[] = {"error", "kill", "term", "sleep", NULL};
+
+static const mu_option options[] = {
+    MU_OPTION(fault_hook, point, MU_OPT_STRING, .text_default = "after_train_iter", .help = "where"),
+    MU_OPTION(fault_hook, rank, MU_OPT_INT, .help = "which rank; -1: all"),
+    MU_OPTION(fault_hook, iter, MU_OPT_INT, .int_default = -1, .help = "at which iteration; -1: the first time"),
+    MU_OPTION(fault_hook, action, MU_OPT_CHOICE, .choices = actions, .help = "what happens"),
+    MU_HOOK_OPTIONS(fault_hook),
+    MU_OPTION_END,
+};
+
+static mu_err strike(mu_hook *base, mu_runner *runner, mu_hook_point point)
+{
+    const fault_hook *hook = (const fault_hook *)base;
+    if (strcmp(mu_hook_point_name(point), hook->point) != 0 || (hook->iter >= 0 && hook->iter != runner->iter) ||
+        (hook->rank >= 0 && hook->rank != runner->comm->rank))
+        return MU_OK;
+    switch (hook->action) {
+    case ACTION_KILL: raise(SIGKILL); break;
+    case ACTION_TERM: raise(SIGTERM); break;
+    case ACTION_SLEEP: sleep(3600); break;
+    default: return MU_FAIL(MU_ERR_SYSTEM, "struck by a test");
+    }
+    return MU_OK;
+}
+
+#define X(name)                                                                                                        \
+    static mu_err at_##name(mu_hook *hook, mu_runner *runner, const mu_hook_event *event)                             \
+    {                                                                                                                  \
+        (void)event;                                                                                                   \
+        return strike(hook, runner, MU_##name);                                                                        \
+    }
+MU_HOOK_POINT_MAP(X)
+#undef X
+
+static const mu_hook_ops ops = {.priority = MU_PRIORITY_NORMAL,
+                                .at = {
+#define X(name) [MU_##name] = at_##name,
+                                    MU_HOOK_POINT_MAP(X)
+#undef X
+                                }};
+
+static const mu_component component = {.kind = "hook", .name = "FaultHook", .doc = "Fails when it is told to.",
+                                       .size = sizeof(fault_hook), .options = options, .ops = &ops};
+
+const int muster_plugin_version = MU_PLUGIN_VERSION;
+
+mu_err muster_plugin_register(mu_registry *root);
+mu_err muster_plugin_register(mu_registry *root)
+{
+    return mu_registry_add(root, &component, false);
+}

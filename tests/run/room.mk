@@ -1,0 +1,7 @@
+# Whole runs of `muster` under mpirun, on the digits.
+check_LTLIBRARIES += tests/run/fault_hook.la tests/run/seen_hook.la
+tests_run_fault_hook_la_SOURCES = tests/run/fault_hook.c
+tests_run_fault_hook_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+tests_run_seen_hook_la_SOURCES = tests/run/seen_hook.c
+tests_run_seen_hook_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+EXTRA_DIST += tests/run/common.sh tests/run/lenet.yaml tests/run/adamw_bn.yaml tests/run/iterations.yaml
