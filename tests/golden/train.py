@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from streams import initialise, numbers
 
 STEPS = 100
+torch.set_num_threads(1)
 
 
 class LeNet(nn.Module):
@@ -100,8 +101,8 @@ def batch(i, run, dtype):
 
 
 RUNS = {
-    "lenet": {"images": (16, 1, 28), "classes": 10, "batches": 4, "lr": 0.01, "momentum": 0.9, "weight_decay": 1e-3},
-    "resnet18": {"images": (16, 3, 16), "classes": 10, "batches": 4, "lr": 0.01, "momentum": 0.9, "weight_decay": 1e-3},
+    "lenet": {"images": (16, 1, 28), "classes": 10, "batches": 4, "lr": 0.001, "momentum": 0.9, "weight_decay": 1e-3},
+    "resnet18": {"images": (32, 3, 16), "classes": 10, "batches": 4, "lr": 0.001, "momentum": 0.9, "weight_decay": 1e-3},
 }
 
 
@@ -115,6 +116,9 @@ def build(name):
 def train(name, dtype=torch.float64):
     run, model = RUNS[name], build(name).double()
     initialise(model)
+    for m in model.modules():
+        if isinstance(m, Block):  # zero_init_residual
+            nn.init.zeros_(m.bn2.weight)
     model.to(dtype)
     optimizer = torch.optim.SGD(model.parameters(), lr=run["lr"], momentum=run["momentum"], weight_decay=run["weight_decay"])
     losses = []

@@ -23,3 +23,12 @@ endif
 tests_nn_init_test_SOURCES = tests/nn/init_test.c
 tests_nn_init_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_nn_init_test_LDADD = $(TEST_LDADD)
+
+if WITH_CHECK
+check_PROGRAMS += tests/nn/golden_train_test
+endif
+tests_nn_golden_train_test_SOURCES = tests/nn/golden_train_test.c
+tests_nn_golden_train_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_nn_golden_train_test_LDADD = tests/train/libmodels.la $(TEST_LDADD) $(JANSSON_LIBS)
+SLOW_TESTS += tests/nn/golden_train_test
+EXTRA_DIST += tests/golden/streams.py tests/golden/train.py tests/golden/train.json
