@@ -7,7 +7,7 @@
 #include "core/type.h"
 #include "dist/comm.h"
 
-enum { MU_H5_DATASET_VERSION = 1, MU_H5_MAX_FIELDS = 64, MU_H5_UUID_TEXT = 37 };
+enum { MU_H5_DATASET_VERSION = 1, MU_H5_MAX_FIELDS = 64 };
 
 typedef struct {
     const char *name; /* letters, digits, '_', '-', '.'; not ending in "_offsets" */

@@ -1,11 +1,11 @@
 #include "config.h"
 
 #include "core/mem.h"
+#include "core/uuid.h"
 #include "data/h5_format.h"
 #include "io/file.h"
 #include "io/scratch.h"
 
-#include <sys/random.h>
 
 /* HDF5 lays the file out in memory; samples go to their places on disk through buffers; HDF5 notes the checksums;
  * what lies between the samples is copied from memory. */
@@ -67,20 +67,6 @@ static mu_err column_init(mu_h5_writer *w, writer_column *c, const mu_h5_field *
     MU_TRY(mu_alloc(&c->state, sizeof *c->state));
     XXH3_INITSTATE(c->state);
     XXH3_64bits_reset(c->state);
-    return MU_OK;
-}
-
-/* Random, of RFC 4122's version 4. */
-static mu_err make_uuid(char text[MU_H5_UUID_TEXT])
-{
-    uint8_t b[16];
-    if (getrandom(b, sizeof b, 0) != sizeof b)
-        return MU_FAIL(MU_ERR_SYSTEM, "no random numbers for a UUID");
-    b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
-    b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
-    for (int i = 0, at = 0; i < 16; i++)
-        at += snprintf(text + at, MU_H5_UUID_TEXT - (size_t)at, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
-                       b[i]);
     return MU_OK;
 }
 
@@ -151,9 +137,9 @@ static mu_err reserve(mu_h5_writer *w, const char *meta)
 static mu_err lay_out(mu_h5_writer *w, const char *meta)
 {
     hid_t group;
-    char uuid[MU_H5_UUID_TEXT];
+    char uuid[MU_UUID_TEXT];
     MU_TRY(mu_scratch_open(&w->scratch, 1, 2048 + 512 * w->n_columns));
-    MU_TRY(make_uuid(uuid));
+    MU_TRY(mu_uuid_make(uuid));
     MU_TRY(mu_h5_set_text(w->scratch.file, "muster_format", H5_FORMAT));
     MU_TRY(mu_h5_set_i64(w->scratch.file, "muster_version", MU_H5_DATASET_VERSION));
     MU_TRY(mu_h5_set_text(w->scratch.file, "uuid", uuid));

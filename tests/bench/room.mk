@@ -1,5 +1,5 @@
 # Benchmarks are built by `make bench`, not by `make check`.
-BENCHES = tests/bench/loader_bench tests/bench/simd_bench tests/bench/step_bench
+BENCHES = tests/bench/ckpt_bench tests/bench/loader_bench tests/bench/simd_bench tests/bench/step_bench
 EXTRA_PROGRAMS += $(BENCHES)
 EXTRA_DIST += tests/bench/compare.py tests/bench/torch_peer.py
 CLEANFILES += $(BENCHES)
@@ -34,3 +34,7 @@ endif
 tests_bench_decode_bench_SOURCES = tests/bench/decode_bench.c
 tests_bench_decode_bench_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_bench_decode_bench_LDADD = libmuster.la $(JPEG_LIBS) $(PNG_LIBS)
+
+tests_bench_ckpt_bench_SOURCES = tests/bench/ckpt_bench.c
+tests_bench_ckpt_bench_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_bench_ckpt_bench_LDADD = libmuster.la
