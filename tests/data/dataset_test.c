@@ -165,6 +165,45 @@ START_TEST(rows_equal_samples)
 }
 END_TEST
 
+/* What the loader gives of whole rows is what it gives sample by sample (pseudo_collate); then nothing is allocated. */
+START_TEST(loader_reads_rows)
+{
+    static const char *const yaml[] = {
+        "{dataset: {type: HDF5Dataset, path: %s, cache: 0}, batch_size: 5, num_workers: 2}",
+        "{dataset: {type: HDF5Dataset, path: %s}, batch_size: 5}",
+        "{dataset: {type: HDF5Dataset, path: %s}, batch_size: 5, num_workers: 1, collate_fn: {type: pseudo_collate}}"};
+    static uint8_t images[3][2 * N * H * W];
+    int64_t labels[3][2 * N];
+    write_pixels(MU_I64);
+    for (int k = 0; k < 3; k++) {
+        mu_loader *loader;
+        const mu_batch *batch;
+        int64_t at = 0, before = 0;
+        ck_ok(mu_loader_new(parse(yaml[k]), "x", &(mu_loader_options){.world_size = 1, .seed = 3, .training = true}, &loader));
+        for (int epoch = 0; epoch < 2; epoch++) {
+            ck_ok(mu_loader_start(loader, epoch));
+            for (;;) {
+                ck_ok(mu_loader_next(loader, &batch));
+                if (!batch)
+                    break;
+                memcpy(images[k] + at * H * W, mu_tensors_find(&batch->fields, "img")->data, (size_t)(batch->size * H * W));
+                memcpy(labels[k] + at, mu_tensors_find(&batch->fields, "gt_label")->data, (size_t)batch->size * sizeof(int64_t));
+                at += batch->size;
+            }
+            if (epoch == 0)
+                before = mu_mem_get_counts().total_blocks;
+        }
+        ck_assert_int_eq(at, 2 * N);
+        if (k == 1) /* one slot, which has been in use */
+            ck_assert_int_eq(mu_mem_get_counts().total_blocks, before);
+        ck_assert_mem_eq(images[k], images[0], sizeof images[0]);
+        ck_assert_mem_eq(labels[k], labels[0], sizeof labels[0]);
+        mu_loader_release(loader);
+        mu_config_release(config);
+    }
+}
+END_TEST
+
 START_TEST(hdf5_fields)
 {
     mu_sample sample = {0};
@@ -423,6 +462,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, hdf5_samples);
     tcase_add_test(tcase, rows_equal_samples);
+    tcase_add_test(tcase, loader_reads_rows);
     tcase_add_test(tcase, hdf5_fields);
     tcase_add_test(tcase, hdf5_damage);
 #ifdef HAVE_PNG
