@@ -3,7 +3,7 @@
 #include "test.h"
 #include "toy.h"
 
-enum { N = 3, C = 3, H = 5, W = 7 };
+enum { N = 3, C = 3, H = 13, W = 17 };
 
 static uint8_t bytes[N * C * H * W];
 static float floats[N * C * H * W];
@@ -56,9 +56,9 @@ static const image_case cases[] = {
     {"{type: ImgDataPreprocessor, mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375], bgr_to_rgb: true}",
      {123.675f, 116.28f, 103.53f}, {58.395f, 57.12f, 57.375f}, 0, H, W, true},
     {"{type: ImgDataPreprocessor, mean: [8.0], std: 3, pad_size_divisor: 4, pad_value: -1.5}",
-     {8, 8, 8}, {3, 3, 3}, -1.5f, 8, 8, false},
+     {8, 8, 8}, {3, 3, 3}, -1.5f, 16, 20, false},
     {"{type: ImgDataPreprocessor, mean: [1, 2, 3], std: [4], rgb_to_bgr: true, pad_size_divisor: 7}",
-     {1, 2, 3}, {4, 4, 4}, 0, 7, 7, true},
+     {1, 2, 3}, {4, 4, 4}, 0, 14, 21, true},
 };
 
 static void check_image(const image_case *c, const mu_tensor *out, bool from_bytes, int channels)
@@ -161,10 +161,10 @@ static mu_err types_of(const char *yaml)
 START_TEST(test_wrong_batches)
 {
     give("image", MU_TYPE(MU_U8, N, C, H, W), bytes);
-    ck_fails(types_of("{type: ImgDataPreprocessor}"), MU_ERR_CONFIG, "the batch has no 'img' (it has image u8[3,3,5,7])");
+    ck_fails(types_of("{type: ImgDataPreprocessor}"), MU_ERR_CONFIG, "the batch has no 'img' (it has image u8[3,3,13,17])");
     batch.fields.n = 0;
     give("img", MU_TYPE(MU_I64, N, C, H, W), bytes);
-    ck_fails(types_of("{type: ImgDataPreprocessor}"), MU_ERR_SHAPE, "'img' is i64[3,3,5,7]");
+    ck_fails(types_of("{type: ImgDataPreprocessor}"), MU_ERR_SHAPE, "'img' is i64[3,3,13,17]");
     give("img", MU_TYPE(MU_U8, N, C), bytes);
     ck_fails(types_of("{type: ImgDataPreprocessor}"), MU_ERR_SHAPE, "u8 or f32 [N,C,H,W] or [N,H,W]");
     give("img", MU_TYPE(MU_U8, N, 2, H, W), bytes);

@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "core/mem.h"
 #include "nn/preprocessor.h"
 
@@ -81,33 +83,55 @@ static mu_err types(const void *preprocessor, const mu_batch *batch, mu_tensors 
     return MU_OK;
 }
 
-/* What a channel's values become: (x - mean) / std in f32, for u8 looked up. */
+/* What a channel's values become: (x - mean) / std in f32. */
 typedef struct {
     float mean, std;
     bool is_u8;
-    float table[256];
 } channel;
 
-static void fill_channel(const img *self, int64_t c, bool is_u8, channel *out)
+static channel channel_of(const img *self, int64_t c, bool is_u8)
 {
-    out->mean = self->mean.n ? (float)self->mean.v[self->mean.n > 1 ? c : 0] : 0;
-    out->std = self->std.n ? (float)self->std.v[self->std.n > 1 ? c : 0] : 1;
-    out->is_u8 = is_u8;
-    for (int x = 0; is_u8 && x < 256; x++)
-        out->table[x] = ((float)x - out->mean) / out->std;
+    return (channel){.mean = self->mean.n ? (float)self->mean.v[self->mean.n > 1 ? c : 0] : 0,
+                     .std = self->std.n ? (float)self->std.v[self->std.n > 1 ? c : 0] : 1,
+                     .is_u8 = is_u8};
 }
 
-static void normalise(const channel *restrict ch, const void *src, float *restrict dst, int64_t n)
+#ifdef HAVE_X86_LEVELS
+#define VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define VECTORISED
+#endif
+
+enum { PIECE = 64 }; /* a fixed length, of which the compiler makes vectors */
+
+VECTORISED
+static void normalise_u8(const uint8_t *restrict x, float *restrict y, int64_t n, float mean, float std)
 {
-    if (ch->is_u8) {
-        const uint8_t *restrict x = src;
-        for (int64_t i = 0; i < n; i++)
-            dst[i] = ch->table[x[i]];
-    } else {
-        const float *restrict x = src;
-        for (int64_t i = 0; i < n; i++)
-            dst[i] = (x[i] - ch->mean) / ch->std;
-    }
+    int64_t i = 0;
+    for (; i + PIECE <= n; i += PIECE)
+        for (int k = 0; k < PIECE; k++)
+            y[i + k] = ((float)x[i + k] - mean) / std;
+    for (; i < n; i++)
+        y[i] = ((float)x[i] - mean) / std;
+}
+
+VECTORISED
+static void normalise_f32(const float *restrict x, float *restrict y, int64_t n, float mean, float std)
+{
+    int64_t i = 0;
+    for (; i + PIECE <= n; i += PIECE)
+        for (int k = 0; k < PIECE; k++)
+            y[i + k] = (x[i + k] - mean) / std;
+    for (; i < n; i++)
+        y[i] = (x[i] - mean) / std;
+}
+
+static void normalise(const channel *ch, const void *src, float *dst, int64_t n)
+{
+    if (ch->is_u8)
+        normalise_u8(src, dst, n, ch->mean, ch->std);
+    else
+        normalise_f32(src, dst, n, ch->mean, ch->std);
 }
 
 static void fill(float *dst, int64_t n, float value)
@@ -137,8 +161,7 @@ static void run_image(const img *self, const mu_tensor *src, const mu_tensor *ds
     int64_t n = dst->type.dim[0], channels = dst->type.dim[1];
     size_t plane = (size_t)(from[0] * from[1]) * (is_u8 ? 1 : sizeof(float));
     for (int64_t c = 0; c < channels; c++) {
-        channel ch;
-        fill_channel(self, c, is_u8, &ch);
+        channel ch = channel_of(self, c, is_u8);
         for (int64_t i = 0; i < n; i++)
             normalise_plane(self, &ch, (const char *)src->data + (size_t)(i * channels + (swap ? 2 - c : c)) * plane, from,
                             (float *)dst->data + (i * channels + c) * to[0] * to[1], to);
