@@ -2,6 +2,7 @@
 
 #include "cli/cli.h"
 #include "cli/comm.h"
+#include "cli/run.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "registry/registry.h"
@@ -10,8 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static const cli_command *const commands[] = {&cli_check, &cli_ckpt, &cli_config, &cli_data, &cli_describe, &cli_env,
-                                              &cli_eval, &cli_list_command, &cli_plot};
+static const cli_command *const commands[] = {
+    &cli_train, &cli_val,  &cli_test,     &cli_eval,   &cli_check, &cli_data,
+    &cli_ckpt,  &cli_plot, &cli_describe, &cli_config, &cli_env,   &cli_list_command,
+};
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void print_usage(FILE *file)

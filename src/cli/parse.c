@@ -42,8 +42,8 @@ static void print_help(const cli_command *command, const cli_option *options)
     puts("\noptions:");
     for (const cli_option *o = options; o && o->name; o++) {
         char left[64];
-        snprintf(left, sizeof left, "--%s%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "",
-                 o->list ? " ..." : "");
+        snprintf(left, sizeof left, "--%s%s%s%s%s", o->name, o->optional ? " [" : o->value ? " " : "",
+                 o->value ? o->value : "", o->list ? " ..." : "", o->optional ? "]" : "");
         printf("  %-28s %s\n", left, o->help);
     }
     printf("  %-28s %s\n", "--help", "show this text");
@@ -83,6 +83,12 @@ static bool is_option(const char *arg)
     return arg[0] == '-' && arg[1] == '-' && arg[2];
 }
 
+static bool is_optional_value(const cli_option *option, const char *arg)
+{
+    size_t n = strlen(arg);
+    return strcmp(arg, option->optional) == 0 || (n > 3 && strcmp(arg + n - 3, ".h5") == 0);
+}
+
 /* One option at argv[*at]; *at is left on the last argument it used. */
 static int parse_option(const cli_command *command, const cli_option *options, int argc, char **argv, int *at)
 {
@@ -94,6 +100,10 @@ static int parse_option(const cli_command *command, const cli_option *options, i
         if (equals)
             return cli_misuse(command->name, "option '--%s' takes no value", o->name);
         *o->flag = true;
+        return CLI_GO;
+    }
+    if (o->optional && !equals && !(*at + 1 < argc && is_optional_value(o, argv[*at + 1]))) {
+        *o->text = o->optional;
         return CLI_GO;
     }
     if (!equals && (*at + 1 >= argc || is_option(argv[*at + 1])))

@@ -3,6 +3,7 @@
 #include "backend.h"
 #include "data/loader.h"
 #include "optim/wrapper.h"
+#include "runner/loops/train_loop.h"
 #include "runner/log_processor.h"
 
 #include <stdio.h>
@@ -10,21 +11,7 @@
 
 #define AT_LEAST(x) .bounded_below = true, .min = (x)
 
-static const mu_option train_loop_keys[] = {
-    {"by_epoch", MU_OPT_BOOL, .boolean_default = true, .help = "count epochs; else iterations"},
-    {"max_epochs", MU_OPT_INT, AT_LEAST(1), .text_default = "null", .help = "by_epoch: when to end"},
-    {"max_iters", MU_OPT_INT, AT_LEAST(1), .text_default = "null", .help = "not by_epoch: when to end"},
-    {"val_begin", MU_OPT_INT, .int_default = 1, AT_LEAST(1),
-     .help = "first epoch or iteration after which to validate"},
-    {"val_interval", MU_OPT_INT, .int_default = 1, AT_LEAST(1), .help = "epochs or iterations between validations"},
-    {"dynamic_intervals", MU_OPT_ANY, .help = "[[milestone, val_interval], ...]"},
-    MU_OPTION_END,
-};
-
-static const mu_option loop_keys[] = {
-    {"fp16", MU_OPT_BOOL, .help = "run in half precision"},
-    MU_OPTION_END,
-};
+static const mu_option loop_keys[] = {MU_OPTION_END};
 
 static const mu_option auto_scale_keys[] = {
     {"base_batch_size", MU_OPT_INT, .required = true, AT_LEAST(1), .unit = "samples", .help = "that lr is meant for"},
@@ -63,7 +50,7 @@ static const mu_option keys[] = {
     {"train_dataloader", MU_OPT_DICT, .nullable = true, .fields = mu_loader_keys, .help = "what is trained on"},
     {"val_dataloader", MU_OPT_DICT, .nullable = true, .fields = mu_loader_keys, .help = "what is validated on"},
     {"test_dataloader", MU_OPT_DICT, .nullable = true, .fields = mu_loader_keys, .help = "what is tested on"},
-    {"train_cfg", MU_OPT_DICT, .nullable = true, .component_kind = "loop", .fields = train_loop_keys,
+    {"train_cfg", MU_OPT_DICT, .nullable = true, .component_kind = "loop", .fields = mu_train_loop_options,
      .help = "how long"},
     {"val_cfg", MU_OPT_DICT, .nullable = true, .component_kind = "loop", .fields = loop_keys,
      .help = "how to validate"},

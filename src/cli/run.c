@@ -1,0 +1,119 @@
+#include "cli/run.h"
+
+#include "cli/progress.h"
+#include "config/config.h"
+#include "core/mem.h"
+#include "core/text.h"
+#include "runner/check.h"
+#include "runner/run_log.h"
+#include "runner/signals.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+/* KEY=VALUE, where the value is text. */
+static mu_err override_text(mu_config *config, const char *key, const char *value)
+{
+    mu_text text = {0};
+    mu_text_printf(&text, "%s=", key);
+    mu_text_append_json(&text, value, strlen(value));
+    mu_err err = mu_text_status(&text);
+    if (!err)
+        err = mu_config_override(config, text.data);
+    mu_text_release(&text);
+    MU_TRY(err);
+    return MU_OK;
+}
+
+static mu_err apply_options(const cli_run *run, mu_config *config)
+{
+    for (size_t i = 0; i < run->overrides.n; i++)
+        MU_TRY(mu_config_override(config, run->overrides.v[i]));
+    if (run->device)
+        MU_TRY(override_text(config, "device", run->device));
+    if (run->amp)
+        MU_TRY(mu_config_override(config, "optim_wrapper.type=AmpOptimWrapper"));
+    if (run->deterministic)
+        MU_TRY(mu_config_override(config, "randomness.deterministic=true"));
+    if (run->seed) {
+        char text[64];
+        snprintf(text, sizeof text, "randomness.seed=%s", run->seed);
+        MU_TRY(mu_config_override(config, text));
+    }
+    return MU_OK;
+}
+
+static mu_err tell_mistakes(const char *path, mu_diagnostics *list)
+{
+    mu_diagnostics_sort(list);
+    for (size_t i = 0; i < list->n; i++) {
+        char *line;
+        size_t n = mu_diagnostic_format(&list->item[i], NULL, 0) + 1;
+        MU_TRY(mu_alloc(&line, n));
+        mu_diagnostic_format(&list->item[i], line, n);
+        fprintf(stderr, "%s\n", line);
+        mu_free(line);
+    }
+    fprintf(stderr, "muster: %zu %s in %s\n", list->n, list->n == 1 ? "mistake" : "mistakes", path);
+    return MU_OK;
+}
+
+static mu_err read_config(const cli_run *run, mu_config **out, mu_diagnostics *list, uint64_t *fingerprint)
+{
+    char *text;
+    MU_TRY(mu_config_read(run->config, out));
+    MU_TRY(apply_options(run, *out));
+    MU_TRY(mu_runner_check(mu_config_root(*out), list));
+    MU_TRY(mu_config_dump(*out, "json", &text));
+    *fingerprint = XXH3_64bits(text, strlen(text));
+    mu_free(text);
+    return MU_OK;
+}
+
+static void progress(void *user, const char *label, int64_t done, int64_t total)
+{
+    (void)user;
+    if (total)
+        cli_progress_update(label, done, total, "");
+    else
+        cli_progress_end();
+}
+
+static void clear_progress(void *user)
+{
+    (void)user;
+    cli_progress_end();
+}
+
+mu_err cli_run_open(const cli_run *run, mu_comm *comm, bool training, mu_config **config, mu_runner **out, int *status)
+{
+    mu_diagnostics list = {0};
+    uint64_t fingerprint = 0;
+    mu_err err = mu_comm_agree(comm, read_config(run, config, &list, &fingerprint));
+    if (!err)
+        err = mu_comm_check_same(comm, "the config", fingerprint);
+    if (!err && list.n) {
+        *status = 2;
+        err = mu_comm_is_main(comm) ? tell_mistakes(run->config, &list) : MU_OK;
+        mu_diagnostics_release(&list);
+        return err;
+    }
+    mu_diagnostics_release(&list);
+    MU_TRY(err);
+    mu_signals_watch();
+    if (run->max_time)
+        mu_signals_set_deadline(atof(run->max_time));
+    mu_run_log_before_line(clear_progress, NULL);
+    mu_runner_options options = {
+        .work_dir = run->work_dir,
+        .resume = run->resume,
+        .load_from = run->load_from,
+        .allow_changed_schedule = run->changed_schedule,
+        .dump = run->out,
+        .training = training,
+        .progress = run->quiet ? NULL : progress,
+    };
+    return mu_runner_new(comm, *config, &options, out);
+}

@@ -1,0 +1,64 @@
+#include "cli/run.h"
+
+#include "config/config.h"
+
+#include <stdlib.h>
+
+static bool is_number(const char *text)
+{
+    char *end;
+    double value = strtod(text, &end);
+    return end != text && *end == '\0' && value >= 0;
+}
+
+static int train(const cli_run *run)
+{
+    mu_comm *comm;
+    mu_config *config = NULL;
+    mu_runner *runner = NULL;
+    int status = 0;
+    mu_err err = cli_comm(&comm);
+    if (err)
+        return cli_fail(err);
+    err = cli_run_open(run, comm, true, &config, &runner, &status);
+    if (!err && runner)
+        err = mu_runner_train(runner, &status);
+    int failed = cli_end(comm, err, true);
+    mu_runner_release(runner);
+    mu_config_release(config);
+    return failed ? failed : status;
+}
+
+static int run(const cli_command *command, int argc, char **argv)
+{
+    cli_run r = {0};
+    const cli_option options[] = {
+        {.name = "resume", .value = "FILE.h5", .text = &r.resume, .optional = "auto",
+         .help = "go on from this checkpoint; without a value from the newest good one of the work dir"},
+        {.name = "load-from", .value = "FILE.h5", .text = &r.load_from, .help = "begin with the weights of a checkpoint"},
+        {.name = "amp", .flag = &r.amp, .help = "matrix products and convolutions in bf16"},
+        {.name = "max-time", .value = "SECONDS", .text = &r.max_time,
+         .help = "stop cleanly after so long, with a checkpoint and status 75"},
+        {.name = "changed-schedule", .flag = &r.changed_schedule,
+         .help = "resume although the config's schedule is not the checkpoint's"},
+        CLI_RUN_OPTIONS(r),
+        {.name = NULL},
+    };
+    int n, status = cli_parse(command, options, argc, argv, 1, 1, &r.config, &n);
+    if (status == CLI_GO && r.max_time && !is_number(r.max_time))
+        status = cli_misuse(command->name, "--max-time takes seconds, not '%s'", r.max_time);
+    if (status == CLI_GO)
+        status = train(&r);
+    cli_list_release(&r.overrides);
+    return status;
+}
+
+const cli_command cli_train = {
+    .name = "train",
+    .operands = "CONFIG",
+    .summary = "Train the model of a config; under mpirun or srun on all ranks together",
+    .details = "Checkpoints, logs and scalars go to the work dir: --work-dir, else work_dir of the config, else\n"
+               "work_dirs/NAME. SIGTERM, SIGINT, SIGUSR1, SIGUSR2 and --max-time end it after the current iteration with a\n"
+               "checkpoint and status 75: run it again with --resume.",
+    .run = run,
+};

@@ -1,0 +1,321 @@
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/text.h"
+#include "runner/hooks/hooks.h"
+#include "runner/loop.h"
+#include "runner/own.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+/* ---- hooks ---- */
+
+/* {"timer": {"type": "IterTimerHook"}, ...} */
+static mu_err default_hooks(mu_cfg **out)
+{
+    mu_text text = {0};
+    mu_text_append(&text, "{");
+    for (int i = 0; mu_default_hooks[i][0]; i++)
+        mu_text_printf(&text, "%s\"%s\": {\"type\": \"%s\"}", i ? ", " : "", mu_default_hooks[i][0], mu_default_hooks[i][1]);
+    mu_text_append(&text, "}");
+    mu_err err = mu_text_status(&text);
+    if (!err)
+        err = mu_cfg_parse_json(text.data, text.length, "<defaults>", out);
+    mu_text_release(&text);
+    MU_TRY(err);
+    return MU_OK;
+}
+
+/* Behind those of the same priority. */
+static mu_err add_hook(mu_runner *runner, const mu_cfg *cfg, const char *path, const mu_cfg *defaults)
+{
+    mu_hook *hook;
+    int priority = 0, other = 0, at = runner->n_hooks;
+    MU_TRY(mu_build("hook", cfg, defaults, path, (void **)&hook));
+    mu_err err = mu_hook_priority(hook, &priority);
+    size_t bytes = (size_t)(runner->n_hooks + 1) * sizeof(mu_hook *);
+    if (!err)
+        err = mu_realloc(&runner->hook, bytes);
+    while (!err && at > 0) {
+        err = mu_hook_priority(runner->hook[at - 1], &other);
+        if (err || other <= priority)
+            break;
+        runner->hook[at] = runner->hook[at - 1];
+        at--;
+    }
+    if (err) {
+        mu_destroy(hook);
+        MU_TRY(err);
+    }
+    runner->hook[at] = hook;
+    runner->n_hooks++;
+    return MU_OK;
+}
+
+mu_err mu_runner_build_hooks(mu_runner *runner)
+{
+    const mu_cfg *given = mu_runner_get(runner, "default_hooks"), *custom = mu_runner_get(runner, "custom_hooks");
+    char path[128];
+    MU_TRY(default_hooks(&runner->own->hooks_cfg));
+    const mu_cfg *defaults = runner->own->hooks_cfg;
+    for (size_t i = 0; i < mu_cfg_size(defaults); i++) {
+        const mu_cfg *wish = given ? mu_cfg_get(given, mu_cfg_key_at(defaults, i)) : NULL;
+        if (wish && mu_cfg_kind_of(wish) == MU_CFG_NULL)
+            continue;
+        snprintf(path, sizeof path, "default_hooks.%s", mu_cfg_key_at(defaults, i));
+        MU_TRY(add_hook(runner, wish ? wish : mu_cfg_at(defaults, i), path, NULL));
+    }
+    for (size_t i = 0; given && i < mu_cfg_size(given); i++) {
+        const char *key = mu_cfg_key_at(given, i);
+        if (mu_cfg_get(defaults, key) || mu_cfg_kind_of(mu_cfg_at(given, i)) == MU_CFG_NULL)
+            continue;
+        snprintf(path, sizeof path, "default_hooks.%s", key);
+        MU_TRY(add_hook(runner, mu_cfg_at(given, i), path, NULL));
+    }
+    bool list = custom && mu_cfg_kind_of(custom) == MU_CFG_LIST;
+    for (size_t i = 0; custom && i < (list ? mu_cfg_size(custom) : 1); i++) {
+        snprintf(path, sizeof path, "custom_hooks.%zu", i);
+        MU_TRY(add_hook(runner, list ? mu_cfg_at(custom, i) : custom, path, NULL));
+    }
+    return MU_OK;
+}
+
+/* ---- loaders, evaluators, loops ---- */
+
+static mu_err add_dump(mu_runner *runner, mu_evaluator *evaluator)
+{
+    const char *path = runner->own->options.dump;
+    mu_metric *metric;
+    mu_text text = {0};
+    mu_text_append(&text, "{\"type\": \"DumpResults\", \"out_file_path\": ");
+    mu_text_append_json(&text, path, strlen(path));
+    mu_text_append(&text, "}");
+    mu_err err = mu_text_status(&text);
+    if (!err)
+        err = mu_cfg_parse_json(text.data, text.length, "<command line>", &runner->own->dump_cfg);
+    mu_text_release(&text);
+    MU_TRY(err);
+    MU_TRY(mu_build("metric", runner->own->dump_cfg, NULL, "out", (void **)&metric));
+    return mu_evaluator_add(evaluator, metric);
+}
+
+mu_err mu_runner_build_loader(mu_runner *runner, mu_phase phase)
+{
+    mu_loader **loader = phase == MU_PHASE_TRAIN ? &runner->train_loader
+                         : phase == MU_PHASE_VAL ? &runner->val_loader
+                                                 : &runner->test_loader;
+    mu_evaluator **evaluator = phase == MU_PHASE_VAL ? &runner->val_evaluator : &runner->test_evaluator;
+    const char *name = mu_phase_names[phase];
+    char path[32];
+    mu_loader_options options = {.rank = runner->comm->rank, .world_size = runner->comm->size, .seed = runner->seed,
+                                 .training = phase == MU_PHASE_TRAIN};
+    snprintf(path, sizeof path, "%s_dataloader", name);
+    const mu_cfg *cfg = mu_runner_get(runner, path);
+    if (!cfg) {
+        MU_FAIL(MU_ERR_CONFIG, "the config has no %s", path);
+        return mu_error_hint("add %s_dataloader, %s_cfg and %s", name, name,
+                             phase == MU_PHASE_TRAIN ? "optim_wrapper" : phase == MU_PHASE_VAL ? "val_evaluator" : "test_evaluator");
+    }
+    MU_TRY(mu_loader_new(cfg, path, &options, loader));
+    if (phase == MU_PHASE_TRAIN)
+        return MU_OK;
+    snprintf(path, sizeof path, "%s_evaluator", name);
+    MU_TRY(mu_evaluator_new(mu_runner_get(runner, path), path, evaluator));
+    if (runner->own->options.dump)
+        MU_TRY(add_dump(runner, *evaluator));
+    return mu_evaluator_set_meta(*evaluator, mu_dataset_meta(mu_loader_dataset(*loader)));
+}
+
+mu_err mu_runner_build_typed(const char *kind, const mu_cfg *cfg, const char *type, const char *path, void **out)
+{
+    char text[64];
+    mu_cfg *defaults;
+    int n = snprintf(text, sizeof text, "{\"type\": \"%s\"}", type);
+    MU_TRY(mu_cfg_parse_json(text, (size_t)n, "<defaults>", &defaults));
+    mu_err err = mu_build(kind, cfg, defaults, path, out);
+    mu_cfg_release(defaults);
+    MU_TRY(err);
+    return MU_OK;
+}
+
+mu_err mu_runner_build_loop(mu_runner *runner, mu_phase phase)
+{
+    mu_loop **loop = phase == MU_PHASE_TRAIN ? &runner->train_loop
+                     : phase == MU_PHASE_VAL ? &runner->val_loop
+                                             : &runner->test_loop;
+    const mu_cfg *by_epoch = mu_runner_get(runner, "train_cfg.by_epoch");
+    const char *type = phase == MU_PHASE_VAL                  ? "ValLoop"
+                       : phase == MU_PHASE_TEST               ? "TestLoop"
+                       : by_epoch && !mu_cfg_bool(by_epoch)   ? "IterBasedTrainLoop"
+                                                              : "EpochBasedTrainLoop";
+    char path[32];
+    snprintf(path, sizeof path, "%s_cfg", mu_phase_names[phase]);
+    const mu_cfg *cfg = mu_runner_get(runner, path);
+    MU_TRY(mu_runner_build_typed("loop", cfg, type, path, (void **)loop));
+    const mu_component *component = mu_component_of(*loop);
+    mu_phase for_phase = ((const mu_loop_ops *)component->ops)->phase;
+    if (for_phase == phase)
+        return MU_OK;
+    return MU_FAIL_AT(mu_cfg_pos(cfg), "%s.type: %s is a loop for %s", path, component->name, mu_phase_names[for_phase]);
+}
+
+/* ---- the model ---- */
+
+static mu_err make_model(mu_runner *runner, mu_loader *loader, bool training)
+{
+    mu_batch_buffer *example;
+    mu_model_options options = {.backend = runner->backend,
+                                .autocast = runner->optim ? mu_optim_wrapper_autocast(runner->optim) : MU_NONE,
+                                .data_preprocessor = mu_runner_get(runner, "data_preprocessor")};
+    MU_TRY(mu_build("model", mu_runner_get(runner, "model"), NULL, "model", (void **)&runner->model));
+    MU_TRY(mu_model_bind(runner->model, &options));
+    MU_TRY(mu_loader_example(loader, 0, &example));
+    mu_err err = mu_model_prepare(runner->model, mu_batch_buffer_batch(example), training);
+    mu_batch_buffer_release(example);
+    MU_TRY(err);
+    return MU_OK;
+}
+
+/* Of names, places and layouts of all parameters: equal arenas can be averaged as they lie. */
+static uint64_t fingerprint(const mu_params *params)
+{
+    uint64_t hash = 0;
+    for (int i = 0; i < mu_params_count(params); i++) {
+        const mu_param_info *p = mu_params_at(params, i);
+        const char *layout = p->layout ? p->layout->name : "";
+        const size_t place[] = {p->offset, p->bytes};
+        hash = XXH3_64bits_withSeed(p->name, strlen(p->name), hash);
+        hash = XXH3_64bits_withSeed(place, sizeof place, hash);
+        hash = XXH3_64bits_withSeed(layout, strlen(layout), hash);
+    }
+    return hash;
+}
+
+static mu_err same_everywhere(mu_runner *runner, bool *same)
+{
+    int64_t hash = (int64_t)(fingerprint(mu_model_params(runner->model)) >> 1), range[2] = {hash, -hash};
+    MU_TRY(mu_comm_all_reduce(runner->comm, range, 2, MU_I64, MU_COMM_MAX));
+    *same = range[0] == -range[1];
+    return MU_OK;
+}
+
+/* Rank 0 first: what it measures, the others find in the cache. */
+static mu_err make_in_turn(mu_runner *runner, mu_loader *loader, bool training)
+{
+    bool first = mu_runner_is_main(runner);
+    MU_TRY(mu_runner_agree(runner, first ? make_model(runner, loader, training) : MU_OK));
+    if (runner->comm->size == 1)
+        return MU_OK;
+    return mu_runner_agree(runner, first ? MU_OK : make_model(runner, loader, training));
+}
+
+static mu_err reopen_deterministic(mu_runner *runner)
+{
+    mu_backend_options options = {.n_threads = runner->backend->n_threads, .deterministic = true};
+    mu_destroy(runner->model);
+    mu_backend_close(runner->backend);
+    runner->model = NULL;
+    runner->backend = NULL;
+    return mu_backend_open(runner->device, &options, &runner->backend);
+}
+
+mu_err mu_runner_build_model(mu_runner *runner, mu_loader *loader, bool training)
+{
+    bool same = true;
+    MU_TRY(make_in_turn(runner, loader, training));
+    MU_TRY(same_everywhere(runner, &same));
+    if (!same) {
+        MU_WARN("run", "the ranks chose different memory layouts by measuring; all go on without measured choices");
+        MU_TRY(mu_runner_agree(runner, reopen_deterministic(runner)));
+        MU_TRY(make_in_turn(runner, loader, training));
+        MU_TRY(same_everywhere(runner, &same));
+    }
+    if (same)
+        return MU_OK;
+    MU_FAIL(MU_ERR_BACKEND, "the ranks lay parameters out differently");
+    mu_error_hint("run on nodes with the same processors, or set device: cpu:ref");
+    return mu_runner_agree(runner, MU_ERR_BACKEND);
+}
+
+/* ---- the optimizer ---- */
+
+static mu_err collect_traits(mu_runner *runner, mu_param_traits **out, int *n)
+{
+    const mu_modules *modules = mu_model_modules(runner->model);
+    int count = mu_modules_n_params(modules);
+    MU_TRY(mu_calloc(out, (size_t)count, sizeof **out));
+    *n = 0;
+    for (int i = 0; i < count; i++) {
+        const mu_module_param *p = mu_modules_param(modules, i);
+        const mu_module_info *owner = mu_modules_at(modules, p->module);
+        if (p->trainable)
+            (*out)[(*n)++] = (mu_param_traits){.name = p->name, .ndim = p->type.ndim, .bias = strcmp(p->leaf, "bias") == 0,
+                                               .norm = owner->norm, .depthwise = owner->depthwise};
+    }
+    return MU_OK;
+}
+
+typedef struct {
+    mu_param_traits *traits;
+    int n;
+} unused_search;
+
+static void drop_unused(void *user, const char *name)
+{
+    unused_search *search = user;
+    MU_WARN("run", "parameter %s has no influence on the loss: it is not trained", name);
+    for (int i = 0; i < search->n; i++)
+        if (strcmp(search->traits[i].name, name) == 0) {
+            memmove(&search->traits[i], &search->traits[i + 1], (size_t)(--search->n - i) * sizeof *search->traits);
+            return;
+        }
+}
+
+/* auto_scale_lr: the global batch over the one that lr is meant for. */
+static double lr_scale(const mu_runner *runner)
+{
+    const mu_cfg *enable = mu_runner_get(runner, "auto_scale_lr.enable"), *base = mu_runner_get(runner, "auto_scale_lr.base_batch_size");
+    if (!enable || !mu_cfg_bool(enable) || !base)
+        return 1;
+    double scale = (double)(mu_loader_batch_size(runner->train_loader) * runner->comm->size) / (double)mu_cfg_int(base);
+    MU_INFO("run", "auto_scale_lr: lr is multiplied by %g", scale);
+    return scale;
+}
+
+static mu_err bind_schedulers(mu_runner *runner)
+{
+    const mu_cfg *cfg = mu_runner_get(runner, "param_scheduler");
+    bool list = cfg && mu_cfg_kind_of(cfg) == MU_CFG_LIST;
+    size_t n = !cfg ? 0 : list ? mu_cfg_size(cfg) : 1;
+    MU_TRY(mu_calloc(&runner->scheduler, n, sizeof *runner->scheduler));
+    for (size_t i = 0; i < n; i++) {
+        char path[48];
+        mu_scheduler *scheduler;
+        snprintf(path, sizeof path, list ? "param_scheduler.%zu" : "param_scheduler", i);
+        MU_TRY(mu_build("param_scheduler", list ? mu_cfg_at(cfg, i) : cfg, NULL, path, (void **)&scheduler));
+        runner->scheduler[runner->n_schedulers++] = scheduler;
+        mu_err err = mu_scheduler_bind(scheduler, mu_optim_wrapper_optim(runner->optim), mu_loader_length(runner->train_loader));
+        if (err)
+            mu_error_context("%s", path);
+        MU_TRY(err);
+    }
+    return MU_OK;
+}
+
+static mu_err bind_optim(mu_runner *runner)
+{
+    unused_search search;
+    MU_TRY(collect_traits(runner, &search.traits, &search.n));
+    mu_model_unused_params(runner->model, drop_unused, &search);
+    mu_err err = mu_optim_wrapper_bind(runner->optim, runner->backend, mu_model_params(runner->model), search.traits, search.n,
+                                       lr_scale(runner), runner->comm);
+    mu_free(search.traits);
+    MU_TRY(err);
+    return bind_schedulers(runner);
+}
+
+mu_err mu_runner_build_optim(mu_runner *runner)
+{
+    return mu_runner_agree(runner, bind_optim(runner));
+}

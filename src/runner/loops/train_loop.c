@@ -1,0 +1,130 @@
+#include "runner/loops/train_loop.h"
+
+#include "config/diagnostic.h"
+#include "core/mem.h"
+
+#define AT_LEAST(x) .bounded_below = true, .min = (x)
+
+const mu_option mu_train_loop_options[] = {
+    MU_OPTION(mu_train_loop, by_epoch, MU_OPT_BOOL, .boolean_default = true, .help = "count epochs; else iterations"),
+    MU_OPTION(mu_train_loop, max_epochs, MU_OPT_INT, AT_LEAST(1), .text_default = "null", .help = "by_epoch: when to end"),
+    MU_OPTION(mu_train_loop, max_iters, MU_OPT_INT, AT_LEAST(1), .text_default = "null", .help = "not by_epoch: when to end"),
+    MU_OPTION(mu_train_loop, val_begin, MU_OPT_INT, .int_default = 1, AT_LEAST(1),
+              .help = "first epoch or iteration after which to validate"),
+    MU_OPTION(mu_train_loop, val_interval, MU_OPT_INT, .int_default = 1, AT_LEAST(1),
+              .help = "epochs or iterations between validations"),
+    MU_OPTION(mu_train_loop, dynamic_intervals, MU_OPT_ANY, .help = "[[milestone, val_interval], ...]"),
+    MU_OPTION_END,
+};
+
+static bool is_count(const mu_cfg *cfg, int64_t least)
+{
+    return mu_cfg_kind_of(cfg) == MU_CFG_INT && mu_cfg_int(cfg) >= least;
+}
+
+static mu_err read_intervals(mu_train_loop *loop)
+{
+    const mu_cfg *list = loop->dynamic_intervals;
+    if (!list || mu_cfg_kind_of(list) == MU_CFG_NULL)
+        return MU_OK;
+    if (mu_cfg_kind_of(list) != MU_CFG_LIST)
+        return MU_FAIL_AT(mu_cfg_pos(list), "train_cfg.dynamic_intervals: expected a list of [milestone, interval]");
+    MU_TRY(mu_calloc(&loop->dynamic, mu_cfg_size(list), sizeof *loop->dynamic));
+    for (size_t i = 0; i < mu_cfg_size(list); i++) {
+        const mu_cfg *pair = mu_cfg_at(list, i);
+        bool good = mu_cfg_kind_of(pair) == MU_CFG_LIST && mu_cfg_size(pair) == 2 && is_count(mu_cfg_at(pair, 0), 0) &&
+                    is_count(mu_cfg_at(pair, 1), 1);
+        if (good && i > 0)
+            good = mu_cfg_int(mu_cfg_at(pair, 0)) > loop->dynamic[i - 1][0];
+        if (!good)
+            return MU_FAIL_AT(mu_cfg_pos(pair), "train_cfg.dynamic_intervals.%zu: expected [milestone, interval], "
+                              "milestones rising", i);
+        loop->dynamic[i][0] = mu_cfg_int(mu_cfg_at(pair, 0));
+        loop->dynamic[i][1] = mu_cfg_int(mu_cfg_at(pair, 1));
+        loop->n_dynamic = i + 1;
+    }
+    return MU_OK;
+}
+
+mu_err mu_train_loop_create(void *object, const mu_cfg *cfg)
+{
+    mu_train_loop *loop = object;
+    (void)cfg;
+    mu_err err = read_intervals(loop);
+    if (err)
+        mu_free(loop->dynamic);
+    MU_TRY(err);
+    return MU_OK;
+}
+
+void mu_train_loop_destroy(void *object)
+{
+    mu_free(((mu_train_loop *)object)->dynamic);
+}
+
+int64_t mu_loop_interval(int64_t interval, const int64_t (*dynamic)[2], size_t n, int64_t done)
+{
+    for (size_t i = 0; i < n && dynamic[i][0] <= done + 1; i++)
+        interval = dynamic[i][1];
+    return interval;
+}
+
+/* What this rank does alone: load, hooks, forward, backward. */
+static mu_err compute(mu_runner *runner, mu_hook_event *event, mu_log_vars *vars)
+{
+    MU_TRY(mu_loader_next(runner->train_loader, &event->batch));
+    if (!event->batch)
+        return MU_FAIL(MU_ERR_INTERNAL, "the loader gave %lld of %lld batches", (long long)runner->epoch_iter,
+                       (long long)runner->epoch_length);
+    MU_TRY(mu_runner_call(runner, MU_BEFORE_TRAIN_ITER, event));
+    return mu_model_train_step(runner->model, event->batch, runner->seed, runner->iter, vars);
+}
+
+/* Losses of the global batch instead of this rank's: all ranks have as many samples. */
+static mu_err average(mu_runner *runner, mu_log_vars *vars)
+{
+    double value[MU_MAX_LOSSES];
+    if (runner->comm->size == 1)
+        return MU_OK;
+    for (int i = 0; i < vars->n; i++)
+        value[i] = vars->item[i].value;
+    MU_TRY(mu_comm_all_reduce(runner->comm, value, vars->n, MU_F64, MU_COMM_MEAN));
+    for (int i = 0; i < vars->n; i++)
+        vars->item[i].value = value[i];
+    return MU_OK;
+}
+
+mu_err mu_train_loop_iter(mu_runner *runner)
+{
+    mu_log_vars vars;
+    mu_update_info update;
+    mu_hook_event event = {.batch_index = runner->by_epoch ? runner->epoch_iter : runner->iter};
+    mu_err err = compute(runner, &event, &vars);
+    if (err && !runner->agreed)
+        mu_error_context("training, epoch %lld, iteration %lld", (long long)runner->epoch + 1, (long long)runner->iter + 1);
+    MU_TRY(mu_runner_agree(runner, err));
+    MU_TRY(average(runner, &vars));
+    mu_optim_wrapper_set_progress(runner->optim, runner->iter, runner->max_iters);
+    MU_TRY(mu_optim_wrapper_update(runner->optim, &update));
+    mu_model_changed(runner->model);
+    event.log_vars = &vars;
+    event.grad_norm = update.grad_norm;
+    runner->epoch_iter++;
+    runner->iters_done++;
+    MU_TRY(mu_runner_call(runner, MU_AFTER_TRAIN_ITER, &event));
+    runner->iter++;
+    return MU_OK;
+}
+
+mu_err mu_train_loop_validate(const mu_train_loop *loop, mu_runner *runner, int64_t done, int64_t total)
+{
+    if (!runner->val_loop || done < loop->val_begin)
+        return MU_OK;
+    int64_t interval = mu_loop_interval(loop->val_interval, (const int64_t (*)[2])loop->dynamic, loop->n_dynamic, done - 1);
+    const mu_cfg *last = mu_message_hub_get(runner->hub, "last_val");
+    if ((done % interval && done != total) || (last && mu_cfg_int(last) == done))
+        return MU_OK;
+    const mu_loop_ops *ops = mu_component_of(runner->val_loop)->ops;
+    MU_TRY(ops->run(runner->val_loop, runner, NULL));
+    return mu_message_hub_set_i64(runner->hub, "last_val", done, true);
+}

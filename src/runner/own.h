@@ -1,0 +1,31 @@
+/* What the runner keeps to itself, and the steps in which it builds its parts. */
+#ifndef MU_RUNNER_OWN_H
+#define MU_RUNNER_OWN_H
+
+#include "runner/run_log.h"
+#include "runner/runner.h"
+#include "runner/work_dir.h"
+
+struct mu_runner_own {
+    mu_runner_options options;
+    mu_work_dir *dir; /* rank 0 */
+    mu_run_log *log;
+    mu_cfg *hooks_cfg, *dump_cfg; /* of the default hooks; of DumpResults */
+};
+
+/* Of the config; NULL when it is absent or null. */
+const mu_cfg *mu_runner_get(const mu_runner *runner, const char *path);
+/* The hooks: the defaults, what the config makes of them, and its own, by priority. */
+MU_CHECKED mu_err mu_runner_build_hooks(mu_runner *runner);
+/* Not collective. One of the three loaders, with its evaluator. */
+MU_CHECKED mu_err mu_runner_build_loader(mu_runner *runner, mu_phase phase);
+/* mu_build of a config that may lack `type`. */
+MU_CHECKED mu_err mu_runner_build_typed(const char *kind, const mu_cfg *cfg, const char *type, const char *path, void **out);
+/* The loop of a phase. */
+MU_CHECKED mu_err mu_runner_build_loop(mu_runner *runner, mu_phase phase);
+/* Collective. Model, bound and prepared for batches of `loader`, with the same parameter arenas on every rank. */
+MU_CHECKED mu_err mu_runner_build_model(mu_runner *runner, mu_loader *loader, bool training);
+/* Collective. Optimizer wrapper and schedulers of a prepared model. */
+MU_CHECKED mu_err mu_runner_build_optim(mu_runner *runner);
+
+#endif
