@@ -11,7 +11,7 @@ static mu_err print_results(const mu_results *results, bool json)
     (json ? cli_results_json : cli_results_text)(results, &text);
     mu_err err = mu_text_status(&text);
     if (!err)
-        fputs(text.data ? text.data : "", stdout);
+        printf("%s%s", text.data ? text.data : "", json ? "\n" : "");
     mu_text_release(&text);
     MU_TRY(err);
     return MU_OK;
