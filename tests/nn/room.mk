@@ -32,3 +32,4 @@ tests_nn_golden_train_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_nn_golden_train_test_LDADD = tests/train/libmodels.la $(TEST_LDADD) $(JANSSON_LIBS)
 SLOW_TESTS += tests/nn/golden_train_test
 EXTRA_DIST += tests/golden/streams.py tests/golden/train.py tests/golden/train.json
+dist_check_SCRIPTS += tests/nn/configs_test.sh

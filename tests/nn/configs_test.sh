@@ -1,0 +1,13 @@
+#!/bin/bash
+# Every recipe in configs/ is accepted by `muster check`, without its data.
+set -u
+root=$(cd "${srcdir:-.}" && pwd)
+failed=0
+n=0
+for config in "$root"/configs/*/*.yaml; do
+    case $config in */_base_/*) continue ;; esac
+    n=$((n + 1))
+    ./muster check "$config" || failed=1
+done
+[ "$n" -ge 3 ] || { echo "only $n recipes in $root/configs"; exit 1; }
+exit $failed
