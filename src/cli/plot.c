@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const cli_command *const commands[] = {&cli_plot_scalars, &cli_plot_confusion};
+static const cli_command *const commands[] = {&cli_plot_scalars, &cli_plot_schedule, &cli_plot_confusion};
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void print_usage(FILE *file)
@@ -36,8 +36,8 @@ static int run(const cli_command *command, int argc, char **argv)
 
 const cli_command cli_plot = {
     .name = "plot",
-    .operands = "scalars|confusion",
-    .summary = "Draw curves and confusion matrices as PNG, or write them as CSV",
+    .operands = "scalars|schedule|confusion",
+    .summary = "Draw curves, schedules and confusion matrices as PNG, or write them as CSV",
     .run = run,
 };
 

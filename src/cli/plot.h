@@ -5,7 +5,7 @@
 #include "cli/cli.h"
 #include "core/text.h"
 
-extern const cli_command cli_plot_confusion, cli_plot_scalars;
+extern const cli_command cli_plot_confusion, cli_plot_scalars, cli_plot_schedule;
 
 /* Is it a .csv file, and not a .png? Anything else is MU_ERR_USAGE. */
 MU_CHECKED mu_err cli_plot_is_csv(const char *out, bool *csv);

@@ -32,6 +32,7 @@ muster_SOURCES += src/cli/plot.c
 muster_SOURCES += src/cli/plot.h
 muster_SOURCES += src/cli/plot_confusion.c
 muster_SOURCES += src/cli/plot_scalars.c
+muster_SOURCES += src/cli/plot_schedule.c
 muster_SOURCES += src/cli/progress.c
 muster_SOURCES += src/cli/progress.h
 muster_SOURCES += src/cli/results.c

@@ -68,6 +68,27 @@ run 0 plot confusion dump.h5 --out matrix.csv
 grep '^confusion_matrix' said >numbers
 [ "$(wc -l <matrix.csv)" -eq 6 ] && grep -qx 'true,a,b,c,d,e' matrix.csv && grep -qx 'a,0,4,7,6,4' matrix.csv || complain 'another matrix'
 
+cat >config.yaml <<'END'
+optim_wrapper: {optimizer: {type: SGD, lr: 0.5, momentum: 0.75}}
+param_scheduler: {type: MultiStepLR, milestones: [1, 2], gamma: 0.5}
+train_cfg: {by_epoch: true, max_epochs: 3}
+END
+run 0 plot schedule config.yaml --epoch-length 2 --out schedule.csv
+cat >wanted <<'END'
+iter,lr,momentum
+0,0.5,0.75
+1,0.5,0.75
+2,0.25,0.75
+3,0.25,0.75
+4,0.125,0.75
+5,0.125,0.75
+END
+same schedule.csv
+run 2 plot schedule config.yaml --out schedule.csv
+err_has 'the config has no train_dataloader'
+err_has 'say --epoch-length N'
+run 2 plot schedule config.yaml --epoch-length 0 --out schedule.csv
+err_has '--epoch-length is a number of iterations'
 run 2 plot scalars run --tags los --out x.csv
 err_has "there is no tag 'los': there are lr, loss, time, accuracy/top1"
 run 2 plot scalars run --x time --out x.csv
@@ -89,7 +110,7 @@ run 2 plot curves run
 err_has "unknown command 'curves'"
 
 if grep -q '^#define HAVE_CAIRO 1' "$here/config.h"; then
-    for command in 'scalars run --log-y' 'scalars run run --x epoch' 'confusion dump.h5'; do
+    for command in 'scalars run --log-y' 'scalars run run --x epoch' 'confusion dump.h5' 'schedule config.yaml --epoch-length 5'; do
         rm -f x.png
         # shellcheck disable=SC2086
         run 0 plot $command --out x.png
