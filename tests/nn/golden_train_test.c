@@ -203,6 +203,35 @@ START_TEST(parameters)
 }
 END_TEST
 
+/* What a ResNet does to itself when its config says nothing: Kaiming, ones, and zeros in the last norm of a block. */
+START_TEST(default_init)
+{
+    static images b;
+    mu_init_record record = {0};
+    mu_backend *backend;
+    part model = make("model", runs[1].yaml);
+    fill_batch(&b, json_object_get(golden, "resnet18"), 0);
+    ck_ok(mu_backend_open("cpu:ref", &(mu_backend_options){.cache_dir = ""}, &backend));
+    ck_ok(mu_model_bind(model.object, &(mu_model_options){.backend = backend}));
+    ck_ok(mu_model_prepare(model.object, &b.batch, true));
+    ck_ok(mu_model_init_weights(model.object, 1, NULL, NULL, &record));
+    for (int i = 0; i < record.n; i++) {
+        const mu_init_line *line = &record.line[i];
+        bool last = strstr(line->param, "layer") && strstr(line->param, "bn2.weight");
+        if (last)
+            ck_assert_msg(line->mean == 0 && line->std == 0, "%s: %g", line->param, line->mean);
+        else if (strstr(line->param, "bn") && strstr(line->param, ".weight"))
+            ck_assert_msg(line->mean == 1 && line->std == 0, "%s: %g", line->param, line->mean);
+        else if (strstr(line->param, "conv") && strstr(line->param, ".weight"))
+            ck_assert_str_eq(
+                line->by, "KaimingInit: a=0, mode=fan_out, nonlinearity=relu, distribution=normal, bias=0 (backbone)");
+    }
+    mu_init_record_release(&record);
+    drop(&model);
+    mu_backend_close(backend);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("golden_train");
@@ -211,6 +240,7 @@ int main(void)
     tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, losses, 0, 4);
     tcase_add_loop_test(tests, parameters, 0, 5);
+    tcase_add_test(tests, default_init);
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }
