@@ -61,7 +61,7 @@ static mu_err read_last(const char *work_dir, char **out)
     return MU_OK;
 }
 
-/* epoch_N.h5 or iter_N.h5: N, else -1. */
+/* epoch_N.h5, iter_N.h5 or epoch_E_iter_N.h5: N, else -1. */
 static int64_t number_of(const char *name)
 {
     static const char *const prefix[] = {"epoch_", "iter_"};
@@ -72,6 +72,8 @@ static int64_t number_of(const char *name)
         char *end;
         errno = 0;
         long long number = strtoll(name + n, &end, 10);
+        if (i == 0 && strncmp(end, "_iter_", 6) == 0 && end[6] >= '0' && end[6] <= '9')
+            number = strtoll(end + 6, &end, 10);
         return errno == 0 && strcmp(end, ".h5") == 0 ? number : -1;
     }
     return -1;

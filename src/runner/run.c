@@ -41,10 +41,18 @@ static mu_err write_init_record(mu_runner *runner, const mu_init_record *record)
     return MU_OK;
 }
 
-static mu_err init_weights(mu_runner *runner)
+/* For a run that loads a checkpoint anyway. */
+static mu_err skip_pretrained(void *user, const char *path, const char *prefix, const char *into, int *n_loaded)
+{
+    (void)user, (void)path, (void)prefix, (void)into;
+    *n_loaded = 1;
+    return MU_OK;
+}
+
+static mu_err init_weights(mu_runner *runner, mu_init_load_fn *load)
 {
     mu_init_record record = {0};
-    MU_TRY(mu_model_init_weights(runner->model, runner->seed, load_pretrained, runner, &record));
+    MU_TRY(mu_model_init_weights(runner->model, runner->seed, load, runner, &record));
     mu_err err = mu_runner_is_main(runner) ? write_init_record(runner, &record) : MU_OK;
     mu_init_record_release(&record);
     MU_TRY(err);
@@ -125,7 +133,7 @@ static mu_err load_weights(mu_runner *runner)
                        : configured                   ? mu_cfg_string(configured)
                                                       : NULL;
     char *resume;
-    MU_TRY(mu_runner_agree(runner, init_weights(runner)));
+    MU_TRY(mu_runner_agree(runner, init_weights(runner, load_pretrained)));
     MU_TRY(choose_resume(runner, &resume));
     mu_err err = MU_OK;
     if (resume) {
@@ -186,7 +194,7 @@ static mu_err evaluate(mu_runner *runner, mu_phase phase, const char *checkpoint
     MU_TRY(mu_runner_agree(runner, err ? err : mu_runner_build_loader(runner, phase)));
     MU_TRY(mu_runner_build_model(runner, phase == MU_PHASE_VAL ? runner->val_loader : runner->test_loader, false));
     MU_TRY(mu_runner_call(runner, MU_BEFORE_RUN, NULL));
-    MU_TRY(mu_runner_agree(runner, init_weights(runner)));
+    MU_TRY(mu_runner_agree(runner, init_weights(runner, skip_pretrained)));
     MU_INFO("run", "loading weights from %s", path);
     MU_TRY(mu_checkpoint_load_from(runner, path));
     MU_TRY(broadcast_weights(runner));

@@ -45,6 +45,7 @@ void mu_signals_watch(void)
         if (!ignored) /* as nohup and shells want it */
             sigaction(watched[i], &ours, NULL);
     }
+    signal(SIGXFSZ, SIG_IGN);
     watching = true;
 }
 

@@ -2,7 +2,7 @@
 #ifndef MU_RUNNER_SIGNALS_H
 #define MU_RUNNER_SIGNALS_H
 
-/* Takes the handlers over, but of signals that the process ignores; restore puts the old ones back. Process-wide, from one thread. */
+/* SIGXFSZ is ignored from then on: a file size limit is an error of the write. Takes the handlers over, but of signals that the process ignores; restore puts the old ones back. Process-wide, from one thread. */
 void mu_signals_watch(void);
 void mu_signals_restore(void);
 /* The signal that came first, or 0. */

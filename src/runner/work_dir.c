@@ -6,8 +6,10 @@
 #include "core/log.h"
 #include "core/mem.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -171,6 +173,21 @@ static mu_err make_log_dir(mu_work_dir *dir, const char *path, const char *times
     return MU_FAIL(MU_ERR_IO, "'%s' has no free name for the log folder %s", path, timestamp);
 }
 
+/* Files that a killed run was writing: nobody will give them their names. */
+static void remove_leftovers(const char *path)
+{
+    static const char ending[] = ".h5.????????.tmp";
+    DIR *dir = opendir(path);
+    if (!dir)
+        return;
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        size_t n = strlen(entry->d_name), length = sizeof ending - 1;
+        if (n > length && fnmatch(ending, entry->d_name + n - length, 0) == 0)
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    closedir(dir);
+}
+
 mu_err mu_work_dir_open(const char *path, const char *timestamp, bool locked, mu_work_dir **out)
 {
     mu_work_dir *dir;
@@ -178,8 +195,10 @@ mu_err mu_work_dir_open(const char *path, const char *timestamp, bool locked, mu
     MU_TRY(mu_calloc(&dir, 1, sizeof *dir));
     dir->lock = -1;
     mu_err err;
-    if (locked)
+    if (locked) {
         MU_TRY_GOTO(err, lock(dir, path), fail);
+        remove_leftovers(path);
+    }
     MU_TRY_GOTO(err, make_log_dir(dir, path, timestamp), fail);
     *out = dir;
     return MU_OK;
