@@ -27,7 +27,7 @@ limit=${MUSTER_TEST_LIMIT:-120} # seconds for one run
 complain() {
     printf 'FAILED: %s\n' "$1"
     for file in out err; do
-        [ ! -s "$tmp/$file" ] || tail -n 40 "$tmp/$file" | sed "s/^/  $file: /"
+        [ ! -s "$tmp/$file" ] || tail -n 15 "$tmp/$file" | sed "s/^/  $file: /"
     done
     failed=1
 }
@@ -60,4 +60,36 @@ expect() {
 # log_dir DIR: the newest log folder of a work dir.
 log_dir() {
     ls -d "$1"/[0-9]*_[0-9]*/ | sort | tail -n 1
+}
+
+# scalars DIR: what all runs of a work dir recorded, "TAG STEP VALUE" a line, but for times and memory. What is told twice alike counts once.
+# "epoch" and "iter" are tags, too.
+scalars() {
+    cat "$1"/[0-9]*_[0-9]*/vis_data/scalars.jsonl | awk -F', ' '
+        { gsub(/[{}"]/, ""); step = $NF; sub(/.*: /, "", step)
+          for (i = 1; i < NF; i++) { split($i, part, ": "); print part[1], step, part[2] } }' |
+        grep -Ev '^(time|data_time|memory) ' | sort -u
+}
+
+# same_scalars DIR DIR N: both recorded the same numbers, bit by bit, and N losses.
+same_scalars() {
+    scalars "$1" >scalars1
+    scalars "$2" >scalars2
+    found=$(grep -c "^loss " scalars1)
+    [ "$found" -eq "$3" ] || complain "$1: $found losses instead of $3"
+    cmp -s scalars1 scalars2 || { diff scalars1 scalars2 | head -n 10; complain "$1 and $2: other scalars"; }
+}
+
+# same FILE FILE: two checkpoints are alike, bit by bit.
+same() {
+    "$muster" ckpt diff "$1" "$2" >out 2>err && grep -q '^bit-identical: ' out || complain "$1 and $2 differ"
+}
+
+# stop_config BASE ITER RANK: writes stop.yaml: BASE, but a rank (-1: all) sends itself SIGTERM as iteration ITER (from 0) begins.
+stop_config() {
+    cat >stop.yaml <<END
+_base_: $configs/$1
+custom_imports: {imports: [fault_hook]}
+custom_hooks: [{type: FaultHook, point: before_train_iter, iter: $2, rank: $3, action: term}]
+END
 }
