@@ -20,6 +20,7 @@ typedef struct {
     bool *flag; /* one of these */
     const char **text;
     cli_list *list;
+    char letter;          /* 'o': -o FILE is the same; 0: none */
     const char *optional; /* of text: what it is when no value follows; a value then ends in ".h5" or is this */
 } cli_option;
 

@@ -44,11 +44,10 @@ mu_err pack_set_images(pack *p, const mu_type *own, const char *where)
     return MU_OK;
 }
 
-/* "0::5": a part that is left out is the whole. */
-static bool parse_range(const char *text, pack_range *out)
+/* "0::5": a part that is left out is the whole. Returns where it ends, or NULL. */
+static const char *parse_range(const char *s, pack_range *out)
 {
     int64_t part[3] = {0, INT64_MAX, 1};
-    const char *s = text;
     for (int i = 0; i < 3; i++) {
         char *end;
         if (*s >= '0' && *s <= '9') {
@@ -56,24 +55,35 @@ static bool parse_range(const char *text, pack_range *out)
             part[i] = strtoll(s, &end, 10);
             s = end;
             if (errno)
-                return false;
+                return NULL;
         }
-        if (*s == '\0') {
+        if (*s == '\0' || *s == ',') {
             *out = (pack_range){part[0], part[1], part[2]};
-            return i > 0 && part[2] > 0;
+            return i > 0 && part[2] > 0 ? s : NULL;
         }
         if (*s++ != ':')
-            return false;
+            return NULL;
+    }
+    return NULL;
+}
+
+/* "0::5,1::10" */
+static bool parse_ranges(const char *s, pack *p)
+{
+    for (p->n_ranges = 0; p->n_ranges < PACK_RANGES; s++) {
+        s = parse_range(s, &p->range[p->n_ranges++]);
+        if (!s || *s == '\0')
+            return s != NULL;
     }
     return false;
 }
 
 bool pack_takes(const pack *p, int64_t i)
 {
-    if (!p->ranged)
-        return true;
-    bool inside = i >= p->range.start && i < p->range.stop && (i - p->range.start) % p->range.step == 0;
-    return inside == !p->skip;
+    bool inside = false;
+    for (int r = 0; r < p->n_ranges && !inside; r++)
+        inside = i >= p->range[r].start && i < p->range[r].stop && (i - p->range[r].start) % p->range[r].step == 0;
+    return p->n_ranges == 0 || inside == !p->skip;
 }
 
 int64_t pack_count(const pack *p, int64_t n)
@@ -141,7 +151,7 @@ static mu_err pack_all(pack *p)
     mu_err err = p->source->scan(p, &state);
     if (!err && p->n == 0) {
         MU_FAIL(MU_ERR_FORMAT, "there is nothing to pack");
-        err = p->ranged ? mu_error_hint("--select or --skip leaves no sample") : MU_ERR_FORMAT;
+        err = p->n_ranges ? mu_error_hint("--select or --skip leaves no sample") : MU_ERR_FORMAT;
     }
     err = err ? err : open_writer(p);
     if (!err) {
@@ -176,9 +186,8 @@ static int check_use(const cli_command *command, pack *p, const char *on_corrupt
     p->skip_corrupt = on_corrupt && strcmp(on_corrupt, "skip") == 0;
     if (p->select && p->skip)
         return cli_misuse(command->name, "--select and --skip exclude each other");
-    if (range && !parse_range(range, &p->range))
-        return cli_misuse(command->name, "'%s' is no range such as 0:1000, 5: or 0::5", range);
-    p->ranged = range != NULL;
+    if (range && !parse_ranges(range, p))
+        return cli_misuse(command->name, "'%s' is no list of ranges such as 0:1000, 5: or 0::5,1::5", range);
     p->source = p->csv ? &pack_csv : p->folder ? &pack_folder : &pack_idx;
     return CLI_GO;
 }
@@ -203,9 +212,9 @@ static int run(const cli_command *command, int argc, char **argv)
         {.name = "on-corrupt", .value = "error|skip", .text = &on_corrupt,
          .help = "folder: end at an image that cannot be decoded, or leave it out (default: error)"},
         {.name = "classes", .value = "NAME", .list = &p.classes, .help = "names of the classes (default: their folders or numbers)"},
-        {.name = "select", .value = "RANGE", .text = &p.select,
-         .help = "only these samples: START:STOP:STEP from 0, as 0:1000, or 0::5 for every fifth"},
-        {.name = "skip", .value = "RANGE", .text = &p.skip, .help = "all samples but these"},
+        {.name = "select", .value = "RANGES", .text = &p.select,
+         .help = "only these samples: START:STOP:STEP,... from 0, as 0:1000, or 0::5 for every fifth"},
+        {.name = "skip", .value = "RANGES", .text = &p.skip, .help = "all samples but these"},
         {.name = NULL},
     };
     int n, status = cli_parse(command, options, argc, argv, 1, 1, &p.out, &n);

@@ -21,13 +21,14 @@ typedef struct {
 } pack_source;
 
 enum { PACK_IMAGES, PACK_LABELS, PACK_FIELDS };
+enum { PACK_RANGES = 16 };
 
 struct pack {
     const char *out, *images, *labels, *csv, *folder, *list, *label_column, *shape, *dtype, *select, *skip;
     bool decode, skip_corrupt;
     cli_list classes; /* names; borrowed */
-    pack_range range;
-    bool ranged;
+    pack_range range[PACK_RANGES];
+    int n_ranges;
     mu_comm *comm;
     const pack_source *source;
 

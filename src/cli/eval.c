@@ -225,7 +225,7 @@ static int run(const cli_command *command, int argc, char **argv)
     const cli_option options[] = {
         {.name = "metrics", .value = "CONFIG|NAME", .list = &a.metrics,
          .help = "a config with test_evaluator, or metrics: Accuracy:topk=[1,5]"},
-        {.name = "out", .value = "FILE.json", .text = &a.out, .help = "write the results there, as JSON"},
+        {.name = "out", .letter = 'o', .value = "FILE.json", .text = &a.out, .help = "write the results there, as JSON"},
         {.name = "json", .flag = &a.json, .help = "print the results as JSON"},
         {.name = NULL},
     };

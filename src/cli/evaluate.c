@@ -45,7 +45,7 @@ static int parse(const cli_command *command, int argc, char **argv, mu_phase pha
 {
     cli_run r = {0};
     const cli_option options[] = {
-        {.name = "out", .value = "FILE.h5", .text = &r.out, .help = "keep predictions and labels of every sample, for muster eval"},
+        {.name = "out", .letter = 'o', .value = "FILE.h5", .text = &r.out, .help = "keep predictions and labels of every sample, for muster eval"},
         {.name = "json", .flag = &r.json, .help = "print the results as JSON, with all digits"},
         CLI_RUN_OPTIONS(r),
         {.name = NULL},

@@ -42,7 +42,8 @@ static void print_help(const cli_command *command, const cli_option *options)
     puts("\noptions:");
     for (const cli_option *o = options; o && o->name; o++) {
         char left[64];
-        snprintf(left, sizeof left, "--%s%s%s%s%s", o->name, o->optional ? " [" : o->value ? " " : "",
+        const char letter[] = {'-', o->letter, ',', ' ', '\0'};
+        snprintf(left, sizeof left, "%s--%s%s%s%s%s", o->letter ? letter : "", o->name, o->optional ? " [" : o->value ? " " : "",
                  o->value ? o->value : "", o->list ? " ..." : "", o->optional ? "]" : "");
         printf("  %-28s %s\n", left, o->help);
     }
@@ -83,6 +84,15 @@ static bool is_option(const char *arg)
     return arg[0] == '-' && arg[1] == '-' && arg[2];
 }
 
+/* "-o" for the option that has this letter. */
+static const cli_option *find_letter(const cli_option *options, const char *arg)
+{
+    for (const cli_option *o = options; arg[0] == '-' && arg[1] && !arg[2] && o && o->name; o++)
+        if (o->letter == arg[1])
+            return o;
+    return NULL;
+}
+
 static bool is_optional_value(const cli_option *option, const char *arg)
 {
     size_t n = strlen(arg);
@@ -93,7 +103,9 @@ static bool is_optional_value(const cli_option *option, const char *arg)
 static int parse_option(const cli_command *command, const cli_option *options, int argc, char **argv, int *at)
 {
     const char *arg = argv[*at], *equals = strchr(arg, '=');
-    const cli_option *o = find(options, arg + 2, equals ? (size_t)(equals - arg - 2) : strlen(arg + 2));
+    const cli_option *o = find_letter(options, arg);
+    if (!o)
+        o = find(options, arg + 2, equals ? (size_t)(equals - arg - 2) : strlen(arg + 2));
     if (!o)
         return unknown_option(command, options, arg);
     if (o->flag) {
@@ -131,7 +143,7 @@ int cli_parse(const cli_command *command, const cli_option *options, int argc, c
         } else if (!only_operands && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)) {
             print_help(command, options);
             return 0;
-        } else if (!only_operands && is_option(argv[i])) {
+        } else if (!only_operands && (is_option(argv[i]) || find_letter(options, argv[i]))) {
             int status = parse_option(command, options, argc, argv, &i);
             if (status != CLI_GO)
                 return status;

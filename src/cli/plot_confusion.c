@@ -96,7 +96,7 @@ static int run(const cli_command *command, int argc, char **argv)
 {
     const char *path, *out = NULL, *title = "confusion matrix";
     const cli_option options[] = {
-        {.name = "out", .value = "FILE.png|FILE.csv", .text = &out, .help = "where to; needed"},
+        {.name = "out", .letter = 'o', .value = "FILE.png|FILE.csv", .text = &out, .help = "where to; needed"},
         {.name = "title", .value = "TEXT", .text = &title, .help = "what stands above it"},
         {.name = NULL},
     };

@@ -265,7 +265,7 @@ static int run(const cli_command *command, int argc, char **argv)
 {
     arguments a = {.x = "step", .smooth = "1"};
     const cli_option options[] = {
-        {.name = "out", .value = "FILE.png|FILE.csv", .text = &a.out, .help = "where to; needed"},
+        {.name = "out", .letter = 'o', .value = "FILE.png|FILE.csv", .text = &a.out, .help = "where to; needed"},
         {.name = "tags", .value = "TAG,TAG", .text = &a.tags, .help = "what to draw; else losses, metrics and the learning rate"},
         {.name = "x", .value = "step|epoch|time", .text = &a.x, .help = "what to draw it over (step)"},
         {.name = "smooth", .value = "N", .text = &a.smooth, .help = "means of the last N points"},

@@ -152,7 +152,7 @@ static int run(const cli_command *command, int argc, char **argv)
     arguments a = {0};
     const char *length = NULL;
     const cli_option options[] = {
-        {.name = "out", .value = "FILE.png|FILE.csv", .text = &a.out, .help = "where to; needed"},
+        {.name = "out", .letter = 'o', .value = "FILE.png|FILE.csv", .text = &a.out, .help = "where to; needed"},
         {.name = "epoch-length", .value = "N", .text = &length, .help = "iterations of an epoch; else as the dataset tells, for one rank"},
         {.name = "cfg-options", .value = "KEY=VALUE", .list = &a.overrides, .help = "set keys, as in optim_wrapper.optimizer.lr=0.1"},
         {.name = NULL},
