@@ -44,7 +44,7 @@ pack() {
 mpi() {
     ranks=$1
     shift
-    timeout -k 5 "$limit" mpirun -n "$ranks" --oversubscribe "$muster" "$@" >out 2>err
+    timeout -k 5 "$limit" mpirun -n "$ranks" --oversubscribe "$muster" "$@" </dev/null >out 2>err
     status=$?
 }
 

@@ -22,6 +22,13 @@ static mu_err run_epoch(mu_runner *runner)
     return mu_runner_call(runner, MU_AFTER_TRAIN_EPOCH, NULL);
 }
 
+/* An epoch that was taken up with other ranks may have samples behind it and no batch of these ranks. */
+static bool is_taken_up(const mu_runner *runner)
+{
+    mu_cursor at = mu_loader_cursor(runner->train_loader);
+    return runner->epoch_iter > 0 || (at.epoch == runner->epoch && at.position > 0);
+}
+
 static mu_err run(mu_loop *base, mu_runner *runner, mu_results *metrics)
 {
     const mu_train_loop *loop = (const mu_train_loop *)base;
@@ -30,7 +37,7 @@ static mu_err run(mu_loop *base, mu_runner *runner, mu_results *metrics)
     if (runner->epoch_iter == 0 && runner->epoch > 0)
         MU_TRY(mu_train_loop_validate(loop, runner, runner->epoch, loop->max_epochs));
     while (runner->epoch < loop->max_epochs && !runner->stop_signal && !runner->stop_requested) {
-        if (runner->epoch_iter == 0)
+        if (!is_taken_up(runner))
             MU_TRY(mu_runner_agree(runner, mu_loader_start(runner->train_loader, runner->epoch)));
         MU_TRY(run_epoch(runner));
         if (runner->epoch_iter < runner->epoch_length)

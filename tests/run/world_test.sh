@@ -1,0 +1,46 @@
+#!/bin/sh
+# A run goes on with another number of ranks: every sample of an epoch is seen exactly once, but for the padding that makes ranks equal.
+. "${srcdir:-.}/tests/run/common.sh"
+pack
+
+# both_config ITER: stop.yaml with SIGTERM before an iteration, and a hook that writes the samples to seen/.
+both_config() {
+    stop_config adamw_bn.yaml "$1" 0
+    sed -i 's/\[fault_hook\]/[fault_hook, seen_hook]/; s/^custom_hooks: \[/custom_hooks: [{type: SeenHook, folder: seen}, /' stop.yaml
+}
+
+# seen_once LENGTH EPOCHS: in each epoch every sample was seen, and at most $3 of them twice.
+seen_once() {
+    cat seen/* | awk -v length_="$1" -v epochs="$2" -v padding="$3" '
+        { times[$2, $3]++; total[$2]++ }
+        END { for (e = 0; e < epochs; e++) {
+                  for (i = 0; i < length_; i++) if (!times[e, i]) { print "epoch " e ": sample " i " was not seen"; bad = 1; exit 1 }
+                  if (total[e] > length_ + padding) { print "epoch " e ": " total[e] " samples of " length_; exit 1 } } }' >seen.out ||
+        complain "$what: $(cat seen.out)"
+}
+
+# RANKS BATCH, then RANKS BATCH, stopped after so many of the second epoch's batches. 250 samples; ranks that do not divide what is left are
+# filled up.
+while read -r n batch m then_batch after; do
+    what="$n ranks with $batch, stopped after $after batches, then $m with $then_batch"
+    echo "$what"
+    rm -rf seen work
+    mkdir seen
+    length=$(((250 + n * batch - 1) / (n * batch)))
+    both_config $((length + after - 1))
+    expect 75 "$n" train stop.yaml --work-dir work --cfg-options train_dataloader.batch_size="$batch" train_cfg.max_epochs=3
+    both_config 100000
+    expect 0 "$m" train stop.yaml --work-dir work --resume \
+        --cfg-options train_dataloader.batch_size="$then_batch" train_cfg.max_epochs=3
+    seen_once 250 3 $((n + m - 2))
+    [ -f work/epoch_3.h5 ] || complain "$what: there is no epoch_3.h5"
+done <<'END'
+2 24 3 16 2
+3 16 2 24 4
+2 24 1 48 1
+1 48 4 12 5
+2 16 3 16 1
+2 16 4 16 1
+2 24 3 24 5
+END
+exit $failed
