@@ -14,6 +14,7 @@
 #include "core/text.h"
 #include "core/type.h"
 #include "data/loader.h"
+#include "data/transform.h"
 #include "dist/average.h"
 #include "dist/collect.h"
 #include "dist/comm.h"
@@ -28,6 +29,8 @@
 #include "graph/print.h"
 #include "io/image.h"
 #include "ir/graph.h"
+#include "nn/layers.h"
+#include "nn/model.h"
 #include "ops/ops.h"
 #include "optim/optim.h"
 #include "optim/schedule_trace.h"
@@ -35,5 +38,6 @@
 #include "optim/wrapper.h"
 #include "registry/registry.h"
 #include "runner/check.h"
+#include "runner/runner.h"
 
 #endif

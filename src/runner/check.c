@@ -20,10 +20,10 @@ static const mu_option auto_scale_keys[] = {
 };
 
 static const mu_option env_keys[] = {
-    {"cudnn_benchmark", MU_OPT_BOOL, .help = "measure convolution algorithms on a GPU"},
+    {"cudnn_benchmark", MU_OPT_BOOL, .help = "accepted, without effect: conv_algorithm decides"},
     {"mp_cfg", MU_OPT_ANY, .help = "accepted, without effect: there are no worker processes"},
     {"dist_cfg", MU_OPT_ANY, .help = "accepted, without effect: ranks come from the MPI launcher"},
-    {"resource_limit", MU_OPT_INT, AT_LEAST(1), .text_default = "null", .unit = "files", .help = "open files"},
+    {"resource_limit", MU_OPT_INT, AT_LEAST(1), .text_default = "null", .unit = "files", .help = "accepted, without effect: workers are threads"},
     MU_OPTION_END,
 };
 
@@ -36,7 +36,7 @@ static const mu_option visualizer_keys[] = {
 static const mu_option randomness_keys[] = {
     {"seed", MU_OPT_INT, .nullable = true, AT_LEAST(0), .text_default = "null", .help = "null: drawn and recorded"},
     {"deterministic", MU_OPT_BOOL, .help = "the same bits in every run"},
-    {"diff_rank_seed", MU_OPT_BOOL, .help = "a seed of its own for each rank"},
+    {"diff_rank_seed", MU_OPT_BOOL, .help = "accepted, without effect: random numbers belong to samples, not to ranks"},
     MU_OPTION_END,
 };
 
@@ -69,17 +69,17 @@ static const mu_option keys[] = {
      .help = "for a model that names none"},
     {"load_from", MU_OPT_STRING, .nullable = true, .help = "checkpoint to begin with"},
     {"resume", MU_OPT_BOOL, .help = "go on with the last checkpoint of work_dir, or with load_from"},
-    {"launcher", MU_OPT_CHOICE, .choices = launchers, .help = "what started the ranks"},
+    {"launcher", MU_OPT_CHOICE, .choices = launchers, .help = "accepted, without effect: mpirun and srun are recognised"},
     {"env_cfg", MU_OPT_DICT, .fields = env_keys, .help = "settings of the process"},
     {"log_processor", MU_OPT_DICT, .nullable = true, .component_kind = "log_processor", .fields = mu_log_processor_options,
      .help = "how log lines look"},
     {"log_level", MU_OPT_CHOICE, .choices = log_levels, .int_default = 1, .help = "least level that is shown"},
     {"visualizer", MU_OPT_DICT, .nullable = true, .component_kind = "visualizer", .fields = visualizer_keys,
-     .help = "draws and records"},
+     .help = "accepted, without effect: scalars are always recorded, and muster plot draws them"},
     {"default_scope", MU_OPT_STRING, .nullable = true, .text_default = "muster",
      .help = "where names are looked up first"},
     {"randomness", MU_OPT_DICT, .fields = randomness_keys, .help = "seeds"},
-    {"experiment_name", MU_OPT_STRING, .nullable = true, .help = "of this run; the time of day when absent"},
+    {"experiment_name", MU_OPT_STRING, .nullable = true, .help = "the name of this run, before its time; null: the config file's"},
     {"custom_imports", MU_OPT_ANY, .nullable = true, .help = "plug-ins: {imports: [name, ...]}"},
     {"device", MU_OPT_STRING, .text_default = "auto", .help = "cpu, cpu:ref, ... (muster list backend)"},
     {"conv_algorithm", MU_OPT_CHOICE, .choices = algorithms, .help = "auto measures, direct is most exact"},

@@ -1,4 +1,4 @@
-nobase_pkginclude_HEADERS += src/runner/check.h src/runner/hook.h src/runner/log_processor.h src/runner/message_hub.h src/runner/run_log.h src/runner/signals.h \
+nobase_pkginclude_HEADERS += src/runner/check.h src/runner/hook.h src/runner/log_processor.h src/runner/message_hub.h src/runner/run_log.h src/runner/runner.h src/runner/signals.h \
 	src/runner/work_dir.h
 libmuster_la_SOURCES += src/runner/call.c
 libmuster_la_SOURCES += src/runner/check.c

@@ -19,13 +19,12 @@ asked() {
     COMP_WORDS=("$MUSTER" "$@")
     COMP_CWORD=$#
     _muster
-    got=$(printf '%s\n' "${COMPREPLY[@]}" | sort | tr '\n' ' ')
+    got=$(printf '%s\n' "${COMPREPLY[@]}" | LC_ALL=C sort | tr '\n' ' ')
     [ "${got% }" = "$expected" ] || { echo "muster $*: expected '$expected', got '${got% }'"; failed=1; }
 }
 
 asked "check ckpt config" c
 asked "--help --version" --
-asked "--cfg-options --help --json" check --
 asked "base.yaml" check b
 asked "mistakes.yaml" check --json m
 asked "" check sound.yaml --cfg-options m
@@ -39,10 +38,35 @@ asked "ref" describe ref
 asked "--help --json" env --
 asked "" nonsense x
 
+asked "scalars schedule" plot s
+asked "--log-y" plot scalars --lo
+asked "step" plot scalars --x s
+asked "error" data pack --on-corrupt e
+asked "cpu:ref" train --device cpu:r
+asked "mistakes.yaml" train m
+asked "mistakes.yaml" train --amp m
+asked "Accuracy" eval x.h5 --metrics Acc
+asked "" val sound.yaml --seed m
+
 # Every option that a command's help tells is completed, and no other.
-for command in check config describe env eval list; do
-    asked "$("$MUSTER" "$command" --help | sed -n 's/^  \(--[a-z-]*\).*/\1/p' | sort | tr '\n' ' ' | sed 's/ $//')" "$command" --
+options() {
+    "$MUSTER" "$@" --help | sed -n 's/^  \(-., \)\{0,1\}\(--[a-z-]*\).*/\2/p' | LC_ALL=C sort | tr '\n' ' ' | sed 's/ $//'
+}
+commands() {
+    "$MUSTER" "$@" --help | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p' | LC_ALL=C sort | tr '\n' ' ' | sed 's/ $//'
+}
+[ -n "$(options train)" ] && [ -n "$(commands data)" ] || { echo 'the help is not read'; failed=1; }
+for command in $(commands); do
+    case $command in
+    ckpt | data | plot)
+        asked "--help $(commands "$command")" "$command" ""
+        for below in $(commands "$command"); do
+            asked "$(options "$command" "$below")" "$command" "$below" --
+        done
+        ;;
+    *) asked "$(options "$command")" "$command" -- ;;
+    esac
 done
-asked "--help --version $("$MUSTER" --help | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p' | sort | tr '\n' ' ' | sed 's/ $//')" ""
+asked "--help --version $(commands)" ""
 exit $failed
 END

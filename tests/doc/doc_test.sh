@@ -1,16 +1,20 @@
 #!/bin/sh
 # The documents say what is so: commands in their ```console blocks print what stands below them, the program of
 # libmuster(3) is doc/examples/first.c, and the pages name every option and every variable.
-# In a block "..." stands for lines that are left out.
+# In a block "..." stands for lines that are left out. Blocks begin in the top folder of the source; $src is that folder too, $work an
+# empty one. A block ```c FILE shows that file of the source.
 set -u
 here=$(pwd)
 case ${srcdir:=.} in /*) ;; *) srcdir=$here/$srcdir ;; esac
 tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT
+mkdir "$tmp/work"
+src=$(cd "$srcdir" && pwd) work=$tmp/work
 PATH=$here:$here/doc/examples:$PATH
-MUSTER_PLUGIN_PATH=$here/tests/unit/.libs
-export PATH MUSTER_PLUGIN_PATH
-unset MU_LOG MU_LOG_RANKS MUSTER_CONFIG_PATH SCRATCH
+MUSTER_PLUGIN_PATH=$here/tests/unit/.libs:$here/doc/examples/.libs
+MUSTER_CACHE_DIR=$tmp/cache OMP_NUM_THREADS=1
+export PATH MUSTER_PLUGIN_PATH MUSTER_CACHE_DIR OMP_NUM_THREADS src work
+unset MUSTER_LAUNCHER MU_LOG MU_LOG_RANKS MUSTER_CONFIG_PATH SCRATCH
 failed=0
 man=$srcdir/doc/man
 
@@ -33,9 +37,15 @@ compare() {
 # Runs the blocks of a document from the top of the source.
 run_document() {
     cd "$srcdir" || exit 99
-    inside=false command=
+    inside=false command= shown=
     while IFS= read -r line; do
         case $inside,$line in
+        'false,```c '*) inside=listing && shown=${line#* } && : >"$tmp/said" ;;
+        'listing,```')
+            inside=false
+            cmp -s "$tmp/said" "$src/$shown" || { complain "$1 does not show $shown:"; diff "$tmp/said" "$src/$shown"; }
+            ;;
+        listing,*) printf '%s\n' "$line" >>"$tmp/said" ;;
         'false,```console') inside=true command= ;;
         'true,```' | 'true,$ '*)
             [ -z "$command" ] || compare "$1" "$command"
@@ -48,7 +58,7 @@ run_document() {
         true,*) printf '%s\n' "$line" >>"$tmp/said" ;;
         esac
     done <"$srcdir/$1"
-    $inside && complain "$1: a block has no end"
+    [ $inside = false ] || complain "$1: a block has no end"
     cd "$here" || exit 99
 }
 
@@ -61,15 +71,33 @@ sed -n '/^\.Sh EXAMPLES/,/^\.Ed/p' "$man/libmuster.3" | sed -n '/^\.Bd/,/^\.Ed/p
 cmp -s "$srcdir/doc/examples/first.c" "$tmp/program" || complain 'libmuster.3 does not show doc/examples/first.c'
 
 # Options, commands, variables.
-for command in check config describe env list; do
+# names_of COMMAND...: the commands below a command; options_of: its options.
+names_of() {
+    muster "$@" --help | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p'
+}
+options_of() {
+    muster "$@" --help | sed -n 's/^  \(-., \)\{0,1\}--\([a-z-]*\).*/\2/p'
+}
+[ -n "$(names_of)" ] && [ -n "$(options_of train)" ] || complain 'the help is not read'
+for command in $(names_of); do
+    page=$man/muster-$command.1
     grep -qx "\.It Cm $command" "$man/muster.1" || complain "muster.1 lacks $command"
-    for option in $(muster $command --help | sed -n 's/^  --\([a-z-]*\).*/\1/p'); do
-        grep -q "^\.It Fl Fl $option" "$man/muster-$command.1" || complain "muster-$command.1 lacks --$option"
+    [ -f "$page" ] || { complain "muster-$command.1 is missing"; continue; }
+    options_of "$command" >"$tmp/options"
+    case $command in
+    ckpt | data | plot)
+        for below in $(names_of "$command"); do
+            grep -qx "\.Cm $below" "$page" || complain "muster-$command.1 lacks $below"
+            options_of "$command" "$below" >>"$tmp/options"
+        done
+        ;;
+    esac
+    for option in $(sort -u "$tmp/options"); do
+        grep -q "^\.It Fl Fl $option\b\|^\.It .*, Fl Fl $option\b" "$page" || complain "muster-$command.1 lacks --$option"
     done
-    sed -n 's/^\.It Fl Fl \([a-z-]*\).*/\1/p' "$man/muster-$command.1" >"$tmp/options"
-    while read -r option; do
-        muster $command --help | grep -q "^  --$option" || complain "muster-$command.1 has --$option, the program has not"
-    done <"$tmp/options"
+    for option in $(sed -n 's/^\.It Fl Fl \([a-z-]*\).*/\1/p' "$page"); do
+        grep -qx -e "$option" "$tmp/options" || complain "muster-$command.1 has --$option, the program has not"
+    done
 done
 for variable in $(muster env | sed -n 's/^\([A-Z][A-Z]*_[A-Z_]*\) .*/\1/p'); do
     grep -qx "\.It Ev $variable" "$man/muster.1" || complain "muster.1 lacks $variable"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What is installed suffices: every header compiles alone, and the program of libmuster(3) with what pkg-config says.
+# What is installed suffices: every header compiles alone, and doc/examples with what pkg-config says.
 set -u
 for tool in gcc make pkg-config; do
     command -v $tool >/dev/null 2>&1 || { echo "no $tool"; exit 77; }
@@ -18,13 +18,15 @@ failed=0
 compile() {
     gcc -std=gnu17 -Wall -Wextra -Werror -fsyntax-only $flags "$@" || failed=1
 }
-compile "$srcdir/doc/examples/first.c"
+for program in "$srcdir"/doc/examples/*.c; do
+    compile "$program"
+done
 cd "${top% }" || exit 99
 for header in $(find . -name '*.h' | sort); do
     printf '#include "%s"\nint alone;\n' "${header#./}" >"$tmp/alone.c"
     compile "$tmp/alone.c"
 done
-for page in man1/muster.1 man3/libmuster.3 man5/muster-config.5; do
+for page in man1/muster.1 man1/muster-train.1 man3/libmuster.3 man5/muster-config.5; do
     [ -f "$tmp/share/man/$page" ] || { echo "$page is not installed"; failed=1; }
 done
 [ -f "$tmp/share/bash-completion/completions/muster" ] || { echo 'the completion is not installed'; failed=1; }
