@@ -106,6 +106,7 @@ mu_err cli_run_open(const cli_run *run, mu_comm *comm, bool training, mu_config 
     if (run->max_time)
         mu_signals_set_deadline(atof(run->max_time));
     mu_run_log_before_line(clear_progress, NULL);
+    mu_run_log_set_console(run->quiet ? MU_LOG_WARNING : MU_LOG_TRACE);
     mu_runner_options options = {
         .work_dir = run->work_dir,
         .resume = run->resume,

@@ -21,6 +21,7 @@ typedef struct {
 typedef struct {
     int rank, size;
     mu_log_level level; /* of rooms without a rule */
+    bool fixed;         /* MU_LOG says so, or the rank is silent */
     rule rules[MAX_RULES];
     int n_rules;
 } settings;
@@ -53,6 +54,7 @@ static mu_err parse_rules(const char *text, settings *s)
         MU_TRY(parse_level(text, n_level, &level));
         if (n_level == n) {
             s->level = level;
+            s->fixed = true;
         } else {
             size_t n_room = n - n_level - 1;
             if (n_room == 0 || n_room >= MAX_ROOM || s->n_rules == MAX_RULES)
@@ -94,11 +96,20 @@ mu_err mu_log_configure(int rank, int size)
     if (!speaks) {
         s.n_rules = 0;
         s.level = s.level < MU_LOG_WARNING ? s.level : MU_LOG_WARNING;
+        s.fixed = true;
     }
     pthread_mutex_lock(&lock);
     active = s;
     pthread_mutex_unlock(&lock);
     return MU_OK;
+}
+
+void mu_log_set_level(mu_log_level level)
+{
+    pthread_mutex_lock(&lock);
+    if (!active.fixed)
+        active.level = level;
+    pthread_mutex_unlock(&lock);
 }
 
 void mu_log_set_sink(mu_log_sink *new_sink, void *user)

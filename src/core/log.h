@@ -14,6 +14,8 @@ typedef void mu_log_sink(void *user, mu_log_level level, const char *room, const
 /* Reads MU_LOG and MU_LOG_RANKS (a bad value is MU_ERR_USAGE and names what is allowed). rank 0 logs by default, others
  * only warnings and errors. */
 MU_CHECKED mu_err mu_log_configure(int rank, int size);
+/* What rooms are logged at for which MU_LOG says nothing; ranks that are silent stay so. */
+void mu_log_set_level(mu_log_level level);
 void mu_log_set_sink(mu_log_sink *sink, void *user);
 int mu_log_enabled(mu_log_level level, const char *room);
 void mu_log_write(mu_log_level level, const char *room, const char *format, ...) MU_PRINTF(3, 4);

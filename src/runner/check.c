@@ -23,7 +23,7 @@ static const mu_option env_keys[] = {
     {"cudnn_benchmark", MU_OPT_BOOL, .help = "accepted, without effect: conv_algorithm decides"},
     {"mp_cfg", MU_OPT_ANY, .help = "accepted, without effect: there are no worker processes"},
     {"dist_cfg", MU_OPT_ANY, .help = "accepted, without effect: ranks come from the MPI launcher"},
-    {"resource_limit", MU_OPT_INT, AT_LEAST(1), .text_default = "null", .unit = "files", .help = "accepted, without effect: workers are threads"},
+    {"resource_limit", MU_OPT_INT, AT_LEAST(1), .text_default = "null", .unit = "files", .help = "that may be open at once"},
     MU_OPTION_END,
 };
 

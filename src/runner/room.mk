@@ -8,7 +8,7 @@ libmuster_la_SOURCES += src/runner/checkpoint.c src/runner/checkpoint.h src/runn
 libmuster_la_SOURCES += src/runner/history.c src/runner/history.h
 libmuster_la_SOURCES += src/runner/hook.c
 nobase_pkginclude_HEADERS += src/runner/hooks/hooks.h
-libmuster_la_SOURCES += src/runner/hooks/checkpoint_hook.c src/runner/hooks/early_stopping_hook.c src/runner/hooks/hooks.c src/runner/hooks/iter_timer_hook.c \
+libmuster_la_SOURCES += src/runner/hooks/checkpoint_hook.c src/runner/hooks/dist_sampler_seed_hook.c src/runner/hooks/early_stopping_hook.c src/runner/hooks/hooks.c src/runner/hooks/iter_timer_hook.c \
 	src/runner/hooks/logger_hook.c src/runner/hooks/monitor.c src/runner/hooks/monitor.h src/runner/hooks/param_scheduler_hook.c \
 	src/runner/hooks/runtime_info_hook.c
 libmuster_la_SOURCES += src/runner/log_processor.c

@@ -22,12 +22,20 @@ struct mu_run_log {
 static pthread_mutex_t bar_lock = PTHREAD_MUTEX_INITIALIZER;
 static void (*bar_clear)(void *user);
 static void *bar_user;
+static mu_log_level console_level = MU_LOG_TRACE;
 
 void mu_run_log_before_line(void (*clear)(void *user), void *user)
 {
     pthread_mutex_lock(&bar_lock);
     bar_clear = clear;
     bar_user = user;
+    pthread_mutex_unlock(&bar_lock);
+}
+
+void mu_run_log_set_console(mu_log_level level)
+{
+    pthread_mutex_lock(&bar_lock);
+    console_level = level;
     pthread_mutex_unlock(&bar_lock);
 }
 
@@ -55,10 +63,12 @@ static void to_console(const mu_run_log *log, mu_log_level level, const char *ro
     char line[LINE];
     size_t n = format(log, "%m/%d %H:%M:%S", level, room, text, line);
     pthread_mutex_lock(&bar_lock);
-    if (bar_clear)
-        bar_clear(bar_user);
-    fwrite(line, 1, n, stderr);
-    fflush(stderr);
+    if (level <= console_level) {
+        if (bar_clear)
+            bar_clear(bar_user);
+        fwrite(line, 1, n, stderr);
+        fflush(stderr);
+    }
     pthread_mutex_unlock(&bar_lock);
 }
 

@@ -5,7 +5,7 @@
 #ifndef MU_RUNNER_RUN_LOG_H
 #define MU_RUNNER_RUN_LOG_H
 
-#include "core/error.h"
+#include "core/log.h"
 
 typedef struct mu_run_log mu_run_log;
 
@@ -13,6 +13,9 @@ typedef struct mu_run_log mu_run_log;
  * is lost there, and told once on the console. */
 MU_CHECKED mu_err mu_run_log_open(const char *path, int rank, int size, mu_run_log **out);
 void mu_run_log_release(mu_run_log *log); /* NULL is allowed */
+
+/* Lines below this level go to the file only. Process-wide, also before the log is opened. */
+void mu_run_log_set_console(mu_log_level level);
 
 /* Called before every line on the console, one at a time: clears a progress bar. It must not log. NULL: none. Process-wide, also before
  * the log is opened. */

@@ -7,9 +7,11 @@
 #include "runner/log_processor.h"
 #include "runner/own.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 const char *const mu_phase_names[] = {"", "train", "val", "test"};
@@ -124,9 +126,30 @@ static mu_err open_device(mu_runner *runner)
     return mu_backend_open(runner->device, &options, &runner->backend);
 }
 
+/* env_cfg.resource_limit and log_level. */
+static void configure_process(const mu_runner *runner)
+{
+    const mu_cfg *files = mu_runner_get(runner, "env_cfg.resource_limit"), *level = mu_runner_get(runner, "log_level");
+    struct rlimit limit;
+    if (files && getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        rlim_t wanted = (rlim_t)mu_cfg_int(files);
+        limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+            MU_WARN("run", "env_cfg.resource_limit: %s", strerror(errno));
+    }
+    if (!level)
+        return;
+    const char *name = mu_cfg_string(level);
+    mu_log_set_level(strcmp(name, "DEBUG") == 0     ? MU_LOG_DEBUG
+                     : strcmp(name, "INFO") == 0    ? MU_LOG_INFO
+                     : strcmp(name, "WARNING") == 0 ? MU_LOG_WARNING
+                                                    : MU_LOG_ERROR);
+}
+
 /* What needs no other rank. */
 static mu_err build_parts(mu_runner *runner)
 {
+    configure_process(runner);
     MU_TRY(mu_message_hub_new(&runner->hub));
     MU_TRY(mu_log_processor_new(mu_runner_get(runner, "log_processor"), "log_processor", &runner->log_processor));
     MU_TRY(mu_runner_build_hooks(runner));

@@ -53,6 +53,7 @@ struct mu_runner {
     int64_t iters_done;            /* what a checkpoint holds: iter, and from AFTER_TRAIN_ITER on one more */
     int64_t epoch_iter;            /* batches of this epoch done; all of them: the epoch is done, if epoch says so or not */
     int64_t epoch_length;          /* of the training loader; of the phase's while it validates */
+    int64_t sampler_epoch;         /* that the training loader is started with */
     bool resumed;
     int stop_signal;               /* all ranks agreed to stop; 0: go on */
     bool stop_requested;           /* a hook wants training to end after this iteration or epoch: early stopping */

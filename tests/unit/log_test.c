@@ -50,6 +50,24 @@ START_TEST(levels)
 }
 END_TEST
 
+START_TEST(set_level)
+{
+    ck_ok(mu_log_configure(0, 1));
+    mu_log_set_level(MU_LOG_WARNING);
+    speak();
+    ck_assert_str_eq(text.data, "1/graph/w1\n");
+    ck_ok(mu_log_configure(3, 8)); /* a silent rank stays silent */
+    mu_log_set_level(MU_LOG_DEBUG);
+    speak();
+    ck_assert_str_eq(text.data, "1/graph/w1\n");
+    setenv("MU_LOG", "info", 1); /* and MU_LOG wins */
+    ck_ok(mu_log_configure(0, 1));
+    mu_log_set_level(MU_LOG_ERROR);
+    speak();
+    ck_assert_str_eq(text.data, "1/graph/w1\n2/graph/i\n2/config/i\n");
+}
+END_TEST
+
 START_TEST(ranks)
 {
     ck_ok(mu_log_configure(3, 8));
@@ -103,6 +121,7 @@ int main(void)
     TCase *tests = tcase_create("log");
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, levels);
+    tcase_add_test(tests, set_level);
     tcase_add_test(tests, ranks);
     tcase_add_test(tests, bad_values);
     tcase_add_test(tests, lines);

@@ -10,9 +10,18 @@ static mu_err prepare(mu_loop *base, mu_runner *runner)
     return mu_mul_i64(loop->max_epochs, runner->epoch_length, &runner->max_iters);
 }
 
+/* An epoch that was taken up with other ranks may have samples behind it and no batch of these ranks. */
+static bool is_taken_up(const mu_runner *runner)
+{
+    mu_cursor at = mu_loader_cursor(runner->train_loader);
+    return runner->epoch_iter > 0 || (at.epoch == runner->epoch && at.position > 0);
+}
+
 static mu_err run_epoch(mu_runner *runner)
 {
     MU_TRY(mu_runner_call(runner, MU_BEFORE_TRAIN_EPOCH, NULL));
+    if (!is_taken_up(runner))
+        MU_TRY(mu_loader_start(runner->train_loader, runner->sampler_epoch));
     while (runner->epoch_iter < runner->epoch_length) {
         MU_TRY(mu_train_loop_iter(runner));
         mu_runner_progress(runner, "train", runner->epoch_iter, runner->epoch_length);
@@ -20,13 +29,6 @@ static mu_err run_epoch(mu_runner *runner)
             return MU_OK;
     }
     return mu_runner_call(runner, MU_AFTER_TRAIN_EPOCH, NULL);
-}
-
-/* An epoch that was taken up with other ranks may have samples behind it and no batch of these ranks. */
-static bool is_taken_up(const mu_runner *runner)
-{
-    mu_cursor at = mu_loader_cursor(runner->train_loader);
-    return runner->epoch_iter > 0 || (at.epoch == runner->epoch && at.position > 0);
 }
 
 static mu_err run(mu_loop *base, mu_runner *runner, mu_results *metrics)
@@ -37,8 +39,6 @@ static mu_err run(mu_loop *base, mu_runner *runner, mu_results *metrics)
     if (runner->epoch_iter == 0 && runner->epoch > 0)
         MU_TRY(mu_train_loop_validate(loop, runner, runner->epoch, loop->max_epochs));
     while (runner->epoch < loop->max_epochs && !runner->stop_signal && !runner->stop_requested) {
-        if (!is_taken_up(runner))
-            MU_TRY(mu_runner_agree(runner, mu_loader_start(runner->train_loader, runner->epoch)));
         MU_TRY(run_epoch(runner));
         if (runner->epoch_iter < runner->epoch_length)
             break;
