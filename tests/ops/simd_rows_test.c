@@ -15,20 +15,57 @@ START_TEST(test_softmax)
 }
 END_TEST
 
+/* Class indices of both types and probabilities; with class weights, smoothed, ignored, reduced. */
 START_TEST(test_cross_entropy)
 {
-    mu_type x = MU_TYPE(MU_F32, 37, 11), target = MU_TYPE(_i ? MU_I32 : MU_I64, 37), one = MU_SCALAR(MU_F32);
+    static const mu_type targets[] = {MU_TYPE(MU_I64, 37), MU_TYPE(MU_I32, 37), MU_TYPE(MU_F32, 37, 11)};
+    mu_type x = MU_TYPE(MU_F32, 37, 11), target = targets[_i % 3], one = MU_SCALAR(MU_F32), weight = {0};
+    bool soft = target.dtype == MU_F32;
+    if (_i >= 3)
+        weight = MU_TYPE(MU_F32, 11);
     for (int v = 0; v < 6; v++) {
         mu_loss_attrs a = mu_loss_defaults();
         a.reduction = v % 3;
         a.label_smoothing = v > 2 ? 0.1 : 0;
         a.ignore_index = 4;
         mu_type dloss = a.reduction == MU_REDUCE_NONE ? MU_TYPE(MU_F32, 37) : one;
-        case_check_all(&(simd_case){.op = &mu_op_cross_entropy, .attrs = &a, .n_in = 2, .in = {x, target}, .low = {-9, 0},
-                                    .high = {9, 11}, .tolerance = 1e-6}, false);
-        case_check_all(&(simd_case){.op = &mu_op_cross_entropy_grad, .attrs = &a, .n_in = 5, .in = {dloss, x, target, {0}, one},
-                                    .low = {1, -9, 0, 0, 30}, .high = {2, -0.1, 11, 0, 31}, .tolerance = 1e-6}, false);
+        case_check_all(&(simd_case){.op = &mu_op_cross_entropy, .attrs = &a, .n_in = 3, .in = {x, target, weight},
+                                    .low = {-9, 0, 0.5}, .high = {9, soft ? 1 : 11, 2}, .tolerance = 1e-6}, false);
+        case_check_all(&(simd_case){.op = &mu_op_cross_entropy_grad, .attrs = &a, .n_in = 5,
+                                    .in = {dloss, x, target, weight, one}, .low = {1, -9, 0, 0.5, 30},
+                                    .high = {2, -0.1, soft ? 1 : 11, 2, 31}, .tolerance = 1e-6}, false);
     }
+}
+END_TEST
+
+/* A class of logit -infinity does not spoil the loss of targets that have no share in it. */
+START_TEST(test_cross_entropy_of_impossible_classes)
+{
+    enum { ROWS = 5, CLASSES = 19, MASKED = 17 };
+    static const char *const devices[] = {"cpu:ref", "cpu:simd"};
+    static const simd_variant variant = {.isa = "x86-64-v4", .threads = 1, .kind = MU_LAYOUT_ROW_MAJOR};
+    mu_loss_attrs a = mu_loss_defaults();
+    simd_case c = {.op = &mu_op_cross_entropy, .attrs = &a, .n_in = 2, .low = {-4, 0}, .high = {4, _i ? MASKED : 1},
+                   .in = {MU_TYPE(MU_F32, ROWS, CLASSES), _i ? MU_TYPE(MU_I64, ROWS) : MU_TYPE(MU_F32, ROWS, CLASSES)}};
+    float *x = case_fill(&c, 0), loss[2];
+    void *values[] = {x, case_fill(&c, 1)}, *results[MU_OP_MAX_OUT];
+    mu_type out[MU_OP_MAX_OUT];
+    setenv("MU_SIMD_ISA", variant.isa, 1);
+    for (int r = 0; r < ROWS; r++) {
+        x[r * CLASSES + MASKED] = -INFINITY;
+        if (!_i)
+            ((float *)values[1])[r * CLASSES + MASKED] = 0;
+    }
+    for (int d = 0; d < 2; d++) {
+        case_run(devices[d], &c, &variant, c.in, values, out, results);
+        loss[d] = *(float *)results[0];
+        for (int o = 0; o < c.op->n_out; o++)
+            case_free(results[o], mu_type_bytes(&out[o]));
+    }
+    ck_assert(isfinite(loss[0]));
+    ck_assert_float_eq_tol(loss[1], loss[0], 1e-5f);
+    for (int i = 0; i < 2; i++)
+        case_free(values[i], mu_type_bytes(&c.in[i]));
 }
 END_TEST
 
@@ -85,7 +122,8 @@ int main(void)
     TCase *tc = tcase_create("rows");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, test_softmax);
-    tcase_add_loop_test(tc, test_cross_entropy, 0, 2);
+    tcase_add_loop_test(tc, test_cross_entropy, 0, 6);
+    tcase_add_loop_test(tc, test_cross_entropy_of_impossible_classes, 0, 2);
     tcase_add_loop_test(tc, test_layer_norm, 0, 4);
     tcase_add_loop_test(tc, test_sum, 0, 9);
     tcase_add_loop_test(tc, test_dropout, 0, 5);

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-/* Operations on rows of consecutive numbers: softmax and its gradients, cross-entropy of class indices, layer norm. */
+/* Operations on rows of consecutive numbers: softmax and its gradients, cross-entropy, layer norm. */
 
 typedef struct {
     mu_simd_kernel base;
@@ -123,7 +123,7 @@ static mu_err setup_softmax(mu_simd_kernel *kernel)
     return MU_OK;
 }
 
-/* ---- cross-entropy of logits [N,C] and class indices, without class weights ---- */
+/* ---- cross-entropy of logits [N,C] and class indices or probabilities ---- */
 
 static int64_t target_of(const mu_kernel *k, int operand, int64_t i)
 {
@@ -147,31 +147,86 @@ static mu_err check_targets(const rows *s)
     return MU_OK;
 }
 
-static double loss_of(const rows *s, const float *log_p, int64_t target)
+/* What log p counts in the loss: the smoothed target times the class weights. */
+typedef struct {
+    const float *soft, *weight; /* probabilities, NULL: class indices; of the classes, NULL: ones */
+    double keep, even;          /* 1 - label smoothing; what each class gets of it */
+} shares;
+
+static shares shares_of(const rows *s, int target)
 {
-    double smooth = ((const mu_loss_attrs *)s->base.base.call.attrs)->label_smoothing, sum = 0;
-    for (int64_t c = 0; smooth != 0 && c < s->n; c++)
-        sum += log_p[c];
-    return -(smooth == 0 ? log_p[target] : (1 - smooth) * log_p[target] + smooth / (double)s->n * sum);
+    const mu_kernel *k = &s->base.base;
+    double smooth = ((const mu_loss_attrs *)k->call.attrs)->label_smoothing;
+    return (shares){k->call.in[target].dtype == MU_F32 ? k->in[target] : NULL,
+                    mu_simd_in(&k->call, target + 1) ? k->in[target + 1] : NULL, 1 - smooth, smooth / (double)s->n};
+}
+
+static double weight_of(const shares *q, int64_t c)
+{
+    return q->weight ? (double)q->weight[c] : 1;
+}
+
+static bool is_ignored(const rows *s, const shares *q, int target, int64_t row)
+{
+    const mu_kernel *k = &s->base.base;
+    return !q->soft && target_of(k, target, row) == ((const mu_loss_attrs *)k->call.attrs)->ignore_index;
+}
+
+/* Classes i to i + VL of the row at `at`; without what a class index adds. */
+SIMD_INLINE vf share_at(const shares *q, int64_t at, int64_t i, int64_t left)
+{
+    vf share = vset((float)q->even);
+    if (q->soft)
+        share += get(q->soft, at + i, left, false, 0) * (float)q->keep;
+    return q->weight ? share * get(q->weight, i, left, false, 0) : share;
+}
+
+/* Of a row, in f32 over a few vectors, these in f64. What has no share does not count, whatever its log p. */
+static double share_sum(const shares *q, const float *log_p, int64_t at, int64_t n)
+{
+    double sum = 0;
+    for (int64_t begin = 0; begin < n; begin += 8 * VL) {
+        vf part = {0};
+        for (int64_t i = begin; i < n && i < begin + 8 * VL; i += VL) {
+            vf share = share_at(q, at, i, n - i);
+            part += vsel(share == 0, vset(0), share * get(log_p, at + i, n - i, false, 0));
+        }
+        sum += (double)vhsum(part);
+    }
+    return sum;
+}
+
+static double loss_of(const rows *s, const shares *q, int64_t row)
+{
+    const float *log_p = s->base.base.out[1];
+    int64_t at = row * s->n;
+    double sum = q->soft || q->even > 0 ? share_sum(q, log_p, at, s->n) : 0;
+    if (q->soft)
+        return -sum;
+    int64_t t = target_of(&s->base.base, 1, row);
+    double share = q->keep * weight_of(q, t);
+    return -(sum + (share == 0 ? 0 : share * (double)log_p[at + t]));
 }
 
 static mu_err run_cross_entropy(mu_kernel *kernel, const mu_run *run)
 {
     const rows *s = (const rows *)kernel;
     const mu_loss_attrs *a = kernel->call.attrs;
+    const shares q = shares_of(s, 1);
     double *one = kernel->scratch, sum = 0, counted = 0;
-    float *loss = kernel->out[0], *log_p = kernel->out[1];
+    float *loss = kernel->out[0];
     (void)run;
-    MU_TRY(check_targets(s));
+    if (!q.soft)
+        MU_TRY(check_targets(s));
 #pragma omp parallel for num_threads(threads_of(s)) schedule(static)
     for (int64_t i = 0; i < s->rows; i++) {
-        int64_t t = target_of(kernel, 1, i);
-        log_softmax_into(kernel->in[0], log_p, i * s->n, s->n, false);
-        one[i] = t == a->ignore_index ? 0 : loss_of(s, log_p + i * s->n, t);
+        log_softmax_into(kernel->in[0], kernel->out[1], i * s->n, s->n, false);
+        one[i] = is_ignored(s, &q, 1, i) ? 0 : loss_of(s, &q, i);
     }
     for (int64_t i = 0; i < s->rows; i++) {
         sum += one[i];
-        counted += target_of(kernel, 1, i) != a->ignore_index;
+        if (!is_ignored(s, &q, 1, i))
+            counted += q.soft ? 1 : weight_of(&q, target_of(kernel, 1, i));
         if (a->reduction == MU_REDUCE_NONE)
             loss[i] = (float)one[i];
     }
@@ -182,38 +237,56 @@ static mu_err run_cross_entropy(mu_kernel *kernel, const mu_run *run)
     return MU_OK;
 }
 
+/* Sum over the classes of x times weight; x NULL: ones. */
+static double weighted_sum(const shares *q, const float *x, int64_t n)
+{
+    double sum = 0;
+    for (int64_t c = 0; c < n; c++)
+        sum += (x ? (double)x[c] : 1) * weight_of(q, c);
+    return sum;
+}
+
+static void cross_entropy_grad_row(const rows *s, const shares *q, int64_t row, float scale, double weights)
+{
+    const float *log_p = s->base.base.in[1];
+    float *dx = s->base.base.out[0];
+    int64_t at = row * s->n, t = q->soft ? -1 : target_of(&s->base.base, 2, row);
+    bool is_class = t >= 0 && t < s->n;
+    double share = is_class ? q->keep * weight_of(q, t) : 0;
+    double total = q->even * weights + (q->soft ? q->keep * weighted_sum(q, q->soft + at, s->n) : share);
+    double chosen = is_class ? (double)log_p[at + t] : 0; /* read first: dx may lie in log_p's memory */
+    for (int64_t i = 0; i < s->n; i += VL)
+        put(dx, at + i, s->n - i, false,
+            (vexp(get(log_p, at + i, s->n - i, false, 0)) * (float)total - share_at(q, at, i, s->n - i)) * scale);
+    if (is_class)
+        dx[at + t] = (float)((exp(chosen) * total - q->even * weight_of(q, t) - share) * (double)scale);
+}
+
 static mu_err run_cross_entropy_grad(mu_kernel *kernel, const mu_run *run)
 {
     const rows *s = (const rows *)kernel;
     const mu_loss_attrs *a = kernel->call.attrs;
-    const float *dloss = kernel->in[0], *log_p = kernel->in[1];
-    float *dx = kernel->out[0], even = (float)(a->label_smoothing / (double)s->n);
-    float n = a->reduction == MU_REDUCE_MEAN ? *(const float *)kernel->in[4] : 1;
+    const shares q = shares_of(s, 2);
+    const float *dloss = kernel->in[0];
+    float *dx = kernel->out[0], n = a->reduction == MU_REDUCE_MEAN ? *(const float *)kernel->in[4] : 1;
+    double weights = weighted_sum(&q, NULL, s->n);
     (void)run;
 #pragma omp parallel for num_threads(threads_of(s)) schedule(static)
     for (int64_t r = 0; r < s->rows; r++) {
-        int64_t t = target_of(kernel, 2, r), at = r * s->n;
-        float scale = dloss[a->reduction == MU_REDUCE_NONE ? r : 0] / n;
-        if (t == a->ignore_index) {
-            memset(dx + at, 0, (size_t)s->n * sizeof *dx);
-            continue;
-        }
-        float chosen = t >= 0 && t < s->n ? log_p[at + t] : 0; /* read first: dx may lie in log_p's memory */
-        for (int64_t i = 0; i < s->n; i += VL)
-            put(dx, at + i, s->n - i, false, (vexp(get(log_p, at + i, s->n - i, false, 0)) - even) * scale);
-        if (t >= 0 && t < s->n)
-            dx[at + t] = (float)((exp((double)chosen) - even - (1 - a->label_smoothing)) * scale);
+        if (is_ignored(s, &q, 2, r))
+            memset(dx + r * s->n, 0, (size_t)s->n * sizeof *dx);
+        else
+            cross_entropy_grad_row(s, &q, r, dloss[a->reduction == MU_REDUCE_NONE ? r : 0] / n, weights);
     }
     return MU_OK;
 }
 
-static bool plain_classes(const mu_call *call, const char **why)
+static bool plain_rows(const mu_call *call, const char **why)
 {
     bool backward = call->op == &mu_op_cross_entropy_grad;
-    const mu_type *x = &call->in[backward], *target = &call->in[backward + 1];
-    *why = "the vectorised kernel takes f32 [N,C], class indices and no weights";
-    return x->dtype == MU_F32 && x->ndim == 2 && (target->dtype == MU_I64 || target->dtype == MU_I32) &&
-           !mu_simd_in(call, backward + 2);
+    const mu_type *x = &call->in[backward];
+    *why = "the vectorised kernel takes f32 [N,C]";
+    return x->dtype == MU_F32 && x->ndim == 2;
 }
 
 static mu_err setup_cross_entropy(mu_simd_kernel *kernel)
@@ -346,7 +419,7 @@ IMPL(softmax, last_dim, setup_softmax);
 IMPL(log_softmax, last_dim, setup_softmax);
 IMPL(softmax_grad, last_dim, setup_softmax);
 IMPL(log_softmax_grad, last_dim, setup_softmax);
-IMPL(cross_entropy, plain_classes, setup_cross_entropy);
-IMPL(cross_entropy_grad, plain_classes, setup_cross_entropy);
+IMPL(cross_entropy, plain_rows, setup_cross_entropy);
+IMPL(cross_entropy_grad, plain_rows, setup_cross_entropy);
 IMPL(layer_norm, norm_supports, setup_layer_norm);
 IMPL(layer_norm_grad, norm_supports, setup_layer_norm);
