@@ -30,6 +30,7 @@ typedef struct cli_command {
     const char *summary;                                                  /* one line */
     const char *details;                                                  /* further lines; may be NULL */
     int (*run)(const struct cli_command *command, int argc, char **argv); /* the exit status; argv[0] is the name */
+    bool computes;                                                        /* on OpenMP's threads */
 } cli_command;
 
 extern const cli_command cli_check, cli_ckpt, cli_config, cli_data, cli_describe, cli_env, cli_eval, cli_list_command,

@@ -76,6 +76,7 @@ const cli_command cli_val = {
     .summary = "Run the validation data of a config through a checkpoint",
     .details = "Without CKPT, load_from of the config is taken. The metrics of val_evaluator go to standard output.",
     .run = run_val,
+    .computes = true,
 };
 
 const cli_command cli_test = {
@@ -84,4 +85,5 @@ const cli_command cli_test = {
     .summary = "Run the test data of a config through a checkpoint",
     .details = "Without CKPT, load_from of the config is taken. The metrics of test_evaluator go to standard output.",
     .run = run_test,
+    .computes = true,
 };

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cli/comm.h"
 #include "cli/run.h"
+#include "cli/spin.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "registry/registry.h"
@@ -56,8 +57,11 @@ static int dispatch(int argc, char **argv)
     if (argv[1][0] == '-')
         return cli_misuse("", "unknown option '%s'", argv[1]);
     for (int i = 0; i < N_COMMANDS; i++)
-        if (strcmp(commands[i]->name, argv[1]) == 0)
+        if (strcmp(commands[i]->name, argv[1]) == 0) {
+            if (commands[i]->computes)
+                cli_limit_spinning(argv);
             return commands[i]->run(commands[i], argc - 1, argv + 1);
+        }
     return unknown_command(argv[1]);
 }
 

@@ -61,4 +61,5 @@ const cli_command cli_train = {
                "work_dirs/NAME. SIGTERM, SIGINT, SIGUSR1, SIGUSR2 and --max-time end it after the current iteration with a\n"
                "checkpoint and status 75: run it again with --resume.",
     .run = run,
+    .computes = true,
 };

@@ -9,7 +9,7 @@ tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT
 MUSTER_PLUGIN_PATH=$here/tests/unit/.libs
 export MUSTER_PLUGIN_PATH
-unset MU_LOG MU_LOG_RANKS
+unset MU_LOG MU_LOG_RANKS GOMP_SPINCOUNT OMP_WAIT_POLICY
 failed=0
 python=$(command -v python3) || echo 'no python3: JSON is not checked'
 
@@ -177,6 +177,17 @@ run 0 env
 out_has 'processor'
 run 0 env --json
 json '"ref" in d["backends"] and d["muster"]'
+
+# Threads that wait for each other soon sleep, unless the user wants something else (OpenMP by gcc, more than one core).
+if [ "$(nproc)" -gt 1 ] && env OMP_DISPLAY_ENV=verbose "$muster" list 2>&1 | grep -q GOMP_SPINCOUNT; then
+    for spins in 1000 77; do
+        what="GOMP_SPINCOUNT=$spins"
+        [ $spins -eq 77 ] && export GOMP_SPINCOUNT=77
+        OMP_DISPLAY_ENV=verbose run 0 train --help
+        tail -n 20 "$tmp/err" | grep -q "GOMP_SPINCOUNT = '$spins'" || complain "not in force"
+    done
+    unset GOMP_SPINCOUNT
+fi
 
 if [ -w /dev/full ]; then
     "$muster" list >/dev/full 2>"$tmp/err"
