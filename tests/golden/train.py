@@ -19,27 +19,30 @@ torch.set_num_threads(1)
 
 
 class LeNet(nn.Module):
-    def __init__(self, side):
+    def __init__(self, side, channels=1, width=32, kernel=5, hidden=128, norm=True):
         super().__init__()
-        self.conv1 = nn.Conv2d(1, 32, 5, padding=2, bias=False)
-        self.bn1 = nn.BatchNorm2d(32)
-        self.conv2 = nn.Conv2d(32, 64, 5, padding=2, bias=False)
-        self.bn2 = nn.BatchNorm2d(64)
-        self.fc1 = nn.Linear(64 * (side // 4) ** 2, 128)
+        for i, (a, b) in enumerate([(channels, width), (width, 2 * width)], 1):
+            setattr(self, f"conv{i}", nn.Conv2d(a, b, kernel, padding=kernel // 2, bias=not norm))
+            if norm:
+                setattr(self, f"bn{i}", nn.BatchNorm2d(b))
+        self.norm = norm
+        self.fc1 = nn.Linear(2 * width * (side // 4) ** 2, hidden)
 
     def forward(self, x):
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 2)
-        x = F.max_pool2d(F.relu(self.bn2(self.conv2(x))), 2)
+        for i in (1, 2):
+            x = getattr(self, f"conv{i}")(x)
+            x = F.max_pool2d(F.relu(getattr(self, f"bn{i}")(x) if self.norm else x), 2)
         return F.relu(self.fc1(x.flatten(1)))
 
 
 class Block(nn.Module):
-    """BasicBlock, or Bottleneck with the stride in its 3x3 convolution."""
+    """BasicBlock, or Bottleneck with the stride in its 3x3 convolution (caffe: in its first)."""
 
-    def __init__(self, inputs, width, stride, bottleneck):
+    def __init__(self, inputs, width, stride, bottleneck, caffe=False):
         super().__init__()
         out = width * 4 if bottleneck else width
-        sizes = [(inputs, width, 1, 1), (width, width, 3, stride), (width, out, 1, 1)] if bottleneck else \
+        first, second = (stride, 1) if caffe else (1, stride)
+        sizes = [(inputs, width, 1, first), (width, width, 3, second), (width, out, 1, 1)] if bottleneck else \
             [(inputs, width, 3, stride), (width, width, 3, 1)]
         self.n = len(sizes)
         for i, (a, b, kernel, s) in enumerate(sizes, 1):
@@ -58,29 +61,46 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
+    """Gives the mean of the last map, or with `out` the maps of these stages. frozen: the stem (0), also so many stages."""
+
     BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
-    def __init__(self, depth, width=64, cifar=False):
+    def __init__(self, depth, width=64, cifar=False, channels=3, stem=None, stages=4, strides=(1, 2, 2, 2), out=(), caffe=False,
+                 frozen=-1, norm_eval=False):
         super().__init__()
-        self.cifar = cifar
-        self.conv1 = nn.Conv2d(3, width, 3, 1, 1, bias=False) if cifar else nn.Conv2d(3, width, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        inputs, bottleneck = width, depth >= 50
-        for s, n in enumerate(self.BLOCKS[depth]):
+        self.cifar, self.stages, self.given, self.frozen, self.norm_eval = cifar, stages, out, frozen, norm_eval
+        inputs, bottleneck = stem or width, depth >= 50
+        self.conv1 = nn.Conv2d(channels, inputs, 3, 1, 1, bias=False) if cifar else \
+            nn.Conv2d(channels, inputs, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(inputs)
+        for s, n in enumerate(self.BLOCKS[depth][:stages]):
             blocks = []
             for i in range(n):
-                blocks.append(Block(inputs, width << s, 2 if s and not i else 1, bottleneck))
+                blocks.append(Block(inputs, width << s, 1 if i else strides[s], bottleneck, caffe))
                 inputs = (width << s) * (4 if bottleneck else 1)
             setattr(self, f"layer{s + 1}", nn.Sequential(*blocks))
         self.out = inputs
+
+    def train(self, mode=True):
+        super().train(mode)
+        parts = [self.conv1, self.bn1] if self.frozen >= 0 else []
+        parts += [getattr(self, f"layer{s}") for s in range(1, self.frozen + 1)]
+        for part in parts:
+            part.eval().requires_grad_(False)
+        for m in self.modules():
+            if self.norm_eval and isinstance(m, nn.BatchNorm2d):
+                m.eval()
+        return self
 
     def forward(self, x):
         x = F.relu(self.bn1(self.conv1(x)))
         if not self.cifar:
             x = F.max_pool2d(x, 3, 2, 1)
-        for s in range(4):
+        maps = []
+        for s in range(self.stages):
             x = getattr(self, f"layer{s + 1}")(x)
-        return x.mean((2, 3))
+            maps.append(x)
+        return [maps[s] for s in self.given] if self.given else x.mean((2, 3))
 
 
 class Classifier(nn.Module):
@@ -156,4 +176,5 @@ def main():
     print(json.dumps(out, separators=(",", ":")).replace("],[", "],\n[").replace('"losses"', '\n"losses"'))
 
 
-main()
+if __name__ == "__main__":
+    main()

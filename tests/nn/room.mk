@@ -1,6 +1,10 @@
 if WITH_CHECK
-check_PROGRAMS += tests/nn/layer_test tests/nn/loss_test tests/nn/model_test tests/nn/preprocessor_test tests/nn/trace_test
+check_PROGRAMS += tests/nn/backbone_test tests/nn/layer_test tests/nn/loss_test tests/nn/model_test tests/nn/preprocessor_test tests/nn/trace_test
 endif
+tests_nn_backbone_test_SOURCES = tests/nn/backbone_test.c tests/nn/toy.c tests/nn/toy.h
+tests_nn_backbone_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_nn_backbone_test_LDADD = tests/train/libmodels.la $(TEST_LDADD) $(JANSSON_LIBS)
+EXTRA_DIST += tests/golden/backbone.py tests/golden/backbone.json
 tests_nn_layer_test_SOURCES = tests/nn/layer_test.c tests/nn/toy.c tests/nn/toy.h
 tests_nn_layer_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_nn_layer_test_LDADD = $(TEST_LDADD)
