@@ -226,7 +226,8 @@ mu_err mu_runner_build_model(mu_runner *runner, mu_loader *loader, bool training
     MU_TRY(make_in_turn(runner, loader, training));
     MU_TRY(same_everywhere(runner, &same));
     if (!same) {
-        MU_WARN("run", "the ranks chose different memory layouts by measuring; all go on without measured choices");
+        if (mu_runner_is_main(runner))
+            MU_WARN("run", "the ranks chose different memory layouts by measuring; all go on without measured choices");
         MU_TRY(mu_runner_agree(runner, reopen_deterministic(runner)));
         MU_TRY(make_in_turn(runner, loader, training));
         MU_TRY(same_everywhere(runner, &same));
@@ -259,12 +260,14 @@ static mu_err collect_traits(mu_runner *runner, mu_param_traits **out, int *n)
 typedef struct {
     mu_param_traits *traits;
     int n;
+    bool told; /* by this rank */
 } unused_search;
 
 static void drop_unused(void *user, const char *name)
 {
     unused_search *search = user;
-    MU_WARN("run", "parameter %s has no influence on the loss: it is not trained", name);
+    if (search->told)
+        MU_WARN("run", "parameter %s has no influence on the loss: it is not trained", name);
     for (int i = 0; i < search->n; i++)
         if (strcmp(search->traits[i].name, name) == 0) {
             memmove(&search->traits[i], &search->traits[i + 1], (size_t)(--search->n - i) * sizeof *search->traits);
@@ -305,7 +308,7 @@ static mu_err bind_schedulers(mu_runner *runner)
 
 static mu_err bind_optim(mu_runner *runner)
 {
-    unused_search search;
+    unused_search search = {.told = mu_runner_is_main(runner)};
     MU_TRY(collect_traits(runner, &search.traits, &search.n));
     mu_model_unused_params(runner->model, drop_unused, &search);
     mu_err err = mu_optim_wrapper_bind(runner->optim, runner->backend, mu_model_params(runner->model), search.traits, search.n,

@@ -122,7 +122,8 @@ static mu_err choose_resume(mu_runner *runner, char **out)
     if (!mu_runner_is_main(runner))
         mu_free(*out);
     *out = NULL;
-    MU_WARN("run", "there is no checkpoint in %s to resume from: training starts at the beginning", runner->work_dir);
+    if (mu_runner_is_main(runner))
+        MU_WARN("run", "there is no checkpoint in %s to resume from: training starts at the beginning", runner->work_dir);
     return MU_OK;
 }
 
@@ -164,8 +165,9 @@ static mu_err train(mu_runner *runner, int *status)
     MU_TRY(loop->run(runner->train_loop, runner, NULL));
     if (runner->stop_signal) {
         MU_TRY(mu_checkpoint_hook_save_now(runner));
-        MU_WARN("run", "signal %d (%s): stopped after iteration %lld; muster train ... --resume goes on from there",
-                runner->stop_signal, strsignal(runner->stop_signal), (long long)runner->iter);
+        if (mu_runner_is_main(runner))
+            MU_WARN("run", "signal %d (%s): stopped after iteration %lld; muster train ... --resume goes on from there",
+                    runner->stop_signal, strsignal(runner->stop_signal), (long long)runner->iter);
         *status = STATUS_REQUEUE;
     }
     return mu_runner_call(runner, MU_AFTER_RUN, NULL);

@@ -80,6 +80,21 @@ same_scalars() {
     cmp -s scalars1 scalars2 || { diff scalars1 scalars2 | head -n 10; complain "$1 and $2: other scalars"; }
 }
 
+# close DIR DIR N: N losses each, equal to 1e-5 relative.
+close() {
+    for dir in "$1" "$2"; do
+        scalars "$dir" | grep '^loss ' | sort -k 2n >"$dir.loss"
+    done
+    paste "$1.loss" "$2.loss" | awk -v n="$3" '
+        $2 != $5 { print "steps " $2 " and " $5; exit }
+        { d = ($3 - $6) / $3; if (d < 0) d = -d; if (d > worst) worst = d; lowest = NR == 1 || $3 < lowest ? $3 : lowest; first = NR == 1 ? $3 : first }
+        END { if (NR != n || !(worst <= 1e-5)) { print NR " losses, the worst differs by " worst; exit 1 }
+              if (!(lowest < first)) { print "nothing was learnt"; exit 1 }
+              print "losses within " worst ", falling from " first " to " lowest }' >close.out ||
+        complain "$1 and $2: $(cat close.out)"
+    echo "$1 and $2: $(cat close.out)"
+}
+
 # same FILE FILE: two checkpoints are alike, bit by bit.
 same() {
     "$muster" ckpt diff "$1" "$2" >out 2>err && grep -q '^bit-identical: ' out || complain "$1 and $2 differ"

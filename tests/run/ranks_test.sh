@@ -4,21 +4,6 @@
 . "${srcdir:-.}/tests/run/common.sh"
 pack
 
-# close DIR DIR N: N losses each, equal to 1e-5 relative.
-close() {
-    for dir in "$1" "$2"; do
-        scalars "$dir" | grep '^loss ' | sort -k 2n >"$dir.loss"
-    done
-    paste "$1.loss" "$2.loss" | awk -v n="$3" '
-        $2 != $5 { print "steps " $2 " and " $5; exit }
-        { d = ($3 - $6) / $3; if (d < 0) d = -d; if (d > worst) worst = d; lowest = NR == 1 || $3 < lowest ? $3 : lowest; first = NR == 1 ? $3 : first }
-        END { if (NR != n || !(worst <= 1e-5)) { print NR " losses, the worst differs by " worst; exit 1 }
-              if (!(lowest < first)) { print "nothing was learnt"; exit 1 }
-              print "losses within " worst ", falling from " first " to " lowest }' >close.out ||
-        complain "$1 and $2: $(cat close.out)"
-    echo "$1 and $2: $(cat close.out)"
-}
-
 # One global batch of 48.
 for n in 1 2 3 4; do
     expect 0 $n train "$configs/lenet.yaml" --work-dir ranks$n --cfg-options train_dataloader.batch_size=$((48 / n)) || continue

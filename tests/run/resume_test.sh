@@ -40,13 +40,17 @@ for n in 1 2; do
     options="train_dataloader.batch_size=$((48 / n))"
     stop_config adamw_bn.yaml 8 $((n - 1))
     expect 75 $n train stop.yaml --work-dir $what-term --cfg-options $options
-    grep -q 'stopped after iteration 9; muster train ... --resume goes on' err || complain "$what: it does not say that it was stopped"
+    [ "$(grep -c 'stopped after iteration 9; muster train ... --resume goes on' err)" -eq 1 ] || complain "$what: it does not say once that it was stopped"
     last $what-term epoch_2_iter_9.h5
-    expect 0 $n train "$configs/adamw_bn.yaml" --work-dir $what-term --resume --cfg-options $options
+    expect 0 $n train "$configs/adamw_bn.yaml" --work-dir $what-term --resume --cfg-options $options train_dataloader.num_workers=4
     same $what/epoch_4.h5 $what-term/epoch_4.h5
     same_scalars $what $what-term 24
     best $what $what-term
 done
+
+# Nothing to go on from: it says so once, and begins.
+expect 0 2 train "$configs/adamw_bn.yaml" --work-dir fresh --resume --cfg-options train_dataloader.batch_size=24 train_cfg.max_epochs=1
+[ "$(grep -c 'there is no checkpoint in fresh to resume from: training starts at the beginning' err)" -eq 1 ] || complain 'it does not say once that it begins anew'
 
 # At the last iteration of an epoch.
 stop_config adamw_bn.yaml 11 0

@@ -3,9 +3,9 @@
 . "${srcdir:-.}/tests/run/common.sh"
 pack
 
-# both_config ITER: stop.yaml with SIGTERM before an iteration, and a hook that writes the samples to seen/.
+# both_config BASE ITER: stop.yaml with SIGTERM before an iteration, and a hook that writes the samples to seen/.
 both_config() {
-    stop_config adamw_bn.yaml "$1" 0
+    stop_config "$1" "$2" 0
     sed -i 's/\[fault_hook\]/[fault_hook, seen_hook]/; s/^custom_hooks: \[/custom_hooks: [{type: SeenHook, folder: seen}, /' stop.yaml
 }
 
@@ -27,9 +27,9 @@ while read -r n batch m then_batch after; do
     rm -rf seen work
     mkdir seen
     length=$(((250 + n * batch - 1) / (n * batch)))
-    both_config $((length + after - 1))
+    both_config adamw_bn.yaml $((length + after - 1))
     expect 75 "$n" train stop.yaml --work-dir work --cfg-options train_dataloader.batch_size="$batch" train_cfg.max_epochs=3
-    both_config 100000
+    both_config adamw_bn.yaml 100000
     expect 0 "$m" train stop.yaml --work-dir work --resume \
         --cfg-options train_dataloader.batch_size="$then_batch" train_cfg.max_epochs=3
     seen_once 250 3 $((n + m - 2))
@@ -43,4 +43,24 @@ done <<'END'
 2 16 4 16 1
 2 24 3 24 5
 END
+
+# In iterations: passes over the data follow each other, the second of them by other ranks from its 97th sample on.
+what='iterations, 2 ranks with 24, then 3 with 16'
+rm -rf seen work
+mkdir seen
+both_config iterations.yaml 7
+expect 75 2 train stop.yaml --work-dir work --cfg-options train_dataloader.batch_size=24
+both_config iterations.yaml 100000
+expect 0 3 train stop.yaml --work-dir work --resume --cfg-options train_dataloader.batch_size=16 train_cfg.max_iters=18
+sort seen/* | awk '{ times[$3]++; total++ } END { for (i = 0; i < 250; i++) if (times[i] < 3) bad = 1; exit bad || total > 750 + 4 }' ||
+    complain "$what: not three passes over 250 samples"
+
+# Without batch norm the curve goes on as if nothing had changed, gradients that were summed up on other ranks with it.
+sums=optim_wrapper.accumulative_counts=3
+expect 0 2 train "$configs/lenet.yaml" --work-dir whole --cfg-options train_dataloader.batch_size=24 $sums
+stop_config lenet.yaml 30 0
+expect 75 2 train stop.yaml --work-dir parts --cfg-options train_dataloader.batch_size=24 $sums
+expect 0 3 train "$configs/lenet.yaml" --work-dir parts --resume --cfg-options train_dataloader.batch_size=16 $sums
+"$muster" ckpt diff whole/epoch_4.h5 parts/epoch_4.h5 --tolerance 1e-5 >out 2>err || complain '2 ranks, then 3: other weights than 2 ranks'
+close whole parts 100
 exit $failed

@@ -469,7 +469,8 @@ mu_err mu_checkpoint_hook_save_now(mu_runner *runner)
     for (int i = 0; i < runner->n_hooks; i++)
         if (mu_component_of(runner->hook[i]) == &mu_component_checkpoint_hook)
             return save_now((const checkpoint_hook *)runner->hook[i], runner);
-    MU_WARN("run", "without a CheckpointHook nothing is saved");
+    if (mu_runner_is_main(runner))
+        MU_WARN("run", "without a CheckpointHook nothing is saved");
     return MU_OK;
 }
 

@@ -94,7 +94,7 @@ static mu_err after_val_epoch(mu_hook *hook, mu_runner *runner, const mu_hook_ev
         MU_TRY(judge(self, runner, *score));
     else if (self->strict)
         return MU_FAIL(MU_ERR_CONFIG, "the validation gave no metric '%s' to decide on", self->monitor);
-    else
+    else if (mu_runner_is_main(runner))
         MU_WARN("run", "early stopping: the validation gave no metric '%s'", self->monitor);
     return MU_OK;
 }
