@@ -1,10 +1,11 @@
-/* Loss components against plain formulas in double precision. */
+/* Loss components against plain formulas in double precision and against PyTorch (tests/golden/loss.py). */
 #include "nn/head.h"
 #include "nn/trace_impl.h"
 #include "graph/plan.h"
 #include "test.h"
 #include "toy.h"
 
+#include <jansson.h>
 #include <math.h>
 
 enum { N = 3, C = 4 };
@@ -29,8 +30,20 @@ static void teardown(void)
     mu_registry_reset();
 }
 
-/* The loss of x and a target, as the total of a trace; the gradient of x is looked at only by being there. */
-static mu_err compute(const char *yaml, mu_type type, const void *target, double *out)
+/* What a loss is computed with, and what comes out. */
+typedef struct {
+    const char *device;
+    mu_dtype dtype; /* of the scores and of targets that are probabilities */
+    double loss, gradient[N * C];
+} computation;
+
+static void convert(void *to, const void *from, mu_dtype from_dtype, mu_dtype dtype)
+{
+    mu_convert(to, dtype, from, from_dtype, N * C);
+}
+
+/* The loss of x and a target, as the total of a trace, and its gradient. */
+static mu_err compute_with(const char *yaml, mu_type type, const void *target, computation *io)
 {
     toy t;
     mu_trace trace;
@@ -41,23 +54,33 @@ static mu_err compute(const char *yaml, mu_type type, const void *target, double
     mu_params *params = NULL;
     mu_plan *plan = NULL;
     mu_err err;
-    float total;
+    double bytes[N * C];
+    bool scores_like = type.dtype == MU_F32;
+    mu_type x_type = MU_TYPE(io->dtype, N, C);
+    if (scores_like)
+        type.dtype = io->dtype;
     MU_TRY(toy_build("loss", yaml, &t));
     ck_ok(mu_tensors_put(&inputs, "target", type, NULL));
     ck_ok(mu_trace_begin(&trace, MU_MODE_LOSS, true, &inputs, modules, "Test", NULL));
-    mu_value scores = mu_trace_param(&trace, "x", MU_TYPE(MU_F32, N, C), (mu_fill){0});
+    mu_value scores = mu_trace_param(&trace, "x", x_type, (mu_fill){0});
     mu_trace_loss(&trace, "loss", mu_criterion_apply(t.object, &trace, scores, mu_trace_input(&trace, "target")));
     MU_TRY_GOTO(err, mu_trace_end(&trace, true, &graph, &names), done);
     ck_assert_int_eq(mu_graph_n_gradients(graph), 1);
-    ck_ok(mu_backend_open("cpu", &(mu_backend_options){.n_threads = 1, .cache_dir = ""}, &backend));
+    ck_ok(mu_backend_open(io->device, &(mu_backend_options){.n_threads = 1, .cache_dir = ""}, &backend));
     ck_ok(mu_params_new(backend, &params));
-    ck_ok(mu_params_declare(params, "x", MU_TYPE(MU_F32, N, C), true));
-    ck_ok(mu_params_write(params, "x", x));
+    ck_ok(mu_params_declare(params, "x", x_type, true));
+    convert(bytes, x, MU_F32, io->dtype);
+    ck_ok(mu_params_write(params, "x", bytes));
     ck_ok(mu_plan_new(graph, backend, params, NULL, &plan));
-    memcpy(mu_plan_input(plan, "target", NULL), target, mu_type_bytes(&type));
+    if (scores_like)
+        convert(mu_plan_input(plan, "target", NULL), target, MU_F32, io->dtype);
+    else
+        memcpy(mu_plan_input(plan, "target", NULL), target, mu_type_bytes(&type));
     ck_ok(mu_plan_run(plan, NULL));
-    ck_ok(mu_plan_read(plan, MU_TRACE_LOG_VARS, &total, sizeof total));
-    *out = total;
+    ck_ok(mu_plan_read(plan, MU_TRACE_LOG_VARS, bytes, mu_dtype_size(io->dtype)));
+    mu_convert(&io->loss, MU_F64, bytes, io->dtype, 1);
+    ck_ok(mu_params_read_gradient(params, "x", bytes));
+    convert(io->gradient, bytes, io->dtype, MU_F64);
 done:
     mu_plan_release(plan);
     mu_params_release(params);
@@ -66,6 +89,14 @@ done:
     mu_trace_names_release(&names);
     toy_release(&t);
     return err;
+}
+
+static mu_err compute(const char *yaml, mu_type type, const void *target, double *out)
+{
+    computation c = {.device = "cpu", .dtype = MU_F32};
+    MU_TRY(compute_with(yaml, type, target, &c));
+    *out = c.loss;
+    return MU_OK;
 }
 
 static void check(const char *yaml, mu_type type, const void *target, double want)
@@ -181,6 +212,67 @@ START_TEST(test_differences)
 }
 END_TEST
 
+/* ---- against PyTorch ---- */
+
+static const struct {
+    const char *name;
+    mu_type type;
+    const void *target;
+} targets[] = {{"label", MU_TYPE(MU_I64, N), label},
+               {"ignoring", MU_TYPE(MU_I64, N), ignoring},
+               {"soft", MU_TYPE(MU_F32, N, C), soft},
+               {"multi", MU_TYPE(MU_I64, N, C), multi}};
+
+static void check_golden(const json_t *run, computation c, double allowed)
+{
+    const char *options = json_string_value(json_object_get(run, "options")),
+               *name = json_string_value(json_object_get(run, "target"));
+    const json_t *gradient = json_object_get(run, "gradient");
+    double want = json_number_value(json_object_get(run, "loss"));
+    char yaml[256];
+    size_t k = 0;
+    while (strcmp(targets[k].name, name) != 0)
+        ck_assert_uint_lt(++k, sizeof targets / sizeof *targets);
+    snprintf(yaml, sizeof yaml, "{type: %s}", options);
+    ck_ok(compute_with(yaml, targets[k].type, targets[k].target, &c));
+    ck_assert_msg(fabs(c.loss - want) <= allowed * fmax(1, fabs(want)), "%s %s on %s: %.15g, PyTorch's is %.15g", yaml, name,
+                  c.device, c.loss, want);
+    ck_assert_uint_eq(json_array_size(gradient), N * C);
+    for (size_t i = 0; i < N * C; i++) {
+        double g = json_number_value(json_array_get(gradient, i));
+        ck_assert_msg(fabs(c.gradient[i] - g) <= allowed * fmax(1, fabs(want)), "%s %s on %s: gradient %zu is %.15g, PyTorch's is %.15g",
+                      yaml, name, c.device, i, c.gradient[i], g);
+    }
+}
+
+START_TEST(test_golden)
+{
+    json_error_t error;
+    json_t *golden = json_load_file(MU_TEST_SRCDIR "/golden/loss.json", 0, &error);
+    ck_assert_msg(golden != NULL, "%s: %s", error.source, error.text);
+    ck_assert_uint_eq(json_array_size(golden), 3 * 28);
+    for (size_t i = 0; i < json_array_size(golden); i++) {
+        const json_t *run = json_array_get(golden, i);
+        check_golden(run, (computation){.device = "cpu:ref", .dtype = MU_F64}, 1e-12);
+        check_golden(run, (computation){.device = "cpu:ref", .dtype = MU_F32}, 2e-6);
+        check_golden(run, (computation){.device = "cpu:onednn", .dtype = MU_F32}, 2e-6);
+    }
+    json_decref(golden);
+}
+END_TEST
+
+/* A mean of nothing but ignored samples is 0 / 0, as PyTorch's is. */
+START_TEST(test_all_ignored)
+{
+    static const int64_t none[N] = {255, 255, 255};
+    double out;
+    ck_ok(compute("{type: CrossEntropyLoss, ignore_index: 255, class_weight: [0.5, 1, 2, 3]}", indices, none, &out));
+    ck_assert(isnan(out));
+    ck_ok(compute("{type: CrossEntropyLoss, ignore_index: 255}", indices, none, &out));
+    ck_assert(isnan(out));
+}
+END_TEST
+
 static const struct {
     const char *yaml;
     mu_type type;
@@ -218,6 +310,8 @@ int main(void)
     tcase_add_test(tc, test_label_smooth);
     tcase_add_test(tc, test_focal);
     tcase_add_test(tc, test_differences);
+    tcase_add_test(tc, test_golden);
+    tcase_add_test(tc, test_all_ignored);
     tcase_add_loop_test(tc, test_mistakes, 0, sizeof mistakes / sizeof *mistakes);
     suite_add_tcase(suite, tc);
     return test_run(suite);

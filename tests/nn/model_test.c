@@ -410,6 +410,90 @@ START_TEST(test_weights_are_initialised)
 }
 END_TEST
 
+/* The record of initialisers of a prepared model has this line. */
+static void expect_line(mu_model *model, const char *param, const char *by, double low, double high)
+{
+    mu_init_record record = {0};
+    ck_ok(mu_model_init_weights(model, 1, NULL, NULL, &record));
+    int i = 0;
+    while (i < record.n && strcmp(record.line[i].param, param) != 0)
+        i++;
+    ck_assert_msg(i < record.n, "no %s", param);
+    ck_assert_str_eq(record.line[i].by, by);
+    ck_assert_msg(record.line[i].std >= low && record.line[i].std <= high, "%s: std %g", param, record.line[i].std);
+    mu_init_record_release(&record);
+}
+
+#define HEAD_YAML(more)                                                                                               \
+    "{type: ImageClassifier, data_preprocessor: {type: ImgDataPreprocessor}, backbone: {type: ToyBackbone, channels: 64},"  \
+    " neck: {type: GlobalAveragePooling}, head: {type: LinearClsHead, num_classes: 16" more "}}"
+
+/* 1024 numbers: their standard deviation is known to a 45th, 5 times that is allowed. */
+static const struct {
+    const char *yaml, *by;
+    double std;
+} head_inits[] = {
+    {HEAD_YAML(""), "NormalInit: mean=0, std=0.01, bias=0 (head)", 0.01},
+    {HEAD_YAML(", init_cfg: null"), "PyTorch's default", 0.125 / 1.7320508},
+    {HEAD_YAML(", init_cfg: {type: Normal, std: 0.5, layer: Linear}"), "NormalInit: mean=0, std=0.5, bias=0 (head)", 0.5},
+    {HEAD_YAML("}, init_cfg: {type: Constant, val: 3, layer: Linear"), "NormalInit: mean=0, std=0.01, bias=0 (head)", 0.01},
+};
+
+START_TEST(test_how_a_head_begins)
+{
+    toy t;
+    toy_batch b;
+    toy_batch_new(2, 1, 6, 4, 3, &b);
+    mu_model *model = make(head_inits[_i].yaml, &b.batch, true, &t);
+    double spread = head_inits[_i].std / 9;
+    expect_line(model, "head.fc.weight", head_inits[_i].by, head_inits[_i].std - spread, head_inits[_i].std + spread);
+    toy_release(&t);
+    toy_batch_release(&b);
+}
+END_TEST
+
+/* Without a neck and with one; of several maps the head takes the last. */
+static const struct {
+    const char *parts;
+    int64_t channels; /* of the head's weight */
+} necks[] = {
+    {"backbone: {type: LeNet, width: 2, hidden: 7}", 7},
+    {"backbone: {type: LeNet, width: 2, hidden: 7}, neck: null", 7},
+    {"backbone: {type: ToyBackbone}, neck: {type: GlobalAveragePooling}", 8},
+    {"backbone: {type: ResNet_CIFAR, depth: 18, in_channels: 1, base_channels: 2, num_stages: 3, out_indices: [0, 2]},"
+     " neck: {type: GlobalAveragePooling}", 8},
+};
+
+START_TEST(test_necks)
+{
+    toy t;
+    toy_batch b;
+    char yaml[512];
+    float score[4 * 4];
+    double losses[2];
+    toy_batch_new(4, 1, 8, 4, 3, &b);
+    snprintf(yaml, sizeof yaml, "{type: ImageClassifier, data_preprocessor: {type: ImgDataPreprocessor, mean: 100, std: 50}, %s,"
+             " head: {type: LinearClsHead, num_classes: 4}}", necks[_i].parts);
+    mu_model *model = make(yaml, &b.batch, true, &t);
+    const mu_params *params = mu_model_params(model);
+    ck_assert_int_eq(mu_params_at(params, mu_params_find(params, "head.fc.weight"))->type.dim[1], necks[_i].channels);
+    ck_assert_int_eq(mu_model_unused_params(model, NULL, NULL), 0);
+    train(model, &b.batch, 2, 0.01, losses);
+    ck_assert(isfinite(losses[0]) && losses[0] != losses[1]);
+    predict(model, &b.batch, score);
+    toy_release(&t);
+    toy_batch_release(&b);
+}
+END_TEST
+
+START_TEST(test_a_list_is_not_a_neck)
+{
+    toy t;
+    ck_fails(toy_build("model", "{type: ImageClassifier, backbone: {type: ToyBackbone}, neck: [{type: GlobalAveragePooling}],"
+                       " head: {type: LinearClsHead, num_classes: 4}}", &t), MU_ERR_CONFIG, "neck");
+}
+END_TEST
+
 START_TEST(test_autocast)
 {
     toy t;
@@ -616,6 +700,9 @@ int main(void)
     tcase_add_test(tc, test_trace_and_estimate);
     tcase_add_test(tc, test_unused_parameters);
     tcase_add_test(tc, test_weights_are_initialised);
+    tcase_add_loop_test(tc, test_how_a_head_begins, 0, sizeof head_inits / sizeof *head_inits);
+    tcase_add_loop_test(tc, test_necks, 0, sizeof necks / sizeof *necks);
+    tcase_add_test(tc, test_a_list_is_not_a_neck);
     tcase_add_test(tc, test_autocast);
     tcase_add_test(tc, test_a_classifier_without_a_head_gives_features);
     tcase_add_test(tc, test_a_loss_that_is_not_finite);

@@ -1,4 +1,5 @@
 #include "nn/head.h"
+#include "nn/layers.h"
 
 #include <stdio.h>
 
@@ -26,10 +27,15 @@ static const mu_option options[] = {
     MU_LAYER_OPTIONS(linear_cls_head),
     MU_OPTION_END};
 
+static void destroy(void *object)
+{
+    mu_destroy(((linear_cls_head *)object)->loss);
+    mu_layer_destroy(object);
+}
+
 static mu_err create(void *object, const mu_cfg *cfg)
 {
     linear_cls_head *self = object;
-    (void)cfg;
     for (size_t i = 0; i < self->topk.n; i++)
         if (self->topk.v[i] > self->num_classes)
             return MU_FAIL(MU_ERR_CONFIG, "topk: the best %lld of %lld classes cannot be told", (long long)self->topk.v[i],
@@ -37,12 +43,11 @@ static mu_err create(void *object, const mu_cfg *cfg)
     self->ignore_index = self->loss_cfg ? mu_cfg_get(self->loss_cfg, "ignore_index") : NULL;
     if (self->loss_cfg)
         MU_TRY(mu_build("loss", self->loss_cfg, NULL, "loss", &self->loss));
-    return MU_OK;
-}
-
-static void destroy(void *object)
-{
-    mu_destroy(((linear_cls_head *)object)->loss);
+    mu_err err =
+        mu_layer_default_init(&self->base, cfg, "{\"type\": \"Normal\", \"layer\": \"Linear\", \"std\": 0.01}");
+    if (err)
+        destroy(object);
+    return err;
 }
 
 static mu_err check_features(const linear_cls_head *self, const mu_type *x)
@@ -60,21 +65,14 @@ static mu_err check_features(const linear_cls_head *self, const mu_type *x)
     return MU_OK;
 }
 
-/* [N, classes] from the last feature. Weights start small (standard deviation 0.01), biases at 0. */
+/* [N, classes] from the last feature. */
 static mu_value scores(const linear_cls_head *self, mu_trace *t, const mu_features *x)
 {
     mu_value last = x->n ? x->v[x->n - 1] : MU_NO_VALUE;
     if (mu_trace_status(t) != MU_OK)
         return MU_NO_VALUE;
-    const mu_type type = *mu_graph_type(t->graph, last);
-    mu_trace_fail(t, check_features(self, &type));
-    mu_trace_enter(t, "fc", "Linear", NULL);
-    mu_value w = mu_trace_param(t, "weight", MU_TYPE(type.dtype, self->num_classes, type.dim[1]),
-                                (mu_fill){MU_FILL_NORMAL, 0, 0.01});
-    mu_value b = mu_trace_param(t, "bias", MU_TYPE(type.dtype, self->num_classes), (mu_fill){MU_FILL_CONSTANT, 0, 0});
-    mu_value y = mu_linear(t->graph, last, w, b);
-    mu_trace_leave(t);
-    return y;
+    mu_trace_fail(t, check_features(self, mu_graph_type(t->graph, last)));
+    return mu_nn_linear(t, "fc", last, self->num_classes, true);
 }
 
 /* Percent of the samples whose label is among the k best. */

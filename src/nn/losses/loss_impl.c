@@ -65,6 +65,19 @@ mu_value mu_criterion_per_class(mu_trace *t, mu_value x, const mu_floats *number
     return out;
 }
 
+/* How many there are; of class indices, without those that are ignored. */
+static mu_value samples(mu_trace *t, mu_value x, mu_value target, int64_t ignore_index)
+{
+    mu_graph *g = t->graph;
+    const mu_type type = *mu_graph_type(g, x), given = *mu_graph_type(g, target);
+    int64_t n = type.dim[1] ? mu_type_count(&type) / type.dim[1] : 0;
+    mu_value all = mu_graph_scalar(g, type.dtype, (double)n);
+    if (mu_dtype_is_float(given.dtype))
+        return all;
+    mu_value ignored = mu_equal(g, target, mu_graph_scalar(g, given.dtype, (double)ignore_index));
+    return mu_sub(g, all, mu_sum(g, mu_cast(g, ignored, type.dtype), 0, false));
+}
+
 mu_value mu_criterion_softmax(mu_trace *t, mu_value x, mu_value target, const mu_classification_loss *loss)
 {
     mu_loss_attrs a = mu_loss_defaults();
@@ -74,10 +87,9 @@ mu_value mu_criterion_softmax(mu_trace *t, mu_value x, mu_value target, const mu
     a.reduction = loss->reduction;
     if (!weight.id || loss->reduction != MU_REDUCE_MEAN)
         return mu_criterion_weighted(t, mu_cross_entropy(t->graph, x, target, weight, &a), loss->loss_weight);
-    const mu_type *type = mu_graph_type(t->graph, x);
     a.reduction = MU_REDUCE_SUM;
-    return mu_criterion_over_samples(t, mu_cross_entropy(t->graph, x, target, weight, &a),
-                                     type->dim[1] ? mu_type_count(type) / type->dim[1] : 0, MU_REDUCE_MEAN, loss->loss_weight);
+    mu_value sum = mu_cross_entropy(t->graph, x, target, weight, &a);
+    return mu_criterion_weighted(t, mu_div(t->graph, sum, samples(t, x, target, loss->ignore_index)), loss->loss_weight);
 }
 
 mu_value mu_criterion_sigmoid(mu_trace *t, mu_value x, mu_value target, const mu_classification_loss *loss)
