@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 #include "cli/inspection.h"
+#include "cli/mistakes.h"
 #include "config/config.h"
 #include "core/mem.h"
 #include "core/text.h"
@@ -46,21 +47,6 @@ static mu_err print_json(const char *path, const mu_diagnostics *list, const mu_
     return MU_OK;
 }
 
-static mu_err print_text(const char *path, const mu_diagnostics *list)
-{
-    for (size_t i = 0; i < list->n; i++) {
-        char *line;
-        size_t n = mu_diagnostic_format(&list->item[i], NULL, 0) + 1;
-        MU_TRY(mu_alloc(&line, n));
-        mu_diagnostic_format(&list->item[i], line, n);
-        fprintf(stderr, "%s\n", line);
-        mu_free(line);
-    }
-    if (list->n)
-        fprintf(stderr, "muster: %zu %s in %s\n", list->n, list->n == 1 ? "mistake" : "mistakes", path);
-    return MU_OK;
-}
-
 typedef struct {
     const char *path;
     cli_list overrides;
@@ -83,7 +69,10 @@ static mu_err check(const check_options *o, size_t *mistakes)
         MU_TRY_GOTO(err, mu_inspect(config, &o->inspect, &list, &inspection), done);
     mu_diagnostics_sort(&list);
     *mistakes = list.n;
-    err = o->json ? print_json(o->path, &list, &inspection) : print_text(o->path, &list);
+    if (o->json)
+        err = print_json(o->path, &list, &inspection);
+    else if (list.n)
+        err = cli_tell_mistakes(o->path, &list);
     if (!err && !o->json && !list.n) {
         printf("%s: no mistakes\n", o->path);
         cli_inspection_print(&inspection, o->inspect.ranks, (int)o->depth);

@@ -1,8 +1,10 @@
+#include "cli/mistakes.h"
 #include "cli/plot.h"
 #include "config/config.h"
 #include "core/mem.h"
 #include "data/loader.h"
 #include "optim/schedule_trace.h"
+#include "runner/check.h"
 #include "vis/plot.h"
 
 #include <stdlib.h>
@@ -57,7 +59,7 @@ static mu_err ask_dataset(const mu_cfg *root, int64_t *epoch_length)
     if (!err)
         err = mu_loader_new(cfg, "train_dataloader", &(mu_loader_options){.world_size = 1, .training = true}, &loader);
     if (err) {
-        mu_error_hint("where the dataset is not here, say --epoch-length N");
+        mu_error_context("how long is an epoch? say --epoch-length N where the dataset is not here");
         return err;
     }
     *epoch_length = mu_loader_length(loader);
@@ -123,9 +125,34 @@ static void release(schedule *s)
     mu_free(s->lr);
 }
 
-static mu_err plot(const arguments *a)
+static mu_err make(const arguments *a, const mu_cfg *root, bool csv)
 {
     schedule s = {.epoch_length = a->epoch_length};
+    mu_err err = build(root, &s);
+    if (!err)
+        err = measure(root, &s);
+    if (!err)
+        err = trace(&s);
+    if (!err)
+        err = csv ? write_csv(&s, a->out) : draw(&s, a->out, a->config);
+    release(&s);
+    return err;
+}
+
+/* What plug-ins bring is known after this; *sound: nothing in the config is wrong. */
+static mu_err check(const arguments *a, const mu_cfg *root, bool *sound)
+{
+    mu_diagnostics list = {0};
+    mu_err err = mu_runner_check(root, &list);
+    *sound = list.n == 0;
+    if (!err && list.n)
+        err = cli_tell_mistakes(a->config, &list);
+    mu_diagnostics_release(&list);
+    return err;
+}
+
+static mu_err plot(const arguments *a, bool *sound)
+{
     mu_config *config;
     bool csv;
     MU_TRY(cli_plot_is_csv(a->out, &csv));
@@ -135,14 +162,9 @@ static mu_err plot(const arguments *a)
         err = mu_config_override(config, a->overrides.v[i]);
     const mu_cfg *root = mu_config_root(config);
     if (!err)
-        err = build(root, &s);
-    if (!err)
-        err = measure(root, &s);
-    if (!err)
-        err = trace(&s);
-    if (!err)
-        err = csv ? write_csv(&s, a->out) : draw(&s, a->out, a->config);
-    release(&s);
+        err = check(a, root, sound);
+    if (!err && *sound)
+        err = make(a, root, csv);
     mu_config_release(config);
     return err;
 }
@@ -165,8 +187,9 @@ static int run(const cli_command *command, int argc, char **argv)
     if (status == CLI_GO && !a.out)
         status = cli_misuse(command->name, "an option is missing: --out FILE.png or FILE.csv");
     if (status == CLI_GO) {
-        mu_err err = plot(&a);
-        status = err ? cli_fail(err) : 0;
+        bool sound = true;
+        mu_err err = plot(&a, &sound);
+        status = err ? cli_fail(err) : sound ? 0 : 2;
     }
     cli_list_release(&a.overrides);
     return status;

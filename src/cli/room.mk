@@ -26,6 +26,7 @@ muster_SOURCES += src/cli/evaluate.c
 muster_SOURCES += src/cli/inspection.c
 muster_SOURCES += src/cli/inspection.h
 muster_SOURCES += src/cli/list.c
+muster_SOURCES += src/cli/mistakes.c src/cli/mistakes.h
 muster_SOURCES += src/cli/muster.c
 muster_SOURCES += src/cli/parse.c
 muster_SOURCES += src/cli/plot.c

@@ -1,5 +1,6 @@
 #include "cli/run.h"
 
+#include "cli/mistakes.h"
 #include "cli/progress.h"
 #include "config/config.h"
 #include "core/mem.h"
@@ -45,21 +46,6 @@ static mu_err apply_options(const cli_run *run, mu_config *config)
     return MU_OK;
 }
 
-static mu_err tell_mistakes(const char *path, mu_diagnostics *list)
-{
-    mu_diagnostics_sort(list);
-    for (size_t i = 0; i < list->n; i++) {
-        char *line;
-        size_t n = mu_diagnostic_format(&list->item[i], NULL, 0) + 1;
-        MU_TRY(mu_alloc(&line, n));
-        mu_diagnostic_format(&list->item[i], line, n);
-        fprintf(stderr, "%s\n", line);
-        mu_free(line);
-    }
-    fprintf(stderr, "muster: %zu %s in %s\n", list->n, list->n == 1 ? "mistake" : "mistakes", path);
-    return MU_OK;
-}
-
 static mu_err read_config(const cli_run *run, mu_config **out, mu_diagnostics *list, uint64_t *fingerprint)
 {
     char *text;
@@ -96,7 +82,7 @@ mu_err cli_run_open(const cli_run *run, mu_comm *comm, bool training, mu_config 
         err = mu_comm_check_same(comm, "the config", fingerprint);
     if (!err && list.n) {
         *status = 2;
-        err = mu_comm_is_main(comm) ? tell_mistakes(run->config, &list) : MU_OK;
+        err = mu_comm_is_main(comm) ? cli_tell_mistakes(run->config, &list) : MU_OK;
         mu_diagnostics_release(&list);
         return err;
     }

@@ -27,7 +27,8 @@ mu_err mu_diagnostics_add(mu_diagnostics *list, mu_pos pos, const char *path, co
     MU_TRY_GOTO(err, mu_strdup(&file, pos.file ? pos.file : "<value>"), fail);
     d.pos.file = file;
     MU_TRY_GOTO(err, mu_strdup(&d.path, path), fail);
-    MU_TRY_GOTO(err, mu_strdup(&d.expected, expected), fail);
+    if (expected)
+        MU_TRY_GOTO(err, mu_strdup(&d.expected, expected), fail);
     MU_TRY_GOTO(err, mu_strdup(&d.found, found), fail);
     if (nearest)
         MU_TRY_GOTO(err, mu_strdup(&d.nearest, nearest), fail);
@@ -65,8 +66,9 @@ void mu_diagnostics_sort(mu_diagnostics *list)
 
 size_t mu_diagnostic_format(const mu_diagnostic *d, char *buf, size_t size)
 {
-    int n = snprintf(buf, size, "%s:%d:%d: %s%sexpected %s, found %s%s%s%s", d->pos.file, d->pos.line, d->pos.column,
-                     d->path, d->path[0] ? ": " : "", d->expected, d->found, d->nearest ? "; did you mean '" : "",
+    int n = snprintf(buf, size, "%s:%d:%d: %s%s%s%s%s%s%s%s%s", d->pos.file, d->pos.line, d->pos.column, d->path,
+                     d->path[0] ? ": " : "", d->expected ? "expected " : "", d->expected ? d->expected : "",
+                     d->expected ? ", found " : "", d->found, d->nearest ? "; did you mean '" : "",
                      d->nearest ? d->nearest : "", d->nearest ? "'?" : "");
     return n > 0 ? (size_t)n : 0;
 }

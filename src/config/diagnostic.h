@@ -11,7 +11,7 @@
 typedef struct {
     mu_pos pos;     /* file owned too */
     char *path;     /* "model.backbone.depth" */
-    char *expected; /* "one of 18, 34, 50, 101" */
+    char *expected; /* "one of 18, 34, 50, 101"; NULL: `found` tells it all */
     char *found;    /* "integer 42" */
     char *nearest;  /* nearest valid name, or NULL */
 } mu_diagnostic;
@@ -21,7 +21,7 @@ typedef struct {
     mu_diagnostic *item; /* owned */
 } mu_diagnostics;
 
-/* Copies its texts. `nearest` may be NULL. */
+/* Copies its texts. `expected` and `nearest` may be NULL. */
 MU_CHECKED mu_err mu_diagnostics_add(mu_diagnostics *list, mu_pos pos, const char *path, const char *expected,
                                      const char *found, const char *nearest);
 void mu_diagnostics_release(mu_diagnostics *list);

@@ -27,12 +27,11 @@ static mu_err default_hooks(mu_cfg **out)
     return MU_OK;
 }
 
-/* Behind those of the same priority. */
-static mu_err add_hook(mu_runner *runner, const mu_cfg *cfg, const char *path, const mu_cfg *defaults)
+mu_err mu_runner_add_hook(mu_runner *runner, const mu_cfg *cfg, const char *path, mu_hook **out)
 {
     mu_hook *hook;
     int priority = 0, other = 0, at = runner->n_hooks;
-    MU_TRY(mu_build("hook", cfg, defaults, path, (void **)&hook));
+    MU_TRY(mu_build("hook", cfg, NULL, path, (void **)&hook));
     mu_err err = mu_hook_priority(hook, &priority);
     size_t bytes = (size_t)(runner->n_hooks + 1) * sizeof(mu_hook *);
     if (!err)
@@ -50,10 +49,12 @@ static mu_err add_hook(mu_runner *runner, const mu_cfg *cfg, const char *path, c
     }
     runner->hook[at] = hook;
     runner->n_hooks++;
+    if (out)
+        *out = hook;
     return MU_OK;
 }
 
-mu_err mu_runner_build_hooks(mu_runner *runner)
+mu_err mu_runner_visit_hooks(mu_runner *runner, mu_runner_hook_visit *visit, void *user)
 {
     const mu_cfg *given = mu_runner_get(runner, "default_hooks"), *custom = mu_runner_get(runner, "custom_hooks");
     char path[128];
@@ -64,21 +65,32 @@ mu_err mu_runner_build_hooks(mu_runner *runner)
         if (wish && mu_cfg_kind_of(wish) == MU_CFG_NULL)
             continue;
         snprintf(path, sizeof path, "default_hooks.%s", mu_cfg_key_at(defaults, i));
-        MU_TRY(add_hook(runner, wish ? wish : mu_cfg_at(defaults, i), path, NULL));
+        MU_TRY(visit(user, runner, wish ? wish : mu_cfg_at(defaults, i), path));
     }
     for (size_t i = 0; given && i < mu_cfg_size(given); i++) {
         const char *key = mu_cfg_key_at(given, i);
         if (mu_cfg_get(defaults, key) || mu_cfg_kind_of(mu_cfg_at(given, i)) == MU_CFG_NULL)
             continue;
         snprintf(path, sizeof path, "default_hooks.%s", key);
-        MU_TRY(add_hook(runner, mu_cfg_at(given, i), path, NULL));
+        MU_TRY(visit(user, runner, mu_cfg_at(given, i), path));
     }
     bool list = custom && mu_cfg_kind_of(custom) == MU_CFG_LIST;
     for (size_t i = 0; custom && i < (list ? mu_cfg_size(custom) : 1); i++) {
         snprintf(path, sizeof path, "custom_hooks.%zu", i);
-        MU_TRY(add_hook(runner, list ? mu_cfg_at(custom, i) : custom, path, NULL));
+        MU_TRY(visit(user, runner, list ? mu_cfg_at(custom, i) : custom, path));
     }
     return MU_OK;
+}
+
+static mu_err add_visited(void *user, mu_runner *runner, const mu_cfg *cfg, const char *path)
+{
+    (void)user;
+    return mu_runner_add_hook(runner, cfg, path, NULL);
+}
+
+mu_err mu_runner_build_hooks(mu_runner *runner)
+{
+    return mu_runner_visit_hooks(runner, add_visited, NULL);
 }
 
 /* ---- loaders, evaluators, loops ---- */
@@ -157,7 +169,8 @@ mu_err mu_runner_build_loop(mu_runner *runner, mu_phase phase)
     mu_phase for_phase = ((const mu_loop_ops *)component->ops)->phase;
     if (for_phase == phase)
         return MU_OK;
-    return MU_FAIL_AT(mu_cfg_pos(cfg), "%s.type: %s is a loop for %s", path, component->name, mu_phase_names[for_phase]);
+    const mu_cfg *named = mu_cfg_get(cfg, "type");
+    return MU_FAIL_AT(mu_cfg_pos(named ? named : cfg), "%s.type: %s is a loop for %s", path, component->name, mu_phase_names[for_phase]);
 }
 
 /* ---- the model ---- */

@@ -50,6 +50,9 @@ typedef mu_err mu_hook_fn(mu_hook *hook, mu_runner *runner, const mu_hook_event 
 typedef struct {
     int priority;
     mu_hook_fn *at[MU_HOOK_POINT_COUNT]; /* NULL: not interested */
+    /* What does not go with the rest of the config: the evaluators stand, if they are asked for, but nothing runs. For `muster check`; a run
+     * tells it on its own. Not collective. May be NULL. */
+    mu_err (*check)(const mu_hook *hook, const mu_runner *runner);
 } mu_hook_ops;
 
 /* Of a hook that was built: what its config says ("LOW", 70; MU_ERR_CONFIG for anything else), else the component's. */

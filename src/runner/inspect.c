@@ -3,6 +3,8 @@
 #include "core/mem.h"
 #include "io/tensor_file.h"
 #include "runner/checkpoint.h"
+#include "runner/log_processor.h"
+#include "runner/mistake.h"
 #include "runner/own.h"
 
 #include <stdio.h>
@@ -14,10 +16,7 @@ typedef struct {
     const mu_inspect_options *options;
     mu_diagnostics *list;
     mu_inspection *out;
-    mu_loader *loader[3]; /* of train, val, test */
-    mu_backend *backend;
-    mu_model *model;
-    mu_optim_wrapper *optim;
+    mu_runner *runner; /* without communicator and folder: holds what is built */
     mu_batch_buffer *example;
 } inspector;
 
@@ -34,17 +33,17 @@ static bool input_is_given(const inspector *i)
     return i->options->input_shape.ndim > 0;
 }
 
-/* Notes the error of this thread at a place of the config. */
-static mu_err note(inspector *i, const mu_cfg *at, const char *path, const char *expected)
+/* Takes a mistake down and goes on; other errors, as of memory, are passed on. */
+static mu_err note(inspector *i, mu_err err, const mu_cfg *at, const char *path)
 {
-    return mu_diagnostics_add(i->list, mu_cfg_pos(at), path, expected, mu_error_last()->message, NULL);
+    return mu_mistake_is_one(err) ? mu_mistake_add(i->list, at, path) : err;
 }
 
 /* ---- data ---- */
 
-static bool is_a_mistake_of_the_user(mu_err err)
+static mu_loader **loader_of(const inspector *i, int phase)
 {
-    return err == MU_ERR_IO || err == MU_ERR_FORMAT || err == MU_ERR_CONFIG || err == MU_ERR_NOT_FOUND || err == MU_ERR_SHAPE;
+    return phase == 0 ? &i->runner->train_loader : phase == 1 ? &i->runner->val_loader : &i->runner->test_loader;
 }
 
 static mu_err open_data(inspector *i, int phase)
@@ -59,21 +58,24 @@ static mu_err open_data(inspector *i, int phase)
     mu_loader_options options = {.rank = 0, .world_size = ranks, .training = phase == 0};
     *data = (mu_inspect_data){.phase = phases[phase], .batch = mu_cfg_int(mu_cfg_get(cfg, "batch_size"))};
     data->global_batch = data->batch * ranks;
-    mu_err err = mu_loader_new(cfg, path, &options, &i->loader[phase]);
+    mu_err err = mu_loader_new(cfg, path, &options, loader_of(i, phase));
     if (!err) {
-        data->samples = mu_dataset_length(mu_loader_dataset(i->loader[phase]));
-        data->batches = mu_loader_length(i->loader[phase]);
-        data->repeated = (ranks - data->samples % ranks) % ranks;
+        const mu_loader *loader = *loader_of(i, phase);
+        data->samples = mu_dataset_length(mu_loader_dataset(loader));
+        data->batches = mu_loader_length(loader);
+        data->repeated = data->batches > 0 ? (ranks - data->samples % ranks) % ranks : 0;
         return MU_OK;
     }
-    if (!is_a_mistake_of_the_user(err))
+    if (!mu_mistake_is_one(err))
         return err;
-    MU_TRY(mu_strdup(&data->missing, mu_error_last()->message));
+    MU_TRY(mu_mistake_text(&data->missing));
     if (input_is_given(i) && err == MU_ERR_IO)
         return MU_OK;
-    snprintf(path, sizeof path, "%s_dataloader.dataset", phases[phase]);
-    const mu_cfg *dataset = mu_cfg_get(cfg, "dataset"), *file = mu_cfg_get(dataset, "path");
-    return note(i, file ? file : dataset, path, "a dataset that can be read");
+    const mu_cfg *file = mu_cfg_find(cfg, "dataset.path");
+    if (!file || (err != MU_ERR_IO && err != MU_ERR_FORMAT))
+        return note(i, err, cfg, path);
+    snprintf(path, sizeof path, "%s_dataloader.dataset.path", phases[phase]);
+    return mu_diagnostics_add(i->list, mu_cfg_pos(file), path, NULL, data->missing, NULL);
 }
 
 /* A batch of zeros of the shape that was given. */
@@ -114,8 +116,8 @@ static mu_err find_example(inspector *i)
     if (input_is_given(i))
         return make_example(i);
     for (int phase = 0; phase < 3; phase++)
-        if (i->loader[phase])
-            return mu_loader_example(i->loader[phase], 0, &i->example);
+        if (*loader_of(i, phase))
+            return mu_loader_example(*loader_of(i, phase), 0, &i->example);
     return MU_OK;
 }
 
@@ -168,8 +170,8 @@ static mu_err list_modules(inspector *i, const mu_batch *batch)
 {
     mu_graph *graph;
     mu_mode mode = i->out->training ? MU_MODE_LOSS : MU_MODE_PREDICT;
-    MU_TRY(mu_model_trace(i->model, batch, mode, i->out->training, &graph));
-    const mu_modules *modules = mu_model_modules(i->model);
+    MU_TRY(mu_model_trace(i->runner->model, batch, mode, i->out->training, &graph));
+    const mu_modules *modules = mu_model_modules(i->runner->model);
     mu_err err = MU_OK;
     for (int m = 0; m < mu_modules_count(modules) && !err; m++)
         err = add_module(i, graph, modules, m, batch->size);
@@ -186,27 +188,25 @@ static mu_err list_modules(inspector *i, const mu_batch *batch)
 
 static size_t optimizer_bytes(const inspector *i)
 {
-    if (!i->optim)
+    if (!i->runner->optim)
         return 0;
-    const mu_optim *optim = mu_optim_wrapper_optim(i->optim);
+    const mu_optim *optim = mu_optim_wrapper_optim(i->runner->optim);
     const mu_optim_ops *ops = mu_component_of(optim)->ops;
     mu_optim_group group = ops->group(optim);
-    return (size_t)ops->n_states(optim, &group) * (size_t)i->out->trainable * sizeof(float);
+    return (size_t)ops->n_states(optim, &group) * i->out->gradient_bytes; /* arenas like that of the gradients */
 }
 
 static mu_err open_model(inspector *i)
 {
-    const mu_cfg *device = get(i, "device"), *wrapper = get(i, "optim_wrapper");
+    const mu_cfg *device = get(i, "device");
     mu_backend_options options = {.deterministic = true, .cache_dir = ""};
     MU_TRY(mu_strdup(&i->out->device, device ? mu_cfg_string(device) : "auto"));
-    MU_TRY(mu_backend_open(i->out->device, &options, &i->backend));
-    if (wrapper)
-        MU_TRY(mu_runner_build_typed("optim_wrapper", wrapper, "OptimWrapper", "optim_wrapper", (void **)&i->optim));
-    mu_model_options model = {.backend = i->backend,
-                              .autocast = i->optim ? mu_optim_wrapper_autocast(i->optim) : MU_NONE,
+    MU_TRY(mu_backend_open(i->out->device, &options, &i->runner->backend));
+    mu_model_options model = {.backend = i->runner->backend,
+                              .autocast = i->runner->optim ? mu_optim_wrapper_autocast(i->runner->optim) : MU_NONE,
                               .data_preprocessor = get(i, "data_preprocessor")};
-    MU_TRY(mu_build("model", get(i, "model"), NULL, "model", (void **)&i->model));
-    return mu_model_bind(i->model, &model);
+    MU_TRY(mu_build("model", get(i, "model"), NULL, "model", (void **)&i->runner->model));
+    return mu_model_bind(i->runner->model, &model);
 }
 
 static mu_err trace_model(inspector *i)
@@ -214,11 +214,11 @@ static mu_err trace_model(inspector *i)
     mu_plan_stats stats;
     const mu_batch *batch = mu_batch_buffer_batch(i->example);
     MU_TRY(open_model(i));
-    i->out->training = i->optim != NULL;
+    i->out->training = i->runner->optim != NULL;
     const mu_tensor *image = mu_tensors_find(&batch->fields, "img");
     i->out->input = image ? image->type : (mu_type){0};
     MU_TRY(list_modules(i, batch));
-    MU_TRY(mu_model_estimate(i->model, batch, i->out->training ? MU_MODE_LOSS : MU_MODE_PREDICT, i->out->training, &stats));
+    MU_TRY(mu_model_estimate(i->runner->model, batch, i->out->training ? MU_MODE_LOSS : MU_MODE_PREDICT, i->out->training, &stats));
     i->out->flops = stats.flops;
     i->out->param_bytes = stats.param_bytes + stats.state_bytes;
     i->out->gradient_bytes = stats.gradient_bytes;
@@ -235,30 +235,91 @@ static mu_err check_load_from(inspector *i)
     if (!from)
         return MU_OK;
     mu_err err = mu_tensor_file_open(mu_cfg_string(from), MU_CHECKPOINT_FORMAT, MU_CHECKPOINT_VERSION, &file);
-    if (!err)
-        mu_tensor_file_release(file);
-    else if (is_a_mistake_of_the_user(err))
-        return note(i, from, "load_from", "a checkpoint that can be read");
-    return err;
+    if (err)
+        return note(i, err, from, "load_from");
+    mu_tensor_file_release(file);
+    return MU_OK;
+}
+
+/* ---- what is built beside: loops, evaluators, optimizer, schedulers, hooks ---- */
+
+/* A loop type, and an evaluator, per phase. */
+static mu_err build_phase(inspector *i, mu_phase phase)
+{
+    static const char *const keys[][2] = {{NULL}, {"train_cfg"}, {"val_cfg", "val_evaluator"}, {"test_cfg", "test_evaluator"}};
+    const mu_cfg *cfg = get(i, keys[phase][0]), *evaluator = keys[phase][1] ? get(i, keys[phase][1]) : NULL;
+    mu_err err = cfg ? mu_runner_build_loop(i->runner, phase) : MU_OK;
+    if (err)
+        MU_TRY(note(i, err, cfg, keys[phase][0]));
+    if (!evaluator)
+        return MU_OK;
+    err = mu_evaluator_new(evaluator, keys[phase][1], phase == MU_PHASE_VAL ? &i->runner->val_evaluator : &i->runner->test_evaluator);
+    return err ? note(i, err, evaluator, keys[phase][1]) : MU_OK;
+}
+
+static mu_err build_optim(inspector *i)
+{
+    const mu_cfg *wrapper = get(i, "optim_wrapper"), *schedulers = get(i, "param_scheduler");
+    bool list = schedulers && mu_cfg_kind_of(schedulers) == MU_CFG_LIST;
+    mu_err err = MU_OK;
+    if (wrapper)
+        err = mu_runner_build_typed("optim_wrapper", wrapper, "OptimWrapper", "optim_wrapper", (void **)&i->runner->optim);
+    if (err)
+        MU_TRY(note(i, err, wrapper, "optim_wrapper"));
+    for (size_t k = 0; schedulers && k < (list ? mu_cfg_size(schedulers) : 1); k++) {
+        char path[48];
+        void *scheduler;
+        const mu_cfg *cfg = list ? mu_cfg_at(schedulers, k) : schedulers;
+        snprintf(path, sizeof path, list ? "param_scheduler.%zu" : "param_scheduler", k);
+        err = mu_build("param_scheduler", cfg, NULL, path, &scheduler);
+        if (err)
+            MU_TRY(note(i, err, cfg, path));
+        else
+            mu_destroy(scheduler);
+    }
+    return MU_OK;
+}
+
+static mu_err build_hook(void *user, mu_runner *runner, const mu_cfg *cfg, const char *path)
+{
+    inspector *i = user;
+    mu_hook *hook;
+    mu_err err = mu_runner_add_hook(runner, cfg, path, &hook);
+    if (!err) {
+        const mu_hook_ops *ops = mu_component_of(hook)->ops;
+        err = ops->check ? ops->check(hook, runner) : MU_OK;
+    }
+    return err ? note(i, err, cfg, path) : MU_OK;
+}
+
+static mu_err build_parts(inspector *i)
+{
+    const mu_cfg *log = get(i, "log_processor");
+    for (mu_phase phase = MU_PHASE_TRAIN; phase <= MU_PHASE_TEST; phase++)
+        MU_TRY(build_phase(i, phase));
+    MU_TRY(build_optim(i));
+    MU_TRY(mu_runner_visit_hooks(i->runner, build_hook, i));
+    mu_err err = mu_log_processor_new(log, "log_processor", &i->runner->log_processor);
+    return err ? note(i, err, log, "log_processor") : MU_OK;
 }
 
 static mu_err inspect(inspector *i)
 {
+    MU_TRY(mu_calloc(&i->runner, 1, sizeof *i->runner));
+    MU_TRY(mu_calloc(&i->runner->own, 1, sizeof *i->runner->own));
+    i->runner->cfg = i->cfg;
     for (int phase = 0; phase < 3; phase++)
         MU_TRY(open_data(i, phase));
     MU_TRY(check_load_from(i));
+    MU_TRY(build_parts(i));
     mu_err err = find_example(i);
-    if (err && is_a_mistake_of_the_user(err))
-        return note(i, get(i, "train_dataloader") ? get(i, "train_dataloader") : i->cfg, "train_dataloader",
-                    "a first batch that can be made");
-    MU_TRY(err);
+    const mu_cfg *train = get(i, "train_dataloader");
+    if (err)
+        return note(i, err, train ? train : i->cfg, train ? "train_dataloader" : "");
     if (!i->example)
         return MU_OK;
     err = trace_model(i);
-    if (err && is_a_mistake_of_the_user(err))
-        return note(i, get(i, "model"), "model", "a model that fits its data");
-    MU_TRY(err);
-    return MU_OK;
+    return err ? note(i, err, get(i, "model"), "model") : MU_OK;
 }
 
 mu_err mu_inspect(const mu_config *config, const mu_inspect_options *options, mu_diagnostics *list, mu_inspection *out)
@@ -267,11 +328,7 @@ mu_err mu_inspect(const mu_config *config, const mu_inspect_options *options, mu
     inspector i = {.cfg = mu_config_root(config), .options = options, .list = list, .out = out};
     mu_err err = inspect(&i);
     mu_batch_buffer_release(i.example);
-    mu_destroy(i.model);
-    mu_destroy(i.optim);
-    mu_backend_close(i.backend);
-    for (int phase = 0; phase < 3; phase++)
-        mu_loader_release(i.loader[phase]);
+    mu_runner_release(i.runner);
     if (err)
         mu_inspection_release(out);
     MU_TRY(err);

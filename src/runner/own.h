@@ -15,6 +15,11 @@ struct mu_runner_own {
 
 /* Of the config; NULL when it is absent or null. */
 const mu_cfg *mu_runner_get(const mu_runner *runner, const char *path);
+/* One hook, at its place by priority, behind those of the same. *out (may be NULL) is the runner's. */
+MU_CHECKED mu_err mu_runner_add_hook(mu_runner *runner, const mu_cfg *cfg, const char *path, mu_hook **out);
+/* The configs of all hooks. */
+typedef mu_err mu_runner_hook_visit(void *user, mu_runner *runner, const mu_cfg *cfg, const char *path);
+MU_CHECKED mu_err mu_runner_visit_hooks(mu_runner *runner, mu_runner_hook_visit *visit, void *user);
 /* The hooks: the defaults, what the config makes of them, and its own, by priority. */
 MU_CHECKED mu_err mu_runner_build_hooks(mu_runner *runner);
 /* Not collective. One of the three loaders, with its evaluator. */

@@ -38,3 +38,9 @@ endif
 tests_runner_checkpoint_test_SOURCES = tests/runner/checkpoint_test.c
 tests_runner_checkpoint_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_runner_checkpoint_test_LDADD = $(TEST_LDADD)
+if WITH_CHECK
+check_PROGRAMS += tests/runner/inspect_test
+endif
+tests_runner_inspect_test_SOURCES = tests/runner/inspect_test.c
+tests_runner_inspect_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_runner_inspect_test_LDADD = $(TEST_LDADD)

@@ -69,6 +69,8 @@ grep '^confusion_matrix' said >numbers
 [ "$(wc -l <matrix.csv)" -eq 6 ] && grep -qx 'true,a,b,c,d,e' matrix.csv && grep -qx 'a,0,4,7,6,4' matrix.csv || complain 'another matrix'
 
 cat >config.yaml <<'END'
+model: {type: ImageClassifier, backbone: {type: LeNet}, head: {type: LinearClsHead, num_classes: 2}}
+train_dataloader: {batch_size: 4, dataset: {type: HDF5Dataset, path: train.h5}, sampler: {type: DefaultSampler, shuffle: true}}
 optim_wrapper: {optimizer: {type: SGD, lr: 0.5, momentum: 0.75}}
 param_scheduler: {type: MultiStepLR, milestones: [1, 2], gamma: 0.5}
 train_cfg: {by_epoch: true, max_epochs: 3}
@@ -84,9 +86,43 @@ iter,lr,momentum
 5,0.125,0.75
 END
 same schedule.csv
-run 2 plot schedule config.yaml --out schedule.csv
-err_has 'the config has no train_dataloader'
+run 1 plot schedule config.yaml --out schedule.csv
 err_has 'say --epoch-length N'
+err_has "the dataset 'train.h5' cannot be opened"
+printf '0,1,2\n1,3,4\n0,5,6\n1,7,8\n0,9,9\n' >data.csv # 5 samples in batches of 4
+run 0 data pack train.h5 --csv data.csv
+run 0 plot schedule config.yaml --out real.csv
+same real.csv
+cat >warmup.yaml <<'END'
+_base_: config.yaml
+param_scheduler: [{type: LinearLR, start_factor: 0.5, end: 3, convert_to_iter_based: true}]
+END
+run 0 plot schedule warmup.yaml --out warmup.csv
+cat >wanted <<'END'
+iter,lr,momentum
+0,0.25,0.75
+1,0.3,0.75
+2,0.35,0.75
+3,0.4,0.75
+4,0.45,0.75
+5,0.5,0.75
+END
+awk -F, 'NR == 1 || $2 = sprintf("%.12g", $2)' OFS=, warmup.csv >rounded.csv
+same rounded.csv
+# As train: plug-ins are loaded, and every mistake is told with its place.
+cat >plugin.yaml <<'END'
+_base_: config.yaml
+custom_imports: {imports: [demo_plugin]}
+default_scope: demo
+model: {_delete_: true, type: DemoClassifier, backbone: {type: DemoNet, width: 3}}
+END
+MUSTER_PLUGIN_PATH=$here/tests/unit/.libs
+export MUSTER_PLUGIN_PATH
+run 0 plot schedule plugin.yaml --out real.csv
+run 2 plot schedule plugin.yaml --out real.csv --cfg-options param_scheduler.milestone=3 default_scope=muster
+err_has 'muster: 2 mistakes in plugin.yaml'
+err_has "param_scheduler.milestone: expected one of the keys"
+err_has "plugin.yaml:4:"
 run 2 plot schedule config.yaml --epoch-length 0 --out schedule.csv
 err_has '--epoch-length is a number of iterations'
 run 2 plot scalars run --tags los --out x.csv

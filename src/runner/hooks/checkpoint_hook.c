@@ -387,15 +387,26 @@ static mu_err choose_folder(checkpoint_hook *self, const mu_runner *runner)
     return mu_runner_is_main(runner) ? mu_make_dirs(self->folder) : MU_OK;
 }
 
+static mu_err check(const mu_hook *hook, const mu_runner *runner)
+{
+    const checkpoint_hook *self = (const checkpoint_hook *)hook;
+    mu_err err = MU_OK;
+    for (size_t i = 0; i < self->n_best && !err; i++)
+        if (self->best[i].metric)
+            err = mu_monitor_check(runner->val_evaluator, "save_best", self->best[i].metric);
+    if (err == MU_ERR_CONFIG) {
+        mu_pos pos = mu_cfg_pos(self->save_best);
+        mu_error_context("%s:%d:%d", pos.file, pos.line, pos.column);
+    }
+    return err;
+}
+
 static mu_err before_train(mu_hook *hook, mu_runner *runner, const mu_hook_event *event)
 {
     checkpoint_hook *self = (checkpoint_hook *)hook;
     (void)event;
     mu_err err = choose_folder(self, runner);
-    for (size_t i = 0; !err && i < self->n_best; i++)
-        if (self->best[i].metric)
-            err = mu_monitor_check(runner->val_evaluator, "save_best", self->best[i].metric);
-    MU_TRY(mu_runner_agree(runner, err));
+    MU_TRY(mu_runner_agree(runner, err ? err : check(hook, runner)));
     MU_INFO("run", "Checkpoints will be saved to %s.", self->folder);
     return MU_OK;
 }
@@ -513,6 +524,7 @@ const mu_component mu_component_checkpoint_hook = {
     .create = create,
     .destroy = destroy,
     .ops = &(const mu_hook_ops){.priority = MU_PRIORITY_VERY_LOW,
+                                .check = check,
                                 .at = {[MU_BEFORE_TRAIN] = before_train,
                                        [MU_AFTER_TRAIN_ITER] = after_train_iter,
                                        [MU_AFTER_TRAIN_EPOCH] = after_train_epoch,

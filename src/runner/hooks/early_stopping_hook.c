@@ -37,13 +37,18 @@ static void destroy(void *object)
     mu_free(self->waited_fact);
 }
 
-static mu_err before_train(mu_hook *hook, mu_runner *runner, const mu_hook_event *event)
+static mu_err check(const mu_hook *hook, const mu_runner *runner)
 {
     const early_stopping_hook *self = (const early_stopping_hook *)hook;
-    (void)event;
     if (self->strict)
         MU_TRY(mu_monitor_check(runner->val_evaluator, "monitor", self->monitor));
     return MU_OK;
+}
+
+static mu_err before_train(mu_hook *hook, mu_runner *runner, const mu_hook_event *event)
+{
+    (void)event;
+    return check(hook, runner);
 }
 
 static bool better(const early_stopping_hook *self, double a, double b)
@@ -126,5 +131,6 @@ const mu_component mu_component_early_stopping_hook = {
     .create = create,
     .destroy = destroy,
     .ops = &(const mu_hook_ops){.priority = MU_PRIORITY_LOWEST,
+                                .check = check,
                                 .at = {[MU_BEFORE_TRAIN] = before_train, [MU_AFTER_VAL_EPOCH] = after_val_epoch}},
 };
