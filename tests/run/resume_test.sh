@@ -73,7 +73,7 @@ wait $pid
 status=$?
 [ $status -eq 75 ] || complain "kill -TERM: status $status instead of 75"
 name=$(basename "$(cat outside/last_checkpoint)")
-iter=$("$muster" ckpt info "outside/$name" | sed -n 's/.*, iteration //p')
+iter=$("$muster" ckpt info "outside/$name" | sed -n 's/.*, iteration \([0-9]*\).*/\1/p')
 echo "kill -TERM from outside: stopped at iteration $iter, $name"
 end=$(((iter + 5) / 6 + 1))
 expect 0 1 train "$configs/adamw_bn.yaml" --work-dir outside --resume --cfg-options train_cfg.max_epochs=$end
