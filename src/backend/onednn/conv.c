@@ -392,7 +392,8 @@ static mu_err make_key(const conv *c, char **out)
 
 static mu_err choose(const conv *c, const char *key, mu_kernel **out)
 {
-    const char *known = mu_onednn_tune_get(c->self->tune, key);
+    const char *known;
+    MU_TRY(mu_onednn_tune_get(c->self->tune, key, &known));
     mu_kernel *kernel[N_CANDIDATES] = {NULL};
     for (int i = 0; known && i < N_CANDIDATES; i++)
         if (strcmp(known, candidates[i].name) == 0 && prepare(c, &candidates[i], &kernel[i]) == MU_OK) {

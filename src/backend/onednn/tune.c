@@ -215,10 +215,15 @@ void mu_onednn_tune_close(mu_onednn_tune *tune)
     mu_free(tune);
 }
 
-const char *mu_onednn_tune_get(const mu_onednn_tune *tune, const char *key)
+mu_err mu_onednn_tune_get(mu_onednn_tune *tune, const char *key, const char **out)
 {
     const choice *c = find(tune, key);
-    return c ? c->choice : NULL;
+    if (!c) {
+        MU_TRY(load(tune, false));
+        c = find(tune, key);
+    }
+    *out = c ? c->choice : NULL;
+    return MU_OK;
 }
 
 mu_err mu_onednn_tune_put(mu_onednn_tune *tune, const char *key, const char *name, double seconds)

@@ -10,8 +10,8 @@
 /* cache_dir as in mu_backend_options. */
 MU_CHECKED mu_err mu_onednn_tune_open(const char *cache_dir, int n_threads, mu_onednn_tune **out);
 void mu_onednn_tune_close(mu_onednn_tune *tune); /* NULL is allowed */
-/* The choice made for a key, or NULL. Borrowed until the next put. */
-const char *mu_onednn_tune_get(const mu_onednn_tune *tune, const char *key);
+/* The choice made for a key, also one that another process has written since; *out NULL: none. Borrowed until the next put or get. */
+MU_CHECKED mu_err mu_onednn_tune_get(mu_onednn_tune *tune, const char *key, const char **out);
 /* Keeps a choice and writes the file. */
 MU_CHECKED mu_err mu_onednn_tune_put(mu_onednn_tune *tune, const char *key, const char *choice, double seconds);
 /* The file's path, or NULL when there is none. */
