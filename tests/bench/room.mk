@@ -1,7 +1,7 @@
 # Benchmarks are built by `make bench`, not by `make check`.
 BENCHES = tests/bench/ckpt_bench tests/bench/loader_bench tests/bench/simd_bench tests/bench/step_bench
 EXTRA_PROGRAMS += $(BENCHES)
-EXTRA_DIST += tests/bench/compare.py tests/bench/torch_peer.py
+EXTRA_DIST += tests/bench/compare.py tests/bench/epoch_peer.py tests/bench/torch_peer.py tests/bench/train_compare.py
 CLEANFILES += $(BENCHES)
 
 tests_bench_loader_bench_SOURCES = tests/bench/loader_bench.c
@@ -16,7 +16,7 @@ tests_bench_step_bench_SOURCES = tests/bench/step_bench.c
 tests_bench_step_bench_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_bench_step_bench_LDADD = tests/train/libmodels.la $(TEST_LDADD)
 
-bench: $(BENCHES)
+bench: muster $(BENCHES)
 .PHONY: bench
 
 if WITH_MPI
