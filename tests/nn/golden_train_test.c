@@ -11,7 +11,7 @@
 #include <jansson.h>
 #include <math.h>
 
-enum { STEPS = 100, MAX_IMAGE = 32 * 3 * 16 * 16, MAX_N = 32 };
+enum { STEPS = 100, HALF_STEPS = 50, LOGIT = 4, MAX_IMAGE = 32 * 3 * 16 * 16, MAX_N = 32 };
 #define BOUND 1e-4
 
 static json_t *golden;
@@ -71,7 +71,7 @@ static void fill_batch(images *b, const json_t *run, int i)
     const json_t *shape = json_object_get(run, "images");
     int64_t n = integer(shape, 0), side = integer(shape, 2);
     mu_type type = MU_TYPE(MU_F32, n, integer(shape, 1), side, side);
-    char name[16];
+    char name[32];
     snprintf(name, sizeof name, "batch%d", i);
     ck_assert_int_le(mu_type_count(&type), MAX_IMAGE);
     for (int64_t k = 0; k < mu_type_count(&type); k++)
@@ -109,48 +109,111 @@ static const struct {
              "{type: ImageClassifier, backbone: {type: ResNet_CIFAR, depth: 18, stem_channels: 16, base_channels: 16},"
              " neck: {type: GlobalAveragePooling}, head: {type: LinearClsHead, num_classes: 10}}"}};
 
-static void compare_losses(int r, bool direct)
+typedef struct {
+    const json_t *run;
+    mu_backend *backend;
+    part model, optim;
+} training;
+
+static void begin_training(training *t, int r, bool direct, mu_dtype autocast)
 {
     static images b;
-    const json_t *run = json_object_get(golden, runs[r].name), *losses = json_object_get(run, "losses");
-    int n_batches = (int)number(run, "batches");
-    mu_backend *backend;
-    mu_log_vars vars;
     char yaml[160];
-    double worst = 0;
+    t->run = json_object_get(golden, runs[r].name);
     ck_ok(mu_backend_open("cpu", &(mu_backend_options){.n_threads = 1, .direct_convolution = direct, .cache_dir = ""},
-                          &backend));
-    part model = make("model", runs[r].yaml), optim;
-    fill_batch(&b, run, 0);
-    ck_ok(mu_model_bind(model.object, &(mu_model_options){.backend = backend}));
-    ck_ok(mu_model_prepare(model.object, &b.batch, true));
-    fill_weights(model.object, &b.batch);
-    snprintf(yaml, sizeof yaml, "{type: SGD, lr: %.17g, momentum: %.17g, weight_decay: %.17g}", number(run, "lr"),
-             number(run, "momentum"), number(run, "weight_decay"));
-    optim = make("optimizer", yaml);
-    ck_ok(mu_optim_bind(optim.object, backend, mu_model_params(model.object), NULL, NULL, 0));
+                          &t->backend));
+    t->model = make("model", runs[r].yaml);
+    fill_batch(&b, t->run, 0);
+    ck_ok(mu_model_bind(t->model.object, &(mu_model_options){.backend = t->backend, .autocast = autocast}));
+    ck_ok(mu_model_prepare(t->model.object, &b.batch, true));
+    fill_weights(t->model.object, &b.batch);
+    snprintf(yaml, sizeof yaml, "{type: SGD, lr: %.17g, momentum: %.17g, weight_decay: %.17g}", number(t->run, "lr"),
+             number(t->run, "momentum"), number(t->run, "weight_decay"));
+    t->optim = make("optimizer", yaml);
+    ck_ok(mu_optim_bind(t->optim.object, t->backend, mu_model_params(t->model.object), NULL, NULL, 0));
+}
+
+/* The loss of a step, before its update. */
+static double step_training(training *t, int step)
+{
+    static images b;
+    mu_log_vars vars;
+    fill_batch(&b, t->run, step % (int)number(t->run, "batches"));
+    ck_ok(mu_model_train_step(t->model.object, &b.batch, 1, step, &vars));
+    ck_ok(mu_optim_step(t->optim.object, NULL, NULL));
+    mu_model_changed(t->model.object);
+    return vars.item[0].value;
+}
+
+static void end_training(training *t)
+{
+    drop(&t->optim);
+    drop(&t->model);
+    mu_backend_close(t->backend);
+}
+
+static void compare_losses(int r, bool direct)
+{
+    training t;
+    double worst = 0;
+    begin_training(&t, r, direct, MU_NONE);
+    const json_t *losses = json_object_get(t.run, "losses");
     ck_assert_uint_eq(json_array_size(losses), STEPS);
     for (int step = 0; step < STEPS; step++) {
-        fill_batch(&b, run, step % n_batches);
-        ck_ok(mu_model_train_step(model.object, &b.batch, 1, step, &vars));
-        ck_ok(mu_optim_step(optim.object, NULL, NULL));
-        mu_model_changed(model.object);
-        double expected = json_number_value(json_array_get(losses, (size_t)step));
-        double error = fabs(vars.item[0].value - expected) / expected;
-        ck_assert_msg(error <= BOUND, "%s: the loss of step %d is %.9g, PyTorch's is %.9g", runs[r].name, step,
-                      vars.item[0].value, expected);
+        double loss = step_training(&t, step), expected = json_number_value(json_array_get(losses, (size_t)step));
+        double error = fabs(loss - expected) / expected;
+        ck_assert_msg(error <= BOUND, "%s: the loss of step %d is %.9g, PyTorch's is %.9g", runs[r].name, step, loss,
+                      expected);
         worst = fmax(worst, error);
     }
+    end_training(&t);
     printf("%s, %s convolutions: worst relative difference of %d losses from PyTorch: %.2g\n", runs[r].name,
            direct ? "direct" : "chosen", STEPS, worst);
-    drop(&optim);
-    drop(&model);
-    mu_backend_close(backend);
 }
 
 START_TEST(losses)
 {
     compare_losses(_i / 2, _i % 2);
+}
+END_TEST
+
+/* The largest of the model's outputs for a batch. */
+static double largest_logit(training *t, int i)
+{
+    static images b;
+    mu_tensors out;
+    double most = 0;
+    fill_batch(&b, t->run, i);
+    ck_ok(mu_model_forward(t->model.object, &b.batch, MU_MODE_TENSOR, &out));
+    ck_assert_int_eq(out.item[0].type.dtype, MU_F32);
+    for (int64_t k = 0; k < mu_type_count(&out.item[0].type); k++)
+        most = fmax(most, fabs((double)((const float *)out.item[0].data)[k]));
+    return most;
+}
+
+/* Autocast: a product of operands rounded to bf16 is off by 2^-8 of itself, there are four layers, and a loss moves by at most
+ * twice what a logit does. The losses fall from 3.5 to 0.06. */
+#define BF16_BOUND (2 * 4 * 0x1p-8 * LOGIT)
+
+START_TEST(losses_in_bf16)
+{
+    training t;
+    double most = 0;
+    begin_training(&t, 0, false, MU_BF16);
+    const json_t *in_f64 = json_object_get(t.run, "losses");
+    for (int step = 0; step < HALF_STEPS; step++) {
+        double loss = step_training(&t, step), expected = json_number_value(json_array_get(in_f64, (size_t)step));
+        ck_assert_msg(fabs(loss - expected) <= BF16_BOUND, "the loss of step %d in bf16 is %g, in f64 it is %g", step, loss,
+                      expected);
+        most = fmax(most, fabs(loss - expected));
+    }
+    ck_assert_double_ge(largest_logit(&t, 0), LOGIT);
+    ck_assert_msg(most >= 0x1p-12, "differs by %g only: nothing was rounded to bf16", most);
+    const mu_params *params = mu_model_params(t.model.object);
+    for (int i = 0; i < mu_params_count(params); i++)
+        ck_assert_msg(mu_params_at(params, i)->type.dtype == MU_F32, "%s", mu_params_at(params, i)->name);
+    end_training(&t);
+    printf("lenet in bf16: worst difference of %d losses from f64: %.2g (bound %.2g)\n", HALF_STEPS, most, BF16_BOUND);
 }
 END_TEST
 
@@ -239,6 +302,7 @@ int main(void)
     tcase_add_checked_fixture(tests, load, unload);
     tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, losses, 0, 4);
+    tcase_add_test(tests, losses_in_bf16);
     tcase_add_loop_test(tests, parameters, 0, 5);
     tcase_add_test(tests, default_init);
     suite_add_tcase(suite, tests);

@@ -452,7 +452,7 @@ START_TEST(test_how_a_head_begins)
 }
 END_TEST
 
-/* Without a neck and with one; of several maps the head takes the last. */
+/* Without a neck, with one, with several layers as one; of several maps the head takes the last. */
 static const struct {
     const char *parts;
     int64_t channels; /* of the head's weight */
@@ -462,6 +462,8 @@ static const struct {
     {"backbone: {type: ToyBackbone}, neck: {type: GlobalAveragePooling}", 8},
     {"backbone: {type: ResNet_CIFAR, depth: 18, in_channels: 1, base_channels: 2, num_stages: 3, out_indices: [0, 2]},"
      " neck: {type: GlobalAveragePooling}", 8},
+    {"backbone: {type: ToyBackbone}, neck: {type: Sequential, modules: [{type: Conv2d, out_channels: 5, kernel_size: 1},"
+     " {type: AdaptiveAvgPool2d, output_size: 1}, {type: Flatten}]}", 5},
 };
 
 START_TEST(test_necks)
