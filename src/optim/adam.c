@@ -16,7 +16,7 @@ typedef struct {
               .help = "decay of the averages of the gradient and of its square, below 1"),                             \
     MU_OPTION(adam, eps, MU_OPT_FLOAT, .float_default = 1e-8, .bounded_below = true, .above_min = true,                \
               .help = "added to the denominator"),                                                                    \
-    MU_OPTION(adam, weight_decay, MU_OPT_FLOAT, .float_default = decay, .bounded_below = true, .help = "weight decay"), \
+    MU_OPTION(adam, weight_decay, MU_OPT_FLOAT, .float_default = decay, .bounded_below = true, .help = "how strongly parameters decay"), \
     MU_OPTION(adam, amsgrad, MU_OPT_BOOL, .help = "keep the largest average of squares (Reddi et al. 2018)"),          \
     MU_OPTION(adam, maximize, MU_OPT_BOOL, .help = "climb instead of descend"), MU_OPTION_END
 

@@ -36,7 +36,7 @@ static const mu_option clip_keys[] = {
     MU_OPTION(clip, max_norm, MU_OPT_FLOAT, .bounded_below = true, .above_min = true, .text_default = "null",
               .help = "of all gradients together"),
     MU_OPTION(clip, norm_type, MU_OPT_FLOAT, .float_default = 2, .bounded_below = true, .min = 2, .bounded_above = true,
-              .max = 2, .help = "order of the norm"),
+              .max = 2, .help = "order of the norm: 2 is the only one"),
     MU_OPTION(clip, clip_value, MU_OPT_FLOAT, .bounded_below = true, .above_min = true, .text_default = "null",
               .help = "of each element, with type: value"),
     MU_OPTION_END,

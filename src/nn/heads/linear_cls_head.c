@@ -18,7 +18,7 @@ static const mu_option options[] = {
     MU_OPTION(linear_cls_head, num_classes, MU_OPT_INT, .required = true, .bounded_below = true, .min = 1,
               .help = "classes"),
     MU_OPTION(linear_cls_head, in_channels, MU_OPT_INT, .nullable = true, .bounded_below = true, .min = 1,
-              .help = "channels of the features: checked when given"),
+              .text_default = "null", .help = "channels of the features: checked when given"),
     {.key = "loss", .type = MU_OPT_COMPONENT, .offset = offsetof(linear_cls_head, loss_cfg), .component_kind = "loss",
      .nullable = true, .text_default = "{type: CrossEntropyLoss}", .help = "compares scores with labels"},
     MU_OPTION(linear_cls_head, topk, MU_OPT_INTS, .text_default = "[1]", .bounded_below = true, .min = 1, .min_items = 1,

@@ -9,7 +9,7 @@ typedef struct {
 
 static const mu_option options[] = {
     MU_OPTION(conv2d, in_channels, MU_OPT_INT, .nullable = true, .bounded_below = true, .min = 1,
-              .help = "channels of the input: checked when given"),
+              .text_default = "null", .help = "channels of the input: checked when given"),
     MU_OPTION(conv2d, out_channels, MU_OPT_INT, .required = true, .bounded_below = true, .min = 1, .help = "channels made"),
     MU_PAIR_OPTION(conv2d, kernel_size, 1, .required = true, .help = "size of the window"),
     MU_PAIR_OPTION(conv2d, stride, 1, .text_default = "1", .help = "step of the window"),

@@ -8,7 +8,7 @@ typedef struct {
 
 static const mu_option options[] = {
     MU_OPTION(linear, in_features, MU_OPT_INT, .nullable = true, .bounded_below = true, .min = 1,
-              .help = "size of the input's last dimension: checked when given"),
+              .text_default = "null", .help = "size of the input's last dimension: checked when given"),
     MU_OPTION(linear, out_features, MU_OPT_INT, .required = true, .bounded_below = true, .min = 1,
               .help = "size of the output's"),
     MU_OPTION(linear, bias, MU_OPT_BOOL, .boolean_default = true, .help = "add a number to each feature"),

@@ -15,7 +15,7 @@ typedef struct {
 
 static const mu_option batch_options[] = {
     MU_OPTION(norm, num_features, MU_OPT_INT, .nullable = true, .bounded_below = true, .min = 1,
-              .help = "channels: checked when given"),
+              .text_default = "null", .help = "channels: checked when given"),
     EPS,
     MU_OPTION(norm, momentum, MU_OPT_FLOAT, .float_default = 0.1, .bounded_below = true, .above_min = true,
               .bounded_above = true, .max = 1, .help = "share of a batch in the running statistics"),
@@ -25,7 +25,7 @@ static const mu_option group_options[] = {
     MU_OPTION(norm, num_groups, MU_OPT_INT, .required = true, .bounded_below = true, .min = 1,
               .help = "parts that channels are cut into"),
     MU_OPTION(norm, num_channels, MU_OPT_INT, .nullable = true, .bounded_below = true, .min = 1,
-              .help = "channels: checked when given"),
+              .text_default = "null", .help = "channels: checked when given"),
     EPS, AFFINE, MU_LAYER_OPTIONS(norm), MU_OPTION_END};
 
 static const mu_option layer_options[] = {

@@ -16,7 +16,7 @@ static const mu_option options[] = {
     MU_OPTION(label_smooth_loss, label_smooth_val, MU_OPT_FLOAT, .required = true, .bounded_below = true,
               .bounded_above = true, .max = 1, .help = "degree of smoothing"),
     MU_OPTION(label_smooth_loss, num_classes, MU_OPT_INT, .nullable = true, .bounded_below = true, .min = 1,
-              .help = "classes: checked when given"),
+              .text_default = "null", .help = "classes: checked when given"),
     MU_OPTION(label_smooth_loss, mode, MU_OPT_CHOICE, .choices = modes,
               .help = "e = label_smooth_val is spread over all classes; classy_vision: e / (1 + e); multi_label: targets "
                       "become e and 1 - e, with the sigmoid form"),

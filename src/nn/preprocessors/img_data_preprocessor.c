@@ -186,8 +186,8 @@ static mu_err run(const void *preprocessor, const mu_batch *batch, bool training
 const mu_component mu_component_img_data_preprocessor = {
     .kind = "data_preprocessor",
     .name = "ImgDataPreprocessor",
-    .doc = "Images, \"img\" u8 or f32 [N,C,H,W] or [N,H,W], become f32 [N,C,H,W]: (x - mean) / std, channels turned "
-           "round, padded. Other fields stay as they are.",
+    .doc = "Images, \"img\" u8 or f32 [N,C,H,W] or [N,H,W], become f32 [N,C,H,W]: (x - mean) / std, channels reversed"
+           ", padded. Other fields stay as they are.",
     .size = sizeof(img),
     .options = options,
     .create = create,
