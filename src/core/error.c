@@ -88,6 +88,12 @@ void mu_error_clear(void)
     last.n_frames = 0;
 }
 
+mu_err mu_error_recode(mu_err code)
+{
+    last.code = code;
+    return code;
+}
+
 mu_err mu_error_restore(const mu_error *error)
 {
     if (error != &last)

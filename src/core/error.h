@@ -69,6 +69,9 @@ void mu_error_context(const char *format, ...) MU_PRINTF(1, 2);
 /* Sets the hint of the record when none is set yet. Returns the record's code: `return mu_error_hint(...)`. */
 mu_err mu_error_hint(const char *format, ...) MU_PRINTF(1, 2);
 
+/* Gives the record another code, which it returns: what is wrong in a config's text is MU_ERR_FORMAT in a data file. */
+mu_err mu_error_recode(mu_err code);
+
 /* Appends a frame; used by MU_TRY. Returns `code`. */
 mu_err mu_error_trace(mu_err code, const char *file, int line, const char *function);
 

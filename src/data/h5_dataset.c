@@ -94,7 +94,7 @@ static mu_err read_identity(mu_h5_dataset *d, hid_t file)
 static mu_err check_extent(const mu_h5_dataset *d, int64_t at, int64_t bytes)
 {
     if (at > d->file_bytes || bytes > d->file_bytes - at) {
-        MU_FAIL(MU_ERR_FORMAT, "it ends at byte %lld, but the file has %lld", (long long)(at + bytes),
+        MU_FAIL(MU_ERR_FORMAT, "it ends at byte %llu, but the file has %lld", (unsigned long long)at + (unsigned long long)bytes,
                 (long long)d->file_bytes);
         return mu_error_hint("the file was cut: copy it again, or pack the data again");
     }

@@ -20,15 +20,11 @@ mu_err h5_meta_parse(const char *text, size_t length, const char *where, mu_cfg 
 {
     mu_cfg *tree;
     mu_err err = mu_cfg_parse_json(text, length, "metainfo", &tree);
-    if (err == MU_ERR_MEMORY)
-        return err;
-    if (err) {
-        mu_error record = *mu_error_last();
-        record.code = MU_ERR_FORMAT;
-        mu_error_restore(&record);
+    if (err == MU_ERR_CONFIG) {
         mu_error_context("%s", where);
-        return MU_ERR_FORMAT;
+        return mu_error_recode(MU_ERR_FORMAT);
     }
+    MU_TRY(err);
     err = find_classes(tree, where, classes);
     if (err) {
         mu_cfg_release(tree);

@@ -148,8 +148,8 @@ static mu_err read_item(mu_tensor_file *f, item *it, hid_t dataset)
     int64_t bytes = (int64_t)mu_type_bytes(&it->entry.type);
     MU_TRY(mu_h5_dataset_offset(dataset, bytes, &it->entry.offset));
     if (it->entry.offset > f->bytes || bytes > f->bytes - it->entry.offset)
-        return MU_FAIL(MU_ERR_FORMAT, "it ends at byte %lld, but the file has %lld",
-                       (long long)(it->entry.offset + bytes), (long long)f->bytes);
+        return MU_FAIL(MU_ERR_FORMAT, "it ends at byte %llu, but the file has %lld",
+                       (unsigned long long)it->entry.offset + (unsigned long long)bytes, (long long)f->bytes);
     mu_err err = mu_h5_get_i64(dataset, TENSOR_ORDER, &it->order);
     if (err == MU_ERR_NOT_FOUND)
         it->order = INT64_MAX;

@@ -26,6 +26,8 @@ mu_err mu_checkpoint_meta(const mu_tensor_file *file, mu_cfg **out)
     mu_cfg *meta;
     mu_err err = mu_cfg_parse_json(text, strlen(text), mu_tensor_file_path(file), &meta);
     mu_free(text);
+    if (err == MU_ERR_MEMORY)
+        return err;
     if (err || mu_cfg_kind_of(meta) != MU_CFG_DICT) {
         if (!err)
             mu_cfg_release(meta);

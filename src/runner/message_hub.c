@@ -344,11 +344,8 @@ mu_err mu_message_hub_restore(mu_message_hub *hub, const char *json)
 {
     mu_cfg *root;
     mu_err err = mu_cfg_parse_json(json, strlen(json), "message hub", &root);
-    if (err == MU_ERR_CONFIG) { /* the text is a checkpoint's, not a config's */
-        char why[MU_ERROR_TEXT];
-        snprintf(why, sizeof why, "%s", mu_error_last()->message);
-        return MU_FAIL(MU_ERR_FORMAT, "%s", why);
-    }
+    if (err == MU_ERR_CONFIG) /* the text is a checkpoint's, not a config's */
+        return mu_error_recode(MU_ERR_FORMAT);
     MU_TRY(err);
     err = restore(hub, root);
     mu_cfg_release(root);

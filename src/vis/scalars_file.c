@@ -199,14 +199,31 @@ done:
     return err;
 }
 
+/* What is to be read lies in the file: before memory is allocated for it. */
+static mu_err check_extent(hid_t file, hid_t dataset, size_t n, size_t element)
+{
+    hsize_t file_bytes;
+    int64_t at, bytes;
+    MU_TRY_H5(H5Fget_filesize(file, &file_bytes));
+    if (element > 0 && n > (size_t)file_bytes / element)
+        return MU_FAIL(MU_ERR_FORMAT, "a dataset has more bytes than the file, which has %llu", (unsigned long long)file_bytes);
+    bytes = (int64_t)(n * element);
+    MU_TRY(mu_h5_dataset_offset(dataset, bytes, &at));
+    if (at > (int64_t)file_bytes - bytes)
+        return MU_FAIL(MU_ERR_FORMAT, "a dataset ends after the file, which has %llu bytes", (unsigned long long)file_bytes);
+    return MU_OK;
+}
+
 static mu_err read_points(hid_t file, const char *path, mu_series *series)
 {
-    hid_t dataset = H5I_INVALID_HID, space = H5I_INVALID_HID, type = H5I_INVALID_HID;
+    hid_t dataset = H5I_INVALID_HID, space = H5I_INVALID_HID, stored = H5I_INVALID_HID, type = H5I_INVALID_HID;
     hssize_t n = 0;
     mu_err err;
     MU_TRY_GOTO(err, MU_H5(dataset = H5Dopen2(file, path, H5P_DEFAULT)), done);
+    MU_TRY_GOTO(err, MU_H5(stored = H5Dget_type(dataset)), done);
     MU_TRY_GOTO(err, MU_H5(space = H5Dget_space(dataset)), done);
     MU_TRY_GOTO(err, MU_H5(n = H5Sget_simple_extent_npoints(space)), done);
+    MU_TRY_GOTO(err, check_extent(file, dataset, (size_t)n, H5Tget_size(stored)), done);
     MU_TRY_GOTO(err, mu_grow(&series->point, &series->capacity, (size_t)n, sizeof *series->point), done);
     for (hssize_t i = 0; i < n; i++) /* what the file does not tell */
         series->point[i] = (mu_point){.epoch = -1, .time = NAN, .value = NAN};
@@ -215,6 +232,7 @@ static mu_err read_points(hid_t file, const char *path, mu_series *series)
     series->n = (size_t)n;
 done:
     mu_h5_close(type);
+    mu_h5_close(stored);
     mu_h5_close(space);
     mu_h5_close(dataset);
     return err;
@@ -228,10 +246,13 @@ static mu_err read_index(hid_t file, mu_cfg **out)
     MU_TRY_H5(dataset = H5Dopen2(file, "tags", H5P_DEFAULT));
     mu_err err;
     MU_TRY_GOTO(err, mu_h5_text_length(dataset, &length), done);
+    MU_TRY_GOTO(err, check_extent(file, dataset, length, 1), done);
     MU_TRY_GOTO(err, mu_calloc(&text, length + 1, 1), done);
     MU_TRY_GOTO(err, MU_H5(type = H5Dget_type(dataset)), done);
     MU_TRY_GOTO(err, MU_H5(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, text)), done);
-    MU_TRY_GOTO(err, mu_cfg_parse_json(text, strlen(text), "tags", out), done);
+    err = mu_cfg_parse_json(text, strlen(text), "tags", out);
+    if (err == MU_ERR_CONFIG)
+        err = mu_error_recode(MU_ERR_FORMAT);
 done:
     mu_h5_close(type);
     mu_h5_close(dataset);

@@ -48,12 +48,18 @@ static bool is_index(const char *key)
     return strcmp(key, "step") == 0 || strcmp(key, "iter") == 0 || strcmp(key, "epoch") == 0;
 }
 
+/* Saturates. */
+static int64_t to_i64(double x)
+{
+    return x >= 0x1p63 ? INT64_MAX : x > -0x1p63 ? (int64_t)x : INT64_MIN;
+}
+
 static mu_err add_line(const mu_cfg *line, int64_t number, mu_scalars *out)
 {
     const mu_cfg *step = mu_cfg_get(line, "step"), *iter = mu_cfg_get(line, "iter"), *epoch = mu_cfg_get(line, "epoch");
     mu_point p = {.time = NAN};
-    p.step = is_number(step) ? (int64_t)mu_cfg_float(step) : is_number(iter) ? (int64_t)mu_cfg_float(iter) : number;
-    p.epoch = is_number(epoch) ? (int64_t)mu_cfg_float(epoch) : -1;
+    p.step = is_number(step) ? to_i64(mu_cfg_float(step)) : is_number(iter) ? to_i64(mu_cfg_float(iter)) : number;
+    p.epoch = is_number(epoch) ? to_i64(mu_cfg_float(epoch)) : -1;
     for (size_t i = 0; i < mu_cfg_size(line); i++) {
         const mu_cfg *value = mu_cfg_at(line, i);
         const char *key = mu_cfg_key_at(line, i);

@@ -1,22 +1,8 @@
 /* Reads arbitrary bytes as YAML, JSON or an override. What is read must dump to text that reads back equal.
- *
- * With -DMU_LIBFUZZER: a target for libFuzzer, whose first byte chooses. Without: replays the files it is given, or mutates a
- * small corpus for a fixed number of rounds; MU_TEST_SEED chooses others. */
+ * The first byte chooses. */
 #include "config/config.h"
-#include "core/mem.h"
 
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void die(const char *what, const char *text)
-{
-    fprintf(stderr, "%s:\n%s\n", what, text);
-    abort();
-}
+#include "fuzz.h"
 
 static void check_round_trip(const mu_config *config, const char *format)
 {
@@ -76,16 +62,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifndef MU_LIBFUZZER
-static uint64_t state;
-
-static unsigned draw(unsigned n)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (unsigned)((state >> 16) % n);
-}
-
 /* The first byte chooses the reader. */
 static const char *const corpus[] = {
     "0a: &x {b: [1, 2.5, ~, true], c: 'q'}\nd: {<<: *x, e: \"\\u00e9\\n\"}\nf: |\n  g\n   h\n",
@@ -99,65 +75,14 @@ static const char *const tokens[] = {"{{", "}}", "&x", "*x", "<<: ", ": ", "- ",
     "\\u", "\\ud800", "!!int ", "#", "---\n", "$HOME", "_base_", "1e999", "9223372036854775808", "\xf4\x8f\xbc\x90", "\xef\xbb\xbf",
     "_delete_: true", "?", ".nan", "0x", "=", "."};
 
-static void mutate_and_run(void)
-{
-    enum { MOST = 4096 };
-    char text[MOST + 64];
-    const char *seed = corpus[draw(sizeof corpus / sizeof *corpus)];
-    size_t n = strlen(seed);
-    memcpy(text, seed, n);
-    for (unsigned k = 1 + draw(6); k > 0 && n > 2; k--) {
-        size_t at = 1 + draw((unsigned)n - 1), length = 1 + draw(8);
-        const char *token = tokens[draw(sizeof tokens / sizeof *tokens)];
-        switch (draw(4)) {
-        case 0: text[at] = (char)draw(256); break;
-        case 1: /* cut */
-            length = length < n - at ? length : n - at;
-            memmove(text + at, text + at + length, n - at - length);
-            n -= length;
-            break;
-        case 2: /* insert a token */
-            length = strlen(token);
-            memmove(text + at + length, text + at, n - at);
-            memcpy(text + at, token, length);
-            n += length;
-            break;
-        default: /* double a part */
-            length = length < n - at ? length : n - at;
-            memmove(text + at + length, text + at, n - at);
-            n += length;
-        }
-    }
-    LLVMFuzzerTestOneInput((const uint8_t *)text, n);
-}
-
-static int replay(const char *path)
-{
-    static uint8_t data[1 << 20];
-    FILE *file = fopen(path, "rb");
-    if (!file) {
-        perror(path);
-        return 1;
-    }
-    size_t n = fread(data, 1, sizeof data, file);
-    fclose(file);
-    LLVMFuzzerTestOneInput(data, n);
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
-    enum { ROUNDS = 30000 };
-    for (int i = 1; i < argc; i++)
-        if (replay(argv[i]) != 0)
-            return 1;
-    if (argc > 1)
-        return 0;
-    unsigned long long seed = getenv("MU_TEST_SEED") ? strtoull(getenv("MU_TEST_SEED"), NULL, 0) : 1;
-    printf("seed %llu\n", seed);
-    state = seed * 2 + 1;
-    for (int i = 0; i < ROUNDS; i++)
-        mutate_and_run();
-    return 0;
+    enum { N = sizeof corpus / sizeof *corpus };
+    fuzz_bytes seed[N];
+    for (int i = 0; i < N; i++)
+        seed[i] = fuzz_text(corpus[i]);
+    fuzz_plan plan = {.seed = seed, .n_seeds = N, .rounds = 30000, .fixed = 1, .words = tokens,
+        .n_words = sizeof tokens / sizeof *tokens};
+    return fuzz_main(argc, argv, &plan);
 }
 #endif

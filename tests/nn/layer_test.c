@@ -34,7 +34,7 @@ static mu_err record(const char *yaml, int n_in, bool training, mu_graph **graph
             x.v[i] = mu_trace_input(&trace, "img");
         mu_layer_apply(t.object, &trace, "net", &x);
         for (int i = 0; i < x.n; i++) {
-            char name[8];
+            char name[16];
             snprintf(name, sizeof name, "y%d", i);
             mu_trace_output(&trace, name, x.v[i]);
         }
