@@ -44,6 +44,9 @@ int cli_parse(const cli_command *command, const cli_option *options, int argc, c
               const char **operand, int *n_operands);
 void cli_list_release(cli_list *list);
 
+/* Runs the member of a family ("data pack" of "data") that argv[1] names, or tells which there are. `operands` is for the help. */
+int cli_family(const cli_command *command, const cli_command *const *members, int n, const char *operands, int argc, char **argv);
+
 /* Tells the last error on stderr; its exit status. */
 int cli_fail(mu_err err);
 

@@ -23,6 +23,7 @@ muster_SOURCES += src/cli/describe.c
 muster_SOURCES += src/cli/env.c
 muster_SOURCES += src/cli/eval.c
 muster_SOURCES += src/cli/evaluate.c
+muster_SOURCES += src/cli/family.c
 muster_SOURCES += src/cli/inspection.c
 muster_SOURCES += src/cli/inspection.h
 muster_SOURCES += src/cli/list.c

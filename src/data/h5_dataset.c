@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -221,42 +222,72 @@ static bool ends_in_offsets(const char *name)
     return n >= m && strcmp(name + n - m, H5_OFFSETS) == 0;
 }
 
-static mu_err read_column(mu_h5_dataset *d, hid_t group, hsize_t i)
+typedef struct {
+    mu_h5_dataset *dataset;
+    mu_err err; /* what ended the walk; HDF5 keeps no record of ours */
+} h5_names;
+
+static mu_err add_column(mu_h5_dataset *d, const char *name)
 {
-    ssize_t length;
-    MU_TRY_H5(length = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, NULL, 0, H5P_DEFAULT));
-    char *name;
-    MU_TRY(mu_calloc(&name, (size_t)length + 1, 1));
-    mu_err err = MU_H5(H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, (size_t)length + 1, H5P_DEFAULT));
-    if (err || ends_in_offsets(name)) {
-        mu_free(name);
-        return err;
-    }
-    if (d->n_columns == MU_H5_MAX_FIELDS) {
-        mu_free(name);
+    if (ends_in_offsets(name))
+        return MU_OK;
+    if (d->n_columns == MU_H5_MAX_FIELDS)
         return MU_FAIL(MU_ERR_FORMAT, "'%s' has more than %d fields", d->path, MU_H5_MAX_FIELDS);
-    }
-    h5_column *c = &d->column[d->n_columns++];
-    c->name = name;
-    c->field.name = name;
-    err = open_column(d, group, c);
+    h5_column *c = &d->column[d->n_columns];
+    MU_TRY(mu_strdup(&c->name, name));
+    c->field.name = c->name;
+    d->n_columns++;
+    return MU_OK;
+}
+
+static herr_t visit_link(hid_t group, const char *name, const H5L_info_t *info, void *user)
+{
+    h5_names *names = user;
+    (void)group, (void)info;
+    names->err = add_column(names->dataset, name);
+    return names->err ? -1 : 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const h5_column *x = a, *y = b;
+    return strcmp(x->name, y->name);
+}
+
+/* Sorted here: for an order HDF5 1.10 first makes a table, and crashes when a damaged group ends before its table does. */
+static mu_err find_columns(mu_h5_dataset *d, hid_t group)
+{
+    h5_names names = {.dataset = d};
+    hsize_t at = 0;
+    mu_h5_printer printer = mu_h5_silence();
+    herr_t status = H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, &at, visit_link, &names);
+    mu_h5_restore(printer);
+    MU_TRY(names.err);
+    if (status < 0)
+        return MU_FAIL(MU_ERR_FORMAT, "'%s': the group /data cannot be read", d->path);
+    qsort(d->column, (size_t)d->n_columns, sizeof d->column[0], by_name);
+    return MU_OK;
+}
+
+static mu_err read_column(mu_h5_dataset *d, hid_t group, h5_column *c)
+{
+    mu_err err = open_column(d, group, c);
     if (!err && c->count != d->column[0].count)
         err = MU_FAIL(MU_ERR_FORMAT, "it has %lld samples, /data/%s has %lld", (long long)c->count, d->column[0].name,
                       (long long)d->column[0].count);
     if (err)
-        mu_error_context("'%s', dataset /data/%s", d->path, name);
+        mu_error_context("'%s', dataset /data/%s", d->path, c->name);
     return err;
 }
 
 static mu_err read_columns(mu_h5_dataset *d, hid_t file)
 {
-    H5G_info_t info;
     hid_t group;
     if (MU_H5(group = H5Gopen2(file, "data", H5P_DEFAULT)) != MU_OK)
         return not_ours(d, "it lacks the group /data");
-    mu_err err = MU_H5(H5Gget_info(group, &info));
-    for (hsize_t i = 0; !err && i < info.nlinks; i++)
-        err = read_column(d, group, i);
+    mu_err err = find_columns(d, group);
+    for (int i = 0; !err && i < d->n_columns; i++)
+        err = read_column(d, group, &d->column[i]);
     mu_h5_close(group);
     MU_TRY(err);
     if (d->n_columns == 0)

@@ -4,7 +4,7 @@
 
 #include "io/hdf5.h"
 
-/* Calls visit for every dataset below the root, open, with its absolute path; an error ends the walk. Links to elsewhere, and groups
+/* Calls visit for every dataset below the root, open, with its absolute path, in any order; an error ends the walk. Links to elsewhere, and groups
  * nested or repeated without end, are MU_ERR_FORMAT. */
 typedef mu_err tensor_visit(void *user, const char *path, hid_t dataset);
 MU_CHECKED mu_err tensor_tree_walk(hid_t file, tensor_visit *visit, void *user);

@@ -11,8 +11,6 @@
 #include <string.h>
 #include <sys/resource.h>
 
-static const char *const phase_names[] = {"", "train", "val", "test"};
-
 typedef enum { MEAN, MIN, MAX, CURRENT, N_METHODS } method;
 static const char *const method_names[N_METHODS] = {"mean", "min", "max", "current"};
 
@@ -137,7 +135,7 @@ static mu_err read_statistic(mu_log_processor *processor, const mu_cfg *entry, s
     MU_TRY(read_method(entry, &s->method));
     MU_TRY(read_window(processor, entry, s));
     for (int phase = MU_PHASE_TRAIN; phase <= MU_PHASE_TEST; phase++)
-        MU_TRY(mu_asprintf(&s->name[phase], "%s/%s", phase_names[phase], name));
+        MU_TRY(mu_asprintf(&s->name[phase], "%s/%s", mu_phase_names[phase], name));
     for (const statistic *other = processor->statistics; other < s; other++)
         if (strcmp(other->name[MU_PHASE_TRAIN], s->name[MU_PHASE_TRAIN]) == 0) {
             MU_FAIL_AT(mu_cfg_pos(entry), "custom_cfg: '%s' is written twice", name);
@@ -286,7 +284,7 @@ typedef struct {
 static const mu_history *history_of(const view *v, const char *source)
 {
     for (size_t i = 0; i < mu_message_hub_n_scalars(v->runner->hub); i++) {
-        const char *name = mu_message_hub_scalar_name(v->runner->hub, i), *phase = phase_names[v->phase];
+        const char *name = mu_message_hub_scalar_name(v->runner->hub, i), *phase = mu_phase_names[v->phase];
         size_t n = strlen(phase);
         if (strncmp(name, phase, n) == 0 && name[n] == '/' && strcmp(name + n + 1, source) == 0) {
             const mu_history *history = mu_message_hub_history(v->runner->hub, name);
@@ -310,7 +308,7 @@ static double value_of(const view *v, const char *tag, const mu_history *history
 static mu_err collect(const view *v, mu_log_record *out)
 {
     const mu_message_hub *hub = v->runner->hub;
-    const char *phase = phase_names[v->phase];
+    const char *phase = mu_phase_names[v->phase];
     size_t n = strlen(phase);
     for (size_t i = 0; i < mu_message_hub_n_scalars(hub); i++) {
         const char *name = mu_message_hub_scalar_name(hub, i);
@@ -331,8 +329,8 @@ static mu_err collect(const view *v, mu_log_record *out)
 
 static const char *bare(const view *v, const char *tag)
 {
-    size_t n = strlen(phase_names[v->phase]);
-    return strncmp(tag, phase_names[v->phase], n) == 0 && tag[n] == '/' ? tag + n + 1 : tag;
+    size_t n = strlen(mu_phase_names[v->phase]);
+    return strncmp(tag, mu_phase_names[v->phase], n) == 0 && tag[n] == '/' ? tag + n + 1 : tag;
 }
 
 static bool is_time(const char *tag)
@@ -376,7 +374,7 @@ static void append_progress(mu_text *line, int64_t done, int64_t total)
 static void append_place(mu_text *line, const view *v)
 {
     const mu_runner *runner = v->runner;
-    const char *phase = phase_names[v->phase];
+    const char *phase = mu_phase_names[v->phase];
     bool train = v->phase == MU_PHASE_TRAIN;
     char epoch[32];
     if (!v->processor->by_epoch) {
@@ -484,7 +482,7 @@ static void append_epoch_line(mu_text *line, const view *v, const mu_log_record 
 {
     int64_t length = v->runner->epoch_length;
     const char *separator = "";
-    mu_text_printf(line, "%s(%s) ", v->processor->by_epoch ? "Epoch" : "Iter", phase_names[v->phase]);
+    mu_text_printf(line, "%s(%s) ", v->processor->by_epoch ? "Epoch" : "Iter", mu_phase_names[v->phase]);
     if (v->processor->by_epoch && v->phase == MU_PHASE_VAL)
         mu_text_printf(line, "[%" PRId64 "]", v->runner->epoch);
     append_progress(line, length, length);
