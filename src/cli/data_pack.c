@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MAX_SIDE = 65535 }; /* pixels */
+
 /* "1,28,28" */
 static mu_err parse_shape(const char *text, mu_dtype dtype, mu_type *out)
 {
@@ -76,6 +78,16 @@ static bool parse_ranges(const char *s, pack *p)
             return s != NULL;
     }
     return false;
+}
+
+/* "64x48" */
+static bool parse_size(const char *s, pack *p)
+{
+    char *end;
+    long long width = strtoll(s, &end, 10), height = *s >= '1' && *s <= '9' && *end == 'x' ? strtoll(end + 1, &end, 10) : 0;
+    p->width = width;
+    p->height = height;
+    return *end == '\0' && width >= 1 && height >= 1 && width <= MAX_SIDE && height <= MAX_SIDE;
 }
 
 bool pack_takes(const pack *p, int64_t i)
@@ -165,7 +177,7 @@ static mu_err pack_all(pack *p)
     return err;
 }
 
-static int check_use(const cli_command *command, pack *p, const char *on_corrupt)
+static int check_use(const cli_command *command, pack *p, const char *on_corrupt, const char *size)
 {
     int sources = !!p->csv + !!p->images + !!p->folder;
     const char *range = p->select ? p->select : p->skip;
@@ -177,8 +189,11 @@ static int check_use(const cli_command *command, pack *p, const char *on_corrupt
         return cli_misuse(command->name, "--label-column and --dtype go with --csv");
     if (p->dtype && strcmp(p->dtype, "u8") != 0 && strcmp(p->dtype, "f32") != 0)
         return cli_misuse(command->name, "--dtype is u8 or f32, not '%s'", p->dtype);
-    if (!p->folder && (p->list || p->decode || on_corrupt))
-        return cli_misuse(command->name, "--list, --decode and --on-corrupt go with --folder");
+    if (!p->folder && (p->list || p->decode || on_corrupt || size))
+        return cli_misuse(command->name, "--list, --decode, --size and --on-corrupt go with --folder");
+    if (size && !parse_size(size, p))
+        return cli_misuse(command->name, "--size takes width and height as in 64x48, not '%s'", size);
+    p->decode = p->decode || size;
     if (p->folder && p->shape)
         return cli_misuse(command->name, "--shape does not go with --folder");
     if (on_corrupt && strcmp(on_corrupt, "error") != 0 && strcmp(on_corrupt, "skip") != 0)
@@ -195,7 +210,7 @@ static int check_use(const cli_command *command, pack *p, const char *on_corrupt
 static int run(const cli_command *command, int argc, char **argv)
 {
     pack p = {0};
-    const char *on_corrupt = NULL;
+    const char *on_corrupt = NULL, *size = NULL;
     const cli_option options[] = {
         {.name = "images", .value = "FILE", .text = &p.images, .help = "IDX file of images (MNIST and its family), or of it by gzip"},
         {.name = "labels", .value = "FILE", .text = &p.labels, .help = "IDX file of their labels"},
@@ -209,6 +224,8 @@ static int run(const cli_command *command, int argc, char **argv)
          .help = "instead: images (.jpg, .jpeg, .png) in DIR/CLASS/, at any depth below it"},
         {.name = "list", .value = "FILE", .text = &p.list, .help = "folder: only the images that it names, 'path label' a line"},
         {.name = "decode", .flag = &p.decode, .help = "folder: store pixels, of images of one size (default: the files' bytes)"},
+        {.name = "size", .value = "WxH", .text = &size,
+         .help = "folder: store pixels, of images brought to this size (means of areas to shrink, else bilinear)"},
         {.name = "on-corrupt", .value = "error|skip", .text = &on_corrupt,
          .help = "folder: end at an image that cannot be decoded, or leave it out (default: error)"},
         {.name = "classes", .value = "NAME", .list = &p.classes, .help = "names of the classes (default: their folders or numbers)"},
@@ -218,7 +235,7 @@ static int run(const cli_command *command, int argc, char **argv)
         {.name = NULL},
     };
     int n, status = cli_parse(command, options, argc, argv, 1, 1, &p.out, &n);
-    status = status == CLI_GO ? check_use(command, &p, on_corrupt) : status;
+    status = status == CLI_GO ? check_use(command, &p, on_corrupt, size) : status;
     if (status == CLI_GO) {
         mu_err err = cli_comm(&p.comm);
         err = err ? err : pack_all(&p);

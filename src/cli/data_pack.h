@@ -26,6 +26,7 @@ enum { PACK_RANGES = 16 };
 struct pack {
     const char *out, *images, *labels, *csv, *folder, *list, *label_column, *shape, *dtype, *select, *skip;
     bool decode, skip_corrupt;
+    int64_t width, height; /* --size: of all images, which are decoded; 0: as they are */
     cli_list classes; /* names; borrowed */
     pack_range range[PACK_RANGES];
     int n_ranges;

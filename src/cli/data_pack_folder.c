@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/text.h"
+#include "data/resample.h"
 #include "io/file.h"
 #include "io/image.h"
 
@@ -38,6 +39,7 @@ typedef struct {
     size_t file_capacity;
     uint8_t *pixels;
     size_t pixel_capacity;
+    mu_sample resized;
 } folder;
 
 /* ---- finding the files: rank 0 ---- */
@@ -347,18 +349,18 @@ static void compact(folder *f)
         MU_WARN("data", "%lld of %lld images are corrupt and left out", (long long)(f->n - to), (long long)f->n);
 }
 
-/* With --decode all images are of one size; those in grey become RGB beside others in RGB. */
+/* With --decode alone all images are of one size; those in grey become RGB beside others in RGB. */
 static mu_err choose_type(folder *f, mu_h5_field *field)
 {
     int64_t channels = 0;
     for (int64_t i = 0; i < f->n_read; i++) {
         field->bytes += f->size[i];
         channels = (f->dim[i] & 15) > channels ? f->dim[i] & 15 : channels;
-        if (f->p->decode && f->dim[i] >> 4 != f->dim[0] >> 4) {
+        if (f->p->decode && !f->p->width && f->dim[i] >> 4 != f->dim[0] >> 4) {
             MU_FAIL(MU_ERR_SHAPE, "'%s' has %lldx%lld pixels, '%s' has %lldx%lld", f->entry[0].path, (long long)(f->dim[0] >> 34),
                     (long long)(f->dim[0] >> 4 & ((1 << 30) - 1)), f->entry[i].path, (long long)(f->dim[i] >> 34),
                     (long long)(f->dim[i] >> 4 & ((1 << 30) - 1)));
-            return mu_error_hint("--decode is for images of one size; without it they are kept as they are");
+            return mu_error_hint("--decode is for images of one size: --size WxH makes them so; without both they are kept as they are");
         }
     }
     field->variable = !f->p->decode;
@@ -366,8 +368,9 @@ static mu_err choose_type(folder *f, mu_h5_field *field)
     if (field->variable || f->n_read == 0)
         return MU_OK;
     field->bytes = 0;
-    return mu_type_init(&field->sample, MU_U8, 3,
-                        (int64_t[]){channels, f->dim[0] >> 34, f->dim[0] >> 4 & ((1 << 30) - 1)});
+    int64_t height = f->p->width ? f->p->height : f->dim[0] >> 34;
+    int64_t width = f->p->width ? f->p->width : f->dim[0] >> 4 & ((1 << 30) - 1);
+    return mu_type_init(&field->sample, MU_U8, 3, (int64_t[]){channels, height, width});
 }
 
 /* Collective. */
@@ -426,6 +429,20 @@ static mu_err begin_share(folder *f)
     return mu_h5_writer_begin_at(p->writer, PACK_IMAGES, p->first, first_at);
 }
 
+/* Means of areas where it shrinks both ways, else bilinear. */
+static mu_err append_resized(folder *f, int64_t i, int64_t channels, const mu_image_info *info)
+{
+    const pack *p = f->p;
+    const mu_pixels view = {.dtype = MU_U8, .channels = channels, .height = info->height, .width = info->width,
+                            .row = info->width, .plane = (int64_t)info->height * info->width, .data = f->pixels};
+    mu_interpolation how = p->height <= info->height && p->width <= info->width ? MU_AREA : MU_BILINEAR;
+    const mu_tensor *image;
+    mu_sample_begin(&f->resized, i, 0, 0);
+    MU_TRY(mu_pixels_resize(&f->resized, &view, p->height, p->width, how));
+    MU_TRY(mu_sample_image(&f->resized, "pack", &image));
+    return pack_append(f->p, f->entry[i].label, image->data);
+}
+
 static mu_err write_file(folder *f, int64_t i)
 {
     pack *p = f->p;
@@ -437,7 +454,7 @@ static mu_err write_file(folder *f, int64_t i)
         return MU_FAIL(MU_ERR_IO, "'%s/%s' changed while it was packed", p->folder, f->entry[i].path);
     if (p->decode) {
         MU_TRY(decode(f, f->entry[i].path, size, (int)type->dim[0], &info));
-        return pack_append(p, f->entry[i].label, f->pixels);
+        return p->width ? append_resized(f, i, type->dim[0], &info) : pack_append(p, f->entry[i].label, f->pixels);
     }
     MU_TRY(mu_h5_writer_append(p->writer, PACK_LABELS, &f->entry[i].label, sizeof(int64_t)));
     return mu_h5_writer_append(p->writer, PACK_IMAGES, f->file, size);
@@ -461,6 +478,7 @@ static void close_folder(void *state)
     folder *f = state;
     if (!f)
         return;
+    mu_sample_release(&f->resized);
     mu_free(f->blob);
     mu_free(f->entry);
     mu_free(f->size);

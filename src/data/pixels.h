@@ -1,4 +1,4 @@
-/* Views of planar images and what transforms do with them. Private to the room. */
+/* Views of planar images and what transforms do with them. For transforms and `muster data pack`. */
 #ifndef MU_DATA_PIXELS_H
 #define MU_DATA_PIXELS_H
 

@@ -1,4 +1,4 @@
-/* Images of another size. Private to the room. */
+/* Images of another size. For transforms and `muster data pack`. */
 #ifndef MU_DATA_RESAMPLE_H
 #define MU_DATA_RESAMPLE_H
 

@@ -93,7 +93,7 @@ out_has 'samples  1'
 run 1 pack none.h5 --csv rows.csv --select 5:
 err_has 'leaves no sample'
 run 2 pack none.h5 --csv rows.csv --select 3
-err_has 'is no range'
+err_has 'is no list of ranges'
 run 2 pack none.h5 --csv rows.csv --select 0::0
 run 2 pack none.h5 --csv rows.csv --select 0:2 --skip 0:2
 err_has 'exclude each other'
@@ -127,6 +127,30 @@ else
     run 0 pack pixels.h5 --folder tree --decode
     run 0 info pixels.h5
     out_has 'u8[3,2,3]'
+    # Grey ones are 1 41 81 / 121 161 201: means of areas to shrink; half-pixel centres to grow.
+    printf 'cat/m.png 0\ndog/deep/b.PNG 1\n' >list
+    bytes() { LC_ALL=C grep -qaP "$2" "$1" || complain "$1 lacks the pixels $2"; }
+    run 0 pack small.h5 --folder tree --list list --size 3x1
+    silent
+    run 0 info small.h5
+    out_has 'u8[1,1,3]'
+    bytes small.h5 '\x3d\x65\x8d\x3d\x65\x8d'
+    run 0 verify small.h5
+    run 0 pack large.h5 --folder tree --list list --size 6x2
+    bytes large.h5 '\x01\x0b\x1f\x33\x47\x51\x79\x83\x97\xab\xbf\xc9'
+    run 0 pack same.h5 --folder tree --size 3x2
+    same_bytes same.h5 pixels.h5
+    cp tree/cat/m.png tree/cat/n.png
+    run 0 pack sized.h5 --folder tree --size 2x2
+    run 0 info sized.h5
+    out_has 'u8[3,2,2]'
+    rm tree/cat/n.png
+    for size in 3 3x 0x2 3x-1 3x2x1 x2 70000x1; do
+        run 2 pack x.h5 --folder tree --size $size
+        err_has "--size takes width and height as in 64x48, not '$size'"
+    done
+    run 2 pack x.h5 --csv "$digits" --size 3x2
+    err_has 'go with --folder'
     run 0 pack one.h5 --folder tree --classes Katze Hund --select 1:2
     run 0 info one.h5
     out_has 'samples  1'
@@ -188,6 +212,9 @@ if grep -q '^#define HAVE_MPI 1' "$build/config.h" && command -v mpirun >/dev/nu
         same_bytes shared.h5 tree.h5
         mpi 0 2 pack shared.h5 --folder tree --on-corrupt skip --decode
         same_bytes shared.h5 pixels.h5
+        printf 'cat/m.png 0\ndog/deep/b.PNG 1\n' >list
+        mpi 0 2 pack shared.h5 --folder tree --list list --size 3x1
+        same_bytes shared.h5 small.h5
         mpi 1 3 pack x.h5 --folder tree
         err_has 'dog/deep/cut.png'
         mpi 1 2 pack x.h5 --folder nowhere
