@@ -22,7 +22,7 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-N_IMAGES, BATCH = 60000, 128
+BATCH = 128
 
 CONFIG = """
 model:
@@ -100,7 +100,7 @@ def write_idx(path, shape, data):
 def make_data(bench):
     """Dataset files of noise. The colour images are IDX images of 96 rows, seen as three times 32."""
     draw = random.Random(0)
-    for name, n, rows, columns, top, more in (("mnist", N_IMAGES, 28, 28, 256, []), ("digits", 1437, 8, 8, 17, []),
+    for name, n, rows, columns, top, more in (("mnist", bench.args.images, 28, 28, 256, []), ("digits", 1437, 8, 8, 17, []),
                                               ("cifar", 4096, 96, 32, 256, ["--shape", "3,32,32"])):
         size = rows * columns
         # Windows of one long noise: quick to make, and all differ.
@@ -144,7 +144,8 @@ class Trainer:
 
 
 def epochs(bench):
-    rounds, iters = bench.args.rounds, -(-N_IMAGES // BATCH)
+    rounds, images = bench.args.rounds, bench.args.images
+    iters = -(-images // BATCH)
     rows = []
     for threads in bench.args.threads:
         env, cores = bench.environment(threads), "0" if threads == 1 else f"0-{threads - 1}"
@@ -156,21 +157,24 @@ def epochs(bench):
         if bench.args.mmengine:
             mmengine = [bench.args.mmengine, *peer, "--mmengine", "--work-dir", "mmengine"]
             sides += [("MMEngine", mmengine, "^epoch", "stdout")]
-        trainers = [Trainer(*side, cores, env, bench.folder) for side in sides]
-        times = [[] for _ in trainers]
-        for number in range(rounds + 1):
-            for trainer, seconds in zip(trainers, times):
-                took = trainer.epoch()
-                if number > 0: # the first has the start in it
-                    seconds.append(took)
-        for trainer in trainers:
-            trainer.close()
+        times, trainers = [[] for _ in sides], []
+        try:
+            for side in sides:
+                trainers.append(Trainer(*side, cores, env, bench.folder))
+            for number in range(rounds + 1):
+                for trainer, seconds in zip(trainers, times):
+                    took = trainer.epoch()
+                    if number > 0:  # the first has the start in it
+                        seconds.append(took)
+        finally:
+            for trainer in trainers:
+                trainer.close()
         for (name, *_), seconds in list(zip(sides, times))[1:]:
             ratios = [a / b for a, b in zip(times[0], seconds)]
             rows.append({"peer": name, "threads": threads, "muster_s": statistics.median(times[0]),
                          "peer_s": statistics.median(seconds), "ratio": statistics.median(ratios),
                          "ratio_min": min(ratios), "ratio_max": max(ratios), "bound": 0.7})
-    print(f"\nAn epoch of LeNet with BN on {N_IMAGES} images of 28x28, batch {BATCH}; epochs after the first, {rounds} "
+    print(f"\nAn epoch of LeNet with BN on {images} images of 28x28, batch {BATCH}; epochs after the first, {rounds} "
           "pairs\n")
     print("| peer | threads | muster train s | peer s | ratio (min to max) | bound |\n|---|---|---|---|---|---|")
     for r in rows:
@@ -296,12 +300,14 @@ def main():
     parser.add_argument("--python", default=sys.executable, help="a python that has torch")
     parser.add_argument("--mmengine", help="a python that also has mmengine")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--images", type=int, default=60000, help="28x28 ones; fewer for a quick look")
     parser.add_argument("--rounds", type=int, default=2, help="measured epochs of each side")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--folder", help="where the data is put (default: a temporary folder)")
     parser.add_argument("--json", help="also write the results here")
     args = parser.parse_args()
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     folder = tempfile.mkdtemp(prefix="muster-bench-", dir=args.folder)
     try:
         bench = Bench(args, folder)
