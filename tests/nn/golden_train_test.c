@@ -11,7 +11,7 @@
 #include <jansson.h>
 #include <math.h>
 
-enum { STEPS = 100, HALF_STEPS = 50, LOGIT = 4, MAX_IMAGE = 32 * 3 * 16 * 16, MAX_N = 32 };
+enum { STEPS = 100, HALF_STEPS = 50, F64_STEPS = 4, LOGIT = 4, MAX_IMAGE = 32 * 3 * 16 * 16, MAX_N = 32 };
 #define BOUND 1e-4
 
 static json_t *golden;
@@ -61,7 +61,8 @@ static void drop(part *p)
 
 /* Batch i as the script makes it. */
 typedef struct {
-    float img[MAX_IMAGE];
+    double img[MAX_IMAGE]; /* or floats: of `dtype` */
+    mu_dtype dtype;
     int64_t label[MAX_N], index[MAX_N];
     mu_batch batch;
 } images;
@@ -70,12 +71,14 @@ static void fill_batch(images *b, const json_t *run, int i)
 {
     const json_t *shape = json_object_get(run, "images");
     int64_t n = integer(shape, 0), side = integer(shape, 2);
-    mu_type type = MU_TYPE(MU_F32, n, integer(shape, 1), side, side);
+    mu_type type = MU_TYPE(b->dtype ? b->dtype : MU_F32, n, integer(shape, 1), side, side);
     char name[32];
     snprintf(name, sizeof name, "batch%d", i);
     ck_assert_int_le(mu_type_count(&type), MAX_IMAGE);
-    for (int64_t k = 0; k < mu_type_count(&type); k++)
-        b->img[k] = (float)model_number(name, k);
+    for (int64_t k = 0; k < mu_type_count(&type); k++) {
+        double x = model_number(name, k);
+        mu_convert((char *)b->img + (size_t)k * mu_dtype_size(type.dtype), type.dtype, &x, MU_F64, 1);
+    }
     for (int64_t k = 0; k < n; k++) {
         b->label[k] = (k * 3 + i) % (int64_t)number(run, "classes");
         b->index[k] = k;
@@ -88,7 +91,7 @@ static void fill_batch(images *b, const json_t *run, int i)
 /* The weights of the script: the formula's, and zeros in the last norm of a block. */
 static void fill_weights(mu_model *model, const mu_batch *example)
 {
-    static const float zeros[4096];
+    static const double zeros[4096];
     mu_params *params = mu_model_params(model);
     mu_graph *graph;
     ck_ok(mu_model_trace(model, example, MU_MODE_LOSS, true, &graph));
@@ -113,20 +116,27 @@ typedef struct {
     const json_t *run;
     mu_backend *backend;
     part model, optim;
+    images b;
 } training;
 
-static void begin_training(training *t, int r, bool direct, mu_dtype autocast)
+typedef struct {
+    const char *device;
+    bool direct;
+    mu_dtype dtype, autocast;
+} precision;
+
+static void begin_training(training *t, int r, precision p)
 {
-    static images b;
     char yaml[160];
     t->run = json_object_get(golden, runs[r].name);
-    ck_ok(mu_backend_open("cpu", &(mu_backend_options){.n_threads = 1, .direct_convolution = direct, .cache_dir = ""},
+    ck_ok(mu_backend_open(p.device, &(mu_backend_options){.n_threads = 1, .direct_convolution = p.direct, .cache_dir = ""},
                           &t->backend));
     t->model = make("model", runs[r].yaml);
-    fill_batch(&b, t->run, 0);
-    ck_ok(mu_model_bind(t->model.object, &(mu_model_options){.backend = t->backend, .autocast = autocast}));
-    ck_ok(mu_model_prepare(t->model.object, &b.batch, true));
-    fill_weights(t->model.object, &b.batch);
+    t->b = (images){.dtype = p.dtype};
+    fill_batch(&t->b, t->run, 0);
+    ck_ok(mu_model_bind(t->model.object, &(mu_model_options){.backend = t->backend, .autocast = p.autocast}));
+    ck_ok(mu_model_prepare(t->model.object, &t->b.batch, true));
+    fill_weights(t->model.object, &t->b.batch);
     snprintf(yaml, sizeof yaml, "{type: SGD, lr: %.17g, momentum: %.17g, weight_decay: %.17g}", number(t->run, "lr"),
              number(t->run, "momentum"), number(t->run, "weight_decay"));
     t->optim = make("optimizer", yaml);
@@ -136,10 +146,9 @@ static void begin_training(training *t, int r, bool direct, mu_dtype autocast)
 /* The loss of a step, before its update. */
 static double step_training(training *t, int step)
 {
-    static images b;
     mu_log_vars vars;
-    fill_batch(&b, t->run, step % (int)number(t->run, "batches"));
-    ck_ok(mu_model_train_step(t->model.object, &b.batch, 1, step, &vars));
+    fill_batch(&t->b, t->run, step % (int)number(t->run, "batches"));
+    ck_ok(mu_model_train_step(t->model.object, &t->b.batch, 1, step, &vars));
     ck_ok(mu_optim_step(t->optim.object, NULL, NULL));
     mu_model_changed(t->model.object);
     return vars.item[0].value;
@@ -154,9 +163,9 @@ static void end_training(training *t)
 
 static void compare_losses(int r, bool direct)
 {
-    training t;
+    static training t;
     double worst = 0;
-    begin_training(&t, r, direct, MU_NONE);
+    begin_training(&t, r, (precision){.device = "cpu", .direct = direct});
     const json_t *losses = json_object_get(t.run, "losses");
     ck_assert_uint_eq(json_array_size(losses), STEPS);
     for (int step = 0; step < STEPS; step++) {
@@ -177,14 +186,27 @@ START_TEST(losses)
 }
 END_TEST
 
+/* Images in f64 make a model of f64: the first losses are PyTorch's to all their digits. */
+START_TEST(losses_in_f64)
+{
+    static training t;
+    begin_training(&t, 0, (precision){.device = "cpu:ref", .dtype = MU_F64});
+    const json_t *expected = json_object_get(t.run, "losses");
+    for (int step = 0; step < F64_STEPS; step++) {
+        double want = json_number_value(json_array_get(expected, (size_t)step)), loss = step_training(&t, step);
+        ck_assert_msg(fabs(loss - want) <= 1e-10 * want, "step %d: %.15g, PyTorch's is %.15g", step, loss, want);
+    }
+    end_training(&t);
+}
+END_TEST
+
 /* The largest of the model's outputs for a batch. */
 static double largest_logit(training *t, int i)
 {
-    static images b;
     mu_tensors out;
     double most = 0;
-    fill_batch(&b, t->run, i);
-    ck_ok(mu_model_forward(t->model.object, &b.batch, MU_MODE_TENSOR, &out));
+    fill_batch(&t->b, t->run, i);
+    ck_ok(mu_model_forward(t->model.object, &t->b.batch, MU_MODE_TENSOR, &out));
     ck_assert_int_eq(out.item[0].type.dtype, MU_F32);
     for (int64_t k = 0; k < mu_type_count(&out.item[0].type); k++)
         most = fmax(most, fabs((double)((const float *)out.item[0].data)[k]));
@@ -197,9 +219,9 @@ static double largest_logit(training *t, int i)
 
 START_TEST(losses_in_bf16)
 {
-    training t;
+    static training t;
     double most = 0;
-    begin_training(&t, 0, false, MU_BF16);
+    begin_training(&t, 0, (precision){.device = "cpu", .autocast = MU_BF16});
     const json_t *in_f64 = json_object_get(t.run, "losses");
     for (int step = 0; step < HALF_STEPS; step++) {
         double loss = step_training(&t, step), expected = json_number_value(json_array_get(in_f64, (size_t)step));
@@ -302,6 +324,7 @@ int main(void)
     tcase_add_checked_fixture(tests, load, unload);
     tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, losses, 0, 4);
+    tcase_add_test(tests, losses_in_f64);
     tcase_add_test(tests, losses_in_bf16);
     tcase_add_loop_test(tests, parameters, 0, 5);
     tcase_add_test(tests, default_init);
