@@ -80,10 +80,15 @@ void cli_progress_update(const char *label, int64_t done, int64_t total, const c
         draw(label, done, total, tail, now);
 }
 
-void cli_progress_end(void)
+void cli_progress_hide(void)
 {
     if (line.shown)
         fputs("\r\033[K", stderr);
     line.shown = false;
+}
+
+void cli_progress_end(void)
+{
+    cli_progress_hide();
     line.label[0] = '\0';
 }

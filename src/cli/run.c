@@ -70,7 +70,7 @@ static void progress(void *user, const char *label, int64_t done, int64_t total)
 static void clear_progress(void *user)
 {
     (void)user;
-    cli_progress_end();
+    cli_progress_hide();
 }
 
 mu_err cli_run_open(const cli_run *run, mu_comm *comm, bool training, mu_config **config, mu_runner **out, int *status)
