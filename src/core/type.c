@@ -233,3 +233,24 @@ void mu_convert(void *dst, mu_dtype dst_dtype, const void *src, mu_dtype src_dty
     for (int64_t i = 0; i < count; i++)
         store(dst, dst_dtype, i, load(src, src_dtype, i));
 }
+
+/* Bits of the exponent: all of them are set in NaN and infinity alone. */
+#define SCAN(type, mask)                                                                                               \
+    do {                                                                                                               \
+        const type *x = data;                                                                                          \
+        type bad = 0;                                                                                                  \
+        for (int64_t i = 0; i < count; i++)                                                                            \
+            bad |= (type)((x[i] & (mask)) == (mask));                                                                  \
+        return !bad;                                                                                                   \
+    } while (0)
+
+bool mu_all_finite(mu_dtype dtype, const void *data, int64_t count)
+{
+    switch (dtype) {
+    case MU_F64: SCAN(uint64_t, UINT64_C(0x7ff0000000000000));
+    case MU_F32: SCAN(uint32_t, UINT32_C(0x7f800000));
+    case MU_BF16: SCAN(uint16_t, 0x7f80);
+    case MU_F16: SCAN(uint16_t, 0x7c00);
+    default: return true;
+    }
+}

@@ -92,6 +92,9 @@ static inline uint16_t mu_f32_to_bf16(float f)
 float mu_f16_to_f32(uint16_t h);
 uint16_t mu_f32_to_f16(float f);
 
+/* No NaN and no infinity among the elements; integers are finite. */
+bool mu_all_finite(mu_dtype dtype, const void *data, int64_t count);
+
 /* Converts `count` elements between any two dtypes: floats to integers truncate towards zero, any to bool is x != 0.
  * With count 0 the pointers may be NULL. */
 void mu_convert(void *dst, mu_dtype dst_dtype, const void *src, mu_dtype src_dtype, int64_t count);

@@ -25,7 +25,9 @@ static void tell(mu_error *all, const report *r, int rank, int size, int64_t ali
     size_t at = strlen(all->message), room = sizeof all->message - at;
     char *end = all->message + at;
     const char *newline = at ? "\n" : "";
-    if (alike == size)
+    if (alike == size && r->code == MU_ERR_NUMERIC) /* where it was is of interest, even if it was everywhere */
+        snprintf(end, room, "all %d ranks: %s", size, r->message);
+    else if (alike == size)
         snprintf(end, room, "%s", r->message);
     else if (alike == 1)
         snprintf(end, room, "%srank %d/%d: %s", newline, rank, size, r->message);

@@ -195,13 +195,33 @@ static mu_err read_log_vars(const mu_model_state *state, mu_plan_kind kind, cons
     return MU_OK;
 }
 
-/* The loss is not finite: names the first operation, running the same inputs again node by node. */
+/* Gradients in host memory: an activation that hides a NaN from the loss does not hide it from them. */
+static bool gradients_finite(const mu_model *model)
+{
+    const mu_params *params = model->state->params;
+    const char *gradients = mu_params_gradients(params, NULL);
+    if (!gradients || !model->state->options.backend->host_memory)
+        return true;
+    for (int i = 0; i < mu_params_count(params); i++) {
+        const mu_param_info *info = mu_params_at(params, i);
+        if (info->trainable && !mu_all_finite(info->type.dtype, gradients + info->offset,
+                                              (int64_t)(info->bytes / mu_dtype_size(info->type.dtype))))
+            return false;
+    }
+    return true;
+}
+
+/* The loss, or its gradient, is not finite: names the first operation, running the same inputs again node by node. */
 static mu_err explain(mu_plan *plan, const mu_run *run, double loss)
 {
     mu_err err = mu_plan_run_checked(plan, run);
     if (!err)
         err = MU_FAIL(MU_ERR_NUMERIC, "every operation gives finite values when it is run alone, but the total does not");
-    mu_error_context("step %lld: the loss is %g", (long long)run->step, loss);
+    if (isfinite(loss))
+        mu_error_context("step %lld: the loss is %g, but its gradients are not finite", (long long)run->step, loss);
+    else
+        mu_error_context("step %lld: the loss is %s", (long long)run->step,
+                         isnan(loss) ? "NaN" : loss > 0 ? "infinite" : "-infinite");
     return mu_error_hint("a smaller learning rate, a warm-up or clip_grad often help; look at the data first");
 }
 
@@ -213,7 +233,7 @@ mu_err mu_model_train_step(mu_model *model, const mu_batch *batch, uint64_t seed
     mu_run run = {.seed = seed, .step = step, .sample_offset = batch->first, .sample_stride = batch->stride};
     MU_TRY(mu_plan_run(slot->plan, &run));
     MU_TRY(read_log_vars(model->state, MU_PLAN_TRAIN, slot, &vars));
-    if (!isfinite(vars.item[0].value))
+    if (!isfinite(vars.item[0].value) || !gradients_finite(model))
         MU_TRY(explain(slot->plan, &run, vars.item[0].value));
     *out = vars;
     return MU_OK;

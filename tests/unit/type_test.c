@@ -150,6 +150,25 @@ START_TEST(convert)
 }
 END_TEST
 
+START_TEST(all_finite)
+{
+    static const mu_dtype floats[] = {MU_F64, MU_F32, MU_BF16, MU_F16};
+    static const double bad[] = {(double)NAN, -(double)INFINITY, (double)INFINITY};
+    double x[19], narrow[19];
+    for (int d = 0; d < 4; d++)
+        for (int at = -1; at < 19; at++)
+            for (int k = 0; k < 3; k++) {
+                for (int i = 0; i < 19; i++)
+                    x[i] = i == at ? bad[k] : i * 100.5 - 900;
+                mu_convert(narrow, floats[d], x, MU_F64, 19);
+                ck_assert_int_eq(mu_all_finite(floats[d], narrow, 19), at < 0);
+                ck_assert(mu_all_finite(floats[d], narrow, at < 0 ? 0 : at));
+            }
+    const int64_t all_bits = -1;
+    ck_assert(mu_all_finite(MU_I64, &all_bits, 1));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("type");
@@ -161,6 +180,7 @@ int main(void)
     tcase_add_test(tests, dtypes);
     tcase_add_test(tests, broadcast);
     tcase_add_test(tests, convert);
+    tcase_add_test(tests, all_finite);
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }
