@@ -73,14 +73,39 @@ static void clear_progress(void *user)
     cli_progress_hide();
 }
 
+/* Collective. A mistake that only some ranks see, for want of a plug-in on their node, is everybody's: none goes on
+ * alone. *n: the most on any rank. */
+static mu_err share_mistakes(mu_comm *comm, const mu_diagnostics *list, int64_t *n)
+{
+    int64_t range[2] = {(int64_t)list->n, -(int64_t)list->n};
+    MU_TRY(mu_comm_all_reduce(comm, range, 2, MU_I64, MU_COMM_MAX));
+    *n = range[0];
+    if (range[0] == -range[1])
+        return MU_OK;
+    mu_err err = mu_diagnostics_status(list);
+    if (err)
+        mu_error_hint("not all ranks see this mistake: give all nodes the same plug-ins, files and environment");
+    return mu_comm_agree(comm, err);
+}
+
+/* Collective. Reads and checks the config; *n: mistakes in it. */
+static mu_err read_same(const cli_run *run, mu_comm *comm, mu_config **config, mu_diagnostics *list, int64_t *n)
+{
+    uint64_t fingerprint = 0;
+    MU_TRY(mu_comm_agree(comm, read_config(run, config, list, &fingerprint)));
+    mu_err err = mu_comm_check_same(comm, "the config", fingerprint);
+    if (err == MU_ERR_USAGE)
+        mu_error_hint("start all ranks with the same config file, options and environment");
+    MU_TRY(err);
+    return share_mistakes(comm, list, n);
+}
+
 mu_err cli_run_open(const cli_run *run, mu_comm *comm, bool training, mu_config **config, mu_runner **out, int *status)
 {
     mu_diagnostics list = {0};
-    uint64_t fingerprint = 0;
-    mu_err err = mu_comm_agree(comm, read_config(run, config, &list, &fingerprint));
-    if (!err)
-        err = mu_comm_check_same(comm, "the config", fingerprint);
-    if (!err && list.n) {
+    int64_t n = 0;
+    mu_err err = read_same(run, comm, config, &list, &n);
+    if (!err && n) {
         *status = 2;
         err = mu_comm_is_main(comm) ? cli_tell_mistakes(run->config, &list) : MU_OK;
         mu_diagnostics_release(&list);
