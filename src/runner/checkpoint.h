@@ -40,8 +40,9 @@ MU_CHECKED mu_err mu_checkpoint_load_weights(const mu_tensor_file *file, mu_mode
 /* Collective. Puts the run where the checkpoint was taken: weights (strict), optimizer, schedulers, message hub, sampler's cursor, epoch and iteration.
  * Another schedule, batch size or dataset than the checkpoint's is MU_ERR_CONFIG that shows both, unless allowed; another world size is fine. */
 MU_CHECKED mu_err mu_checkpoint_resume(mu_runner *runner, const char *path, bool allow_changed_schedule);
-/* Collective. load_from: weights only, not strict, with a warning that lists what does not fit. */
-MU_CHECKED mu_err mu_checkpoint_load_from(mu_runner *runner, const char *path);
+/* Collective. load_from: weights only, not strict, with a warning that lists what does not fit. whole: nothing of the model may be left out, as for
+ * a test; what the file has beyond is warned of. */
+MU_CHECKED mu_err mu_checkpoint_load_from(mu_runner *runner, const char *path, bool whole);
 
 /* The JSON text under /meta: {"epoch", "iter", "seed", "experiment_name", "time", "version", "world_size", "config", "dataset_meta", ...}. */
 MU_CHECKED mu_err mu_checkpoint_meta(const mu_tensor_file *file, mu_cfg **out);

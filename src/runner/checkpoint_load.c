@@ -163,7 +163,7 @@ mu_err mu_checkpoint_load_weights(const mu_tensor_file *file, mu_model *model, b
     return MU_OK;
 }
 
-static mu_err load_from(mu_runner *runner, const char *path)
+static mu_err load_from(mu_runner *runner, const char *path, bool whole)
 {
     mu_tensor_file *file;
     mu_load_report r = {0};
@@ -174,6 +174,10 @@ static mu_err load_from(mu_runner *runner, const char *path)
     if (r.n_loaded == 0) {
         MU_FAIL(MU_ERR_CONFIG, "'%s' holds no weight that fits the model\n%s", path, r.text ? r.text : "");
         err = mu_error_hint("is it a checkpoint of such a model?");
+    } else if (whole && r.n_missing + r.n_misshaped > 0) {
+        MU_FAIL(MU_ERR_CONFIG, "the weights of '%s' do not fit the model: %d missing, %d misshaped\n%s", path, r.n_missing,
+                r.n_misshaped, r.text);
+        err = mu_error_hint("name a checkpoint of this config's model, or the config that it was trained with");
     } else if (r.text && mu_runner_is_main(runner)) {
         MU_WARN("runner", "the weights of '%s' do not fit the model in all: %d missing, %d unexpected, %d misshaped\n%s", path,
                 r.n_missing, r.n_unexpected, r.n_misshaped, r.text);
@@ -182,7 +186,7 @@ static mu_err load_from(mu_runner *runner, const char *path)
     return err;
 }
 
-mu_err mu_checkpoint_load_from(mu_runner *runner, const char *path)
+mu_err mu_checkpoint_load_from(mu_runner *runner, const char *path, bool whole)
 {
-    return mu_runner_agreed(runner, mu_comm_agree(runner->comm, load_from(runner, path)));
+    return mu_runner_agreed(runner, mu_comm_agree(runner->comm, load_from(runner, path, whole)));
 }

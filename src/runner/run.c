@@ -135,15 +135,16 @@ static mu_err load_weights(mu_runner *runner)
                                                       : NULL;
     char *resume;
     MU_TRY(mu_runner_agree(runner, init_weights(runner, load_pretrained)));
-    MU_TRY(choose_resume(runner, &resume));
-    mu_err err = MU_OK;
+    mu_err err = mu_runner_agree(runner, choose_resume(runner, &resume));
+    if (err)
+        return err;
     if (resume) {
         MU_INFO("run", "resuming from %s", resume);
         err = mu_checkpoint_resume(runner, resume, runner->own->options.allow_changed_schedule);
         runner->resumed = true;
     } else if (from) {
         MU_INFO("run", "loading weights from %s", from);
-        err = mu_checkpoint_load_from(runner, from);
+        err = mu_checkpoint_load_from(runner, from, false);
     }
     mu_free(resume);
     MU_TRY(err);
@@ -173,10 +174,26 @@ static mu_err train(mu_runner *runner, int *status)
     return mu_runner_call(runner, MU_AFTER_RUN, NULL);
 }
 
+/* Of this rank. */
+static void tell_corrupt(const char *name, const mu_loader *loader)
+{
+    int64_t n = loader ? mu_loader_dataset(loader)->n_corrupt : 0;
+    if (n > 0)
+        MU_WARN("run", "%s left out %lld corrupt %s on this rank", name, (long long)n, n == 1 ? "sample" : "samples");
+}
+
+static void tell_all_corrupt(const mu_runner *runner)
+{
+    tell_corrupt("train_dataloader", runner->train_loader);
+    tell_corrupt("val_dataloader", runner->val_loader);
+    tell_corrupt("test_dataloader", runner->test_loader);
+}
+
 mu_err mu_runner_train(mu_runner *runner, int *status)
 {
     *status = 0;
     mu_err err = mu_runner_agree(runner, train(runner, status));
+    tell_all_corrupt(runner);
     mu_runner_progress(runner, "", 0, 0);
     MU_TRY(err);
     return MU_OK;
@@ -198,7 +215,7 @@ static mu_err evaluate(mu_runner *runner, mu_phase phase, const char *checkpoint
     MU_TRY(mu_runner_call(runner, MU_BEFORE_RUN, NULL));
     MU_TRY(mu_runner_agree(runner, init_weights(runner, skip_pretrained)));
     MU_INFO("run", "loading weights from %s", path);
-    MU_TRY(mu_checkpoint_load_from(runner, path));
+    MU_TRY(mu_checkpoint_load_from(runner, path, true));
     MU_TRY(broadcast_weights(runner));
     MU_TRY(mu_runner_call(runner, MU_AFTER_LOAD_CHECKPOINT, NULL));
     mu_loop *loop = phase == MU_PHASE_VAL ? runner->val_loop : runner->test_loop;
@@ -210,6 +227,7 @@ static mu_err evaluate_all(mu_runner *runner, mu_phase phase, const char *checkp
 {
     mu_results found = {0};
     mu_err err = mu_runner_agree(runner, evaluate(runner, phase, checkpoint, &found));
+    tell_all_corrupt(runner);
     mu_runner_progress(runner, "", 0, 0);
     if (!err && results)
         *results = found;

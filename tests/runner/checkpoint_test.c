@@ -325,10 +325,10 @@ START_TEST(weights_by_name)
     ck_fails(mu_checkpoint_load_weights(f, t.r.model, false, NULL, NULL, &(mu_key_revision){"(", ""}, 1, &report), MU_ERR_CONFIG,
              "'(' is not a regular expression");
     mu_tensor_file_release(f);
-    ck_ok(mu_checkpoint_load_from(&t.r, path));
+    ck_ok(mu_checkpoint_load_from(&t.r, path, false));
     ck_assert_ptr_nonnull(strstr(warnings, "do not fit the model in all: 1 missing, 1 unexpected, 1 misshaped"));
     write_foreign("nobody.", MU_F32);
-    ck_fails(mu_checkpoint_load_from(&t.r, path), MU_ERR_CONFIG, "holds no weight that fits");
+    ck_fails(mu_checkpoint_load_from(&t.r, path, false), MU_ERR_CONFIG, "holds no weight that fits");
     run_close(&t);
 }
 END_TEST
