@@ -38,6 +38,14 @@ static const char *item_path(const void *user, int i)
     return f->item[i].path;
 }
 
+/* What a format's files are made by. */
+static mu_err foreign(mu_err err, const char *format)
+{
+    if (strcmp(format, "checkpoint") == 0)
+        mu_error_hint("checkpoints are made by: muster train");
+    return err;
+}
+
 static mu_err damaged(mu_err err)
 {
     mu_error_hint("the file is damaged: copy it again, or use another one");
@@ -48,8 +56,10 @@ static mu_err open_bytes(mu_tensor_file *f, const char *format)
 {
     struct stat info;
     f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (f->fd < 0)
-        return MU_FAIL(MU_ERR_IO, "the %s file '%s' cannot be opened: %s", format, f->path, strerror(errno));
+    if (f->fd < 0) {
+        MU_FAIL(MU_ERR_IO, "the %s file '%s' cannot be opened: %s", format, f->path, strerror(errno));
+        return mu_error_hint("see that the path is right, from here and on every node");
+    }
     if (fstat(f->fd, &info) != 0 || !S_ISREG(info.st_mode))
         return MU_FAIL(MU_ERR_IO, "the %s file '%s' is not a regular file", format, f->path);
     f->bytes = info.st_size;
@@ -68,10 +78,11 @@ static mu_err check_beginning(const mu_tensor_file *f, const char *format)
         uint32_t end[2]; /* low half first */
     } head;
     if (f->bytes < (int64_t)sizeof head)
-        return MU_FAIL(MU_ERR_FORMAT, "'%s' is not a %s file: it is %s", f->path, format, f->bytes ? "too short" : "empty");
+        return foreign(MU_FAIL(MU_ERR_FORMAT, "'%s' is not a %s file: it is %s", f->path, format, f->bytes ? "too short" : "empty"),
+                       format);
     MU_TRY(mu_pread(f->fd, &head, sizeof head, 0, f->path));
     if (memcmp(head.signature, signature, sizeof head.signature) != 0)
-        return MU_FAIL(MU_ERR_FORMAT, "'%s' is not a %s file: it is not an HDF5 file", f->path, format);
+        return foreign(MU_FAIL(MU_ERR_FORMAT, "'%s' is not a %s file: it is not an HDF5 file", f->path, format), format);
     uint64_t end = head.end[0] | (uint64_t)head.end[1] << 32;
     if ((head.version == 2 || head.version == 3) && head.offset_bytes == 8 && end < INT64_MAX && (int64_t)end > f->bytes) {
         MU_FAIL(MU_ERR_FORMAT, "'%s' is cut off at byte %lld of %lld", f->path, (long long)f->bytes, (long long)end);
@@ -90,7 +101,8 @@ static mu_err check_format(const mu_tensor_file *f, hid_t file, const char *form
     }
     MU_TRY(err);
     if (strcmp(found, format) != 0)
-        err = MU_FAIL(MU_ERR_FORMAT, "'%s' is %s %.40s file, not a %s file", f->path, mu_article(found), found, format);
+        err = foreign(MU_FAIL(MU_ERR_FORMAT, "'%s' is %s %.40s file, not a %s file", f->path, mu_article(found), found, format),
+                      format);
     mu_free(found);
     return err;
 }

@@ -36,8 +36,9 @@ bool mu_nn_expect_channels(mu_trace *t, mu_value x, const char *who, int64_t cha
     int64_t found = mu_graph_type(t->graph, x)->dim[1];
     if (found == channels)
         return true;
-    mu_trace_fail(t, MU_FAIL(MU_ERR_CONFIG, "%s: in_channels is %lld, the images have %lld channels", who, (long long)channels,
-                             (long long)found));
+    (void)MU_FAIL(MU_ERR_CONFIG, "%s: in_channels is %lld, but the input has %lld", who, (long long)channels, (long long)found);
+    mu_trace_fail(t, mu_error_hint("set in_channels: %lld, or use a dataset whose images have %lld", (long long)found,
+                                   (long long)channels));
     return false;
 }
 

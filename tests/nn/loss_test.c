@@ -284,7 +284,7 @@ static const struct {
     {"{type: CrossEntropyLoss, use_sigmoid: true, ignore_index: 3}", MU_TYPE(MU_I64, N), MU_ERR_CONFIG, "no ignore_index"},
     {"{type: CrossEntropyLoss, pos_weight: [1, 1, 1, 1]}", MU_TYPE(MU_I64, N), MU_ERR_CONFIG, "belongs to use_sigmoid"},
     {"{type: CrossEntropyLoss, class_weight: [1, 2]}", MU_TYPE(MU_I64, N), MU_ERR_CONFIG, "class_weight has 2 numbers, the scores are f32[3,4]"},
-    {"{type: CrossEntropyLoss, use_soft: true}", MU_TYPE(MU_I64, N), MU_ERR_CONFIG, "the target is i64[3]"},
+    {"{type: CrossEntropyLoss, use_soft: true}", MU_TYPE(MU_I64, N), MU_ERR_CONFIG, "the labels are i64[3], expected a probability of each class"},
     {"{type: CrossEntropyLoss}", MU_TYPE(MU_F32, N, C), MU_ERR_CONFIG, "use_soft: true takes probabilities"},
     {"{type: CrossEntropyLoss, use_sigmoid: true}", MU_TYPE(MU_I64, N, C + 1), MU_ERR_SHAPE, "want targets of their shape or class indices"},
     {"{type: CrossEntropyLoss}", MU_TYPE(MU_I64, N + 1), MU_ERR_SHAPE, "i64[4]"},

@@ -44,7 +44,8 @@ static mu_value apply(const void *loss, mu_trace *t, mu_value x, mu_value target
     const mu_type *type = mu_graph_type(t->graph, target);
     if (mu_dtype_is_float(type->dtype) != self->use_soft && mu_trace_status(t) == MU_OK) {
         char text[MU_TYPE_TEXT];
-        (void)MU_FAIL(MU_ERR_CONFIG, "CrossEntropyLoss: the target is %s", mu_type_format(type, text));
+        (void)MU_FAIL(MU_ERR_CONFIG, "CrossEntropyLoss: the labels are %s, expected %s", mu_type_format(type, text),
+                      self->use_soft ? "a probability of each class: f32[N,classes]" : "class indices: i64[N]");
         mu_trace_fail(t, mu_error_hint("use_soft: true takes probabilities, false takes class indices"));
     }
     return mu_criterion_softmax(t, x, target, &c);
