@@ -4,24 +4,28 @@
 #include "runner/runner.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 typedef struct {
     mu_hook base;
-    char *point; /* "after_train_iter" */
+    char *point, *command; /* "after_train_iter" */
     int64_t rank, iter;
     int action;
 } fault_hook;
 
-enum { ACTION_ERROR, ACTION_KILL, ACTION_TERM, ACTION_SLEEP };
-static const char *const actions[] = {"error", "kill", "term", "sleep", NULL};
+enum { ACTION_ERROR, ACTION_KILL, ACTION_TERM, ACTION_SLEEP, ACTION_FULL, ACTION_COMMAND };
+enum { FULL_BYTES = 40000 };
+static const char *const actions[] = {"error", "kill", "term", "sleep", "full", "command", NULL};
 
 static const mu_option options[] = {
     MU_OPTION(fault_hook, point, MU_OPT_STRING, .text_default = "after_train_iter", .help = "where"),
     MU_OPTION(fault_hook, rank, MU_OPT_INT, .help = "which rank; -1: all"),
     MU_OPTION(fault_hook, iter, MU_OPT_INT, .int_default = -1, .help = "at which iteration; -1: the first time"),
     MU_OPTION(fault_hook, action, MU_OPT_CHOICE, .choices = actions, .help = "what happens"),
+    MU_OPTION(fault_hook, command, MU_OPT_STRING, .text_default = "true", .help = "for the shell, with action: command"),
     MU_HOOK_OPTIONS(fault_hook),
     MU_OPTION_END,
 };
@@ -36,6 +40,14 @@ static mu_err strike(mu_hook *base, mu_runner *runner, mu_hook_point point)
     case ACTION_KILL: raise(SIGKILL); break;
     case ACTION_TERM: raise(SIGTERM); break;
     case ACTION_SLEEP: sleep(3600); break;
+    case ACTION_FULL: /* from now on no file grows beyond */
+        if (setrlimit(RLIMIT_FSIZE, &(struct rlimit){FULL_BYTES, FULL_BYTES}) != 0)
+            return MU_FAIL(MU_ERR_SYSTEM, "there is no limit for files");
+        break;
+    case ACTION_COMMAND:
+        if (system(hook->command) != 0)
+            return MU_FAIL(MU_ERR_SYSTEM, "'%s' failed", hook->command);
+        break;
     default: return MU_FAIL(MU_ERR_SYSTEM, "struck by a test");
     }
     return MU_OK;

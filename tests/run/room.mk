@@ -9,3 +9,12 @@ dist_check_SCRIPTS += tests/run/autocast_test.sh tests/run/ranks_test.sh tests/r
 SLOW_TESTS += tests/run/autocast_test.sh tests/run/ranks_test.sh tests/run/outcome_test.sh tests/run/resume_test.sh tests/run/world_test.sh
 dist_check_SCRIPTS += tests/run/recipe_test.sh
 SLOW_TESTS += tests/run/recipe_test.sh
+
+# What goes wrong.
+check_PROGRAMS += tests/run/bad_file
+tests_run_bad_file_SOURCES = tests/run/bad_file.c
+tests_run_bad_file_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_run_bad_file_LDADD = libmuster.la $(HDF5_LIBS)
+EXTRA_DIST += tests/run/failing.sh
+dist_check_SCRIPTS += tests/run/input_test.sh tests/run/fault_test.sh
+SLOW_TESTS += tests/run/input_test.sh tests/run/fault_test.sh
