@@ -136,8 +136,10 @@ static mu_err load_weights(mu_runner *runner)
     char *resume;
     MU_TRY(mu_runner_agree(runner, init_weights(runner, load_pretrained)));
     mu_err err = mu_runner_agree(runner, choose_resume(runner, &resume));
-    if (err)
-        return err;
+    if (err) {
+        mu_free(resume);
+        MU_TRY(err);
+    }
     if (resume) {
         MU_INFO("run", "resuming from %s", resume);
         err = mu_checkpoint_resume(runner, resume, runner->own->options.allow_changed_schedule);

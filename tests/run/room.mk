@@ -10,8 +10,10 @@ SLOW_TESTS += tests/run/autocast_test.sh tests/run/ranks_test.sh tests/run/outco
 dist_check_SCRIPTS += tests/run/recipe_test.sh
 SLOW_TESTS += tests/run/recipe_test.sh
 
-# What goes wrong.
-check_PROGRAMS += tests/run/bad_file
+# What goes wrong. bad_file is a tool, and no test.
+EXTRA_PROGRAMS += tests/run/bad_file
+check_DATA += tests/run/bad_file
+CLEANFILES += tests/run/bad_file
 tests_run_bad_file_SOURCES = tests/run/bad_file.c
 tests_run_bad_file_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_run_bad_file_LDADD = libmuster.la $(HDF5_LIBS)
