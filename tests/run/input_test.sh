@@ -32,7 +32,8 @@ says 'CrossEntropyLoss: the labels are f32[20], expected class indices: i64[N]' 
 # ---- labels ----
 "$muster" data pack labels.h5 --csv "$source/data/digits/digits.csv.gz" --shape 1,8,8 --select 0:60 >out 2>err &&
     "$bad_file" label labels.h5 7 10 || complain 'labels.h5 is not made'
-data=labels.h5 && with 'rank 1/2' 'training, epoch 1, iteration 1' '10' 'hint: '
+refused 2 train small.yaml --work-dir w --cfg-options train_dataloader.dataset.path=labels.h5 train_dataloader.dataset.indices=60
+says 'labels.h5: sample 7 has label 10, outside of its 10 classes' 'hint: labels count from 0 to 9'
 refused 2 train small.yaml --work-dir w --cfg-options model.head.num_classes=8
 says 'training, epoch 1, iteration 1: gt_label of row ' 'labels of 8 classes are 0 to 7' 'hint: model.head.num_classes, or the labels of the dataset'
 
