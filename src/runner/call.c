@@ -5,14 +5,15 @@ mu_err mu_runner_agree(mu_runner *runner, mu_err err)
 {
     if (runner->agreed)
         return err;
-    int32_t word[2] = {err != MU_OK, mu_signals_pending()};
-    mu_err sent = mu_comm_all_reduce(runner->comm, word, 2, MU_I32, MU_COMM_MAX);
+    int32_t word[3] = {err != MU_OK, mu_signals_pending(), runner->stop_requested};
+    mu_err sent = mu_comm_all_reduce(runner->comm, word, 3, MU_I32, MU_COMM_MAX);
     if (sent) {
         runner->agreed = true;
         return sent;
     }
     if (!runner->stop_signal)
         runner->stop_signal = word[1];
+    runner->stopping = runner->stopping || word[2];
     if (!word[0])
         return MU_OK;
     runner->agreed = true;

@@ -56,7 +56,8 @@ struct mu_runner {
     int64_t sampler_epoch;         /* that the training loader is started with */
     bool resumed;
     int stop_signal;               /* all ranks agreed to stop; 0: go on */
-    bool stop_requested;           /* a hook wants training to end after this iteration or epoch: early stopping */
+    bool stop_requested;           /* a hook of any rank wants training to end: early stopping */
+    bool stopping;                 /* all ranks agreed to; the iteration in which they do is finished */
     bool agreed;                   /* the error on its way is known to all ranks */
     int64_t last_saved_iter;       /* of the newest checkpoint; -1: none */
     double started;                /* mu_clock */
@@ -88,7 +89,8 @@ MU_CHECKED mu_err mu_runner_test(mu_runner *runner, const char *checkpoint, mu_r
 
 /* Calls the hooks of a point; an error names the hook. event may be NULL. */
 MU_CHECKED mu_err mu_runner_call(mu_runner *runner, mu_hook_point point, const mu_hook_event *event);
-/* Collective. All ranks bring their error to the same place and leave alike; signals are shared on the way (stop_signal). */
+/* Collective. All ranks bring their error to the same place and leave alike; signals and wishes to stop are shared on the
+ * way (stop_signal, stopping). */
 MU_CHECKED mu_err mu_runner_agree(mu_runner *runner, mu_err err);
 
 /* Marks the error of something that agrees by itself. */

@@ -470,7 +470,7 @@ static mu_err after_train(mu_hook *hook, mu_runner *runner, const mu_hook_event 
 {
     const checkpoint_hook *self = (const checkpoint_hook *)hook;
     (void)event;
-    if (self->save_last && runner->stop_requested)
+    if (self->save_last && (runner->stopping || (runner->stop_requested && runner->comm->size == 1)))
         MU_TRY(save_now(self, runner));
     return MU_OK;
 }

@@ -25,7 +25,7 @@ static mu_err run_epoch(mu_runner *runner)
     while (runner->epoch_iter < runner->epoch_length) {
         MU_TRY(mu_train_loop_iter(runner));
         mu_runner_progress(runner, "train", runner->epoch_iter, runner->epoch_length);
-        if ((runner->stop_signal || runner->stop_requested) && runner->epoch_iter < runner->epoch_length)
+        if (mu_train_loop_ends(runner) && runner->epoch_iter < runner->epoch_length)
             return MU_OK;
     }
     return mu_runner_call(runner, MU_AFTER_TRAIN_EPOCH, NULL);
@@ -38,7 +38,7 @@ static mu_err run(mu_loop *base, mu_runner *runner, mu_results *metrics)
     MU_TRY(mu_runner_call(runner, MU_BEFORE_TRAIN, NULL));
     if (runner->epoch_iter == 0 && runner->epoch > 0)
         MU_TRY(mu_train_loop_validate(loop, runner, runner->epoch, loop->max_epochs));
-    while (runner->epoch < loop->max_epochs && !runner->stop_signal && !runner->stop_requested) {
+    while (runner->epoch < loop->max_epochs && !mu_train_loop_ends(runner)) {
         MU_TRY(run_epoch(runner));
         if (runner->epoch_iter < runner->epoch_length)
             break;
@@ -46,6 +46,7 @@ static mu_err run(mu_loop *base, mu_runner *runner, mu_results *metrics)
         runner->epoch_iter = 0;
         if (!runner->stop_signal)
             MU_TRY(mu_train_loop_validate(loop, runner, runner->epoch, loop->max_epochs));
+        MU_TRY(mu_runner_agree(runner, MU_OK));
     }
     return runner->stop_signal ? MU_OK : mu_runner_call(runner, MU_AFTER_TRAIN, NULL);
 }

@@ -25,7 +25,7 @@ static mu_err run(mu_loop *base, mu_runner *runner, mu_results *metrics)
     MU_TRY(mu_runner_call(runner, MU_BEFORE_TRAIN_EPOCH, NULL));
     if (runner->iter > 0)
         MU_TRY(mu_train_loop_validate(loop, runner, runner->iter, loop->max_iters));
-    while (runner->iter < loop->max_iters && !runner->stop_signal && !runner->stop_requested) {
+    while (runner->iter < loop->max_iters && !mu_train_loop_ends(runner)) {
         MU_TRY(mu_runner_agree(runner, next_pass(runner)));
         MU_TRY(mu_train_loop_iter(runner));
         mu_runner_progress(runner, "train", runner->iter, loop->max_iters);

@@ -126,5 +126,5 @@ mu_err mu_train_loop_validate(const mu_train_loop *loop, mu_runner *runner, int6
         return MU_OK;
     const mu_loop_ops *ops = mu_component_of(runner->val_loop)->ops;
     MU_TRY(ops->run(runner->val_loop, runner, NULL));
-    return mu_message_hub_set_i64(runner->hub, "last_val", done, true);
+    return mu_runner_agree(runner, mu_message_hub_set_i64(runner->hub, "last_val", done, true));
 }

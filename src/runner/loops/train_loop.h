@@ -23,6 +23,12 @@ void mu_train_loop_destroy(void *object);
 /* Collective. The next batch: forward, backward, averaging, update, with their hooks. Counts iter and epoch_iter. */
 MU_CHECKED mu_err mu_train_loop_iter(mu_runner *runner);
 
+/* Whether training ends here though it is not done. */
+static inline bool mu_train_loop_ends(const mu_runner *runner)
+{
+    return runner->stop_signal || runner->stopping || (runner->stop_requested && runner->comm->size == 1);
+}
+
 /* Collective. Validates when it is due after `done` of `total` epochs or iterations, and was not done there before. */
 MU_CHECKED mu_err mu_train_loop_validate(const mu_train_loop *loop, mu_runner *runner, int64_t done, int64_t total);
 
