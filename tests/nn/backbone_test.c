@@ -434,7 +434,7 @@ static const struct {
     {"LeNet, kernel: 4", MU_TYPE(MU_F32, 2, 1, 8, 8), MU_ERR_CONFIG, "kernel is 4: an odd side keeps the size"},
     {"LeNet, kernel: 0", MU_TYPE(MU_F32, 2, 1, 8, 8), MU_ERR_CONFIG, "kernel"},
     {"LeNet, in_channels: 3", MU_TYPE(MU_F32, 2, 1, 8, 8), MU_ERR_CONFIG,
-     "LeNet: in_channels is 3, the images have 1 channels"},
+     "LeNet: in_channels is 3, but the input has 1"},
     {"LeNet", MU_TYPE(MU_F32, 2, 1, 8), MU_ERR_SHAPE, "LeNet wants floating-point values of 4 dimensions"},
     {"LeNet", MU_TYPE(MU_F32, 2, 1, 3, 3), MU_ERR_SHAPE, "max_pool2d"},
     {"ResNet", MU_TYPE(MU_F32, 2, 3, 16, 16), MU_ERR_CONFIG, "depth"},
@@ -450,7 +450,7 @@ static const struct {
     {"ResNet, depth: 18, out_indices: [1, 1]", MU_TYPE(MU_F32, 2, 3, 16, 16), MU_ERR_CONFIG, "out_indices must ascend"},
     {"ResNet, depth: 50, style: tensorflow", MU_TYPE(MU_F32, 2, 3, 16, 16), MU_ERR_CONFIG, "pytorch"},
     {"ResNet, depth: 18, in_channels: 1", MU_TYPE(MU_F32, 2, 3, 16, 16), MU_ERR_CONFIG,
-     "ResNet: in_channels is 1, the images have 3 channels"},
+     "ResNet: in_channels is 1, but the input has 3"},
     {"ResNet_CIFAR, depth: 19", MU_TYPE(MU_F32, 2, 3, 16, 16), MU_ERR_CONFIG, "depth is 19"},
 };
 

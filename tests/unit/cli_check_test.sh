@@ -119,14 +119,14 @@ err_has "train_dataloader.dataset.path: 'cut.h5'"
 err_has 'muster: 1 mistake in net.yaml'
 printf '_base_: net.yaml\nload_from:\n  nowhere.h5\n' >from.yaml
 run 2 check from.yaml
-err "from.yaml:3:3: load_from: the checkpoint file 'nowhere.h5' cannot be opened: No such file or directory
+err "from.yaml:3:3: load_from: the checkpoint file 'nowhere.h5' cannot be opened: No such file or directory; see that the path is right, from here and on every node
 muster: 1 mistake in from.yaml"
 printf '_base_: net.yaml\nload_from: train.h5\n' >from.yaml
 run 2 check from.yaml
 err_has 'from.yaml:2:12: load_from: '
 run 2 check net.yaml --cfg-options model.backbone.in_channels=3
 err_has 'net.yaml:2:3: model: '
-err_has 'in_channels is 3, the images have 1 channels'
+err_has 'in_channels is 3, but the input has 1'
 run 2 check net.yaml --ranks 5
 err_has 'net.yaml:14:3: val_dataloader'
 err_has '4 samples for 5 ranks'
