@@ -113,7 +113,8 @@ mu_err cli_run_open(const cli_run *run, mu_comm *comm, bool training, mu_config 
     }
     mu_diagnostics_release(&list);
     MU_TRY(err);
-    mu_signals_watch();
+    if (training)
+        mu_signals_watch(); /* val and test end as any program does */
     if (run->max_time)
         mu_signals_set_deadline(atof(run->max_time));
     mu_run_log_before_line(clear_progress, NULL);
