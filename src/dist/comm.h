@@ -26,11 +26,15 @@ typedef enum {
 
 enum { MU_COMM_INFLIGHT = 4 };
 
-/* A reduction on its way; the caller keeps it in place, zeroed before its first use, until waited for. */
+typedef enum { MU_REQUEST_ALL_REDUCE, MU_REQUEST_REDUCE_SCATTER, MU_REQUEST_ALL_GATHER } mu_request_kind;
+
+/* A collective operation on its way; the caller keeps it in place, zeroed before its first use, until waited for. */
 typedef struct {
     mu_comm *comm; /* NULL: none on its way */
-    void *data;
-    int64_t count;
+    mu_request_kind kind;
+    const void *send; /* of REDUCE_SCATTER and ALL_GATHER */
+    void *data;       /* what becomes the result */
+    int64_t count;    /* elements of data; of REDUCE_SCATTER and ALL_GATHER: of a rank's slice */
     mu_dtype dtype;
     mu_comm_op op;
     void *handle[MU_COMM_INFLIGHT]; /* the transport's */
@@ -64,6 +68,7 @@ struct mu_comm {
     int node;                   /* the same on the ranks of one node, different on different nodes */
     bool threads;               /* different communicators may be used by different threads at once */
     int64_t chunk;              /* bytes of one message at most; tests lower it, on all ranks alike */
+    const char *_Atomic doing;  /* the blocking call that a thread is in ("all_reduce"), for who watches; NULL: none */
 };
 
 /* The communicator of one rank: what a program has that nobody launched. */
@@ -95,6 +100,12 @@ MU_CHECKED mu_err mu_comm_set_fixed_order(mu_comm *comm, bool on);
  * waiting may come in any order. wait and test return the request to its zeroed state when it is done; both do nothing
  * (done) on a zeroed one. */
 MU_CHECKED mu_err mu_comm_start_all_reduce(mu_comm *comm, void *data, int64_t count, mu_dtype dtype, mu_comm_op op,
+                                           mu_request *request);
+/* The same for slices: recv[count] becomes this rank's slice of the reduced send[size * count]; recv[size * count] becomes all ranks' send[count],
+ * one after the other. The slice may lie in its place in the larger buffer. */
+MU_CHECKED mu_err mu_comm_start_reduce_scatter(mu_comm *comm, const void *send, void *recv, int64_t count, mu_dtype dtype,
+                                               mu_comm_op op, mu_request *request);
+MU_CHECKED mu_err mu_comm_start_all_gather(mu_comm *comm, const void *send, void *recv, int64_t count, mu_dtype dtype,
                                            mu_request *request);
 MU_CHECKED mu_err mu_request_wait(mu_request *request);
 MU_CHECKED mu_err mu_request_test(mu_request *request, bool *done);

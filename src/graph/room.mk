@@ -1,4 +1,4 @@
-nobase_pkginclude_HEADERS += src/graph/autodiff.h src/graph/params.h src/graph/pass.h src/graph/plan.h \
+nobase_pkginclude_HEADERS += src/graph/autodiff.h src/graph/exchange.h src/graph/params.h src/graph/pass.h src/graph/plan.h \
 	src/graph/plan_cache.h src/graph/print.h
 libmuster_la_SOURCES += \
 	src/graph/autodiff.c \

@@ -13,7 +13,7 @@ complain() {
 }
 
 # Rooms from the bottom up; a room includes only itself and what stands before it. backend.h is the backend interface.
-rooms="core dist config registry io ir ops backend graph optim data nn eval vis runner infer sweep cli"
+rooms="core dist config registry io ir ops backend graph parallel optim data nn eval vis runner infer sweep cli"
 above=$rooms
 for room in $rooms; do
     above=${above#"$room"}
@@ -23,7 +23,7 @@ for room in $rooms; do
     complain "$room/ includes a room above it" \
         "$(grep -rnE "#include \"($pattern)/" "$room" --include='*.[ch]')"
 done
-for room in ir ops graph optim; do
+for room in ir ops graph parallel optim; do
     complain "$room/ knows a particular backend" "$(grep -rnE '#include "backend/' "$room" --include='*.[ch]')"
 done
 complain "the computing rooms know configs" \

@@ -1,0 +1,1 @@
+nobase_pkginclude_HEADERS += src/parallel/courier.h src/parallel/parallel.h
