@@ -29,13 +29,21 @@ static bool fits(const mu_comm *comm, size_t size)
     return size <= (size_t)comm->chunk / (size_t)comm->size;
 }
 
+/* Begins every blocking call. */
+static mu_err settle(mu_comm *comm)
+{
+    comm_mpi *self = mpi_of(comm);
+    return __builtin_expect(self->busy > 0, 0) ? mpi_jobs_settle(self) : MU_OK;
+}
+
 static mu_err mpi_barrier(mu_comm *comm)
 {
+    MU_TRY(settle(comm));
     MU_TRY_MPI(MPI_Barrier(mpi_of(comm)->comm));
     return MU_OK;
 }
 
-static mu_err mpi_broadcast(mu_comm *comm, void *data, size_t size, int root)
+static mu_err broadcast(mu_comm *comm, void *data, size_t size, int root)
 {
     unsigned char *at = data;
     for (int n; size > 0; at += n, size -= (size_t)n) {
@@ -45,15 +53,17 @@ static mu_err mpi_broadcast(mu_comm *comm, void *data, size_t size, int root)
     return MU_OK;
 }
 
-static mu_err mpi_all_reduce(mu_comm *comm, void *data, int64_t count, mu_dtype dtype, mu_comm_op op)
+static mu_err mpi_broadcast(mu_comm *comm, void *data, size_t size, int root)
 {
-    comm_mpi *self = mpi_of(comm);
-    int64_t step = elements_per_message(comm, dtype);
+    MU_TRY(settle(comm));
+    MU_TRY(broadcast(comm, data, size, root));
+    return MU_OK;
+}
+
+static mu_err all_reduce(comm_mpi *self, void *data, int64_t count, mu_dtype dtype, mu_comm_op op)
+{
+    int64_t step = elements_per_message(&self->base, dtype);
     unsigned char *at = data;
-    if (self->fixed_order) {
-        MU_TRY(mpi_fixed_order_reduce(self, data, count, dtype, op));
-        return MU_OK;
-    }
     for (int n; count > 0; at += (size_t)n * mu_dtype_size(dtype), count -= n) {
         n = (int)(count < step ? count : step);
         MU_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, at, n, mpi_datatype(dtype), self->runtime->op[dtype][op], self->comm));
@@ -61,17 +71,31 @@ static mu_err mpi_all_reduce(mu_comm *comm, void *data, int64_t count, mu_dtype 
     return MU_OK;
 }
 
-/* More pieces than a request can hold are reduced before it starts; so the order of calls is the same on all ranks. */
-static mu_err mpi_start_all_reduce(mu_comm *comm, mu_request *request)
+static mu_err mpi_all_reduce(mu_comm *comm, void *data, int64_t count, mu_dtype dtype, mu_comm_op op)
 {
     comm_mpi *self = mpi_of(comm);
+    if (self->fixed_order) {
+        mu_request request = {.kind = MU_REQUEST_ALL_REDUCE, .data = data, .count = count, .dtype = dtype, .op = op};
+        MU_TRY(mpi_job_start(self, &request));
+        MU_TRY(mpi_jobs_settle(self));
+        return MU_OK;
+    }
+    MU_TRY(settle(comm));
+    MU_TRY(all_reduce(self, data, count, dtype, op));
+    return MU_OK;
+}
+
+/* More pieces than a request can hold are reduced before it starts; so the order of calls is the same on all ranks. */
+static mu_err start_all_reduce(comm_mpi *self, mu_request *request)
+{
     mu_dtype dtype = request->dtype;
-    int64_t step = elements_per_message(comm, dtype), count = request->count;
+    int64_t step = elements_per_message(&self->base, dtype), count = request->count;
     int64_t pieces = count / step + (count % step != 0);
     int64_t first = pieces > MU_COMM_INFLIGHT ? (pieces - MU_COMM_INFLIGHT) * step : 0;
-    if (self->fixed_order)
-        first = count;
-    MU_TRY(mpi_all_reduce(comm, request->data, first, dtype, request->op));
+    if (first > 0) {
+        MU_TRY(settle(&self->base));
+        MU_TRY(all_reduce(self, request->data, first, dtype, request->op));
+    }
     unsigned char *at = (unsigned char *)request->data + (size_t)first * mu_dtype_size(dtype);
     count -= first;
     for (int n; count > 0; at += (size_t)n * mu_dtype_size(dtype), count -= n) {
@@ -84,20 +108,21 @@ static mu_err mpi_start_all_reduce(mu_comm *comm, mu_request *request)
     return MU_OK;
 }
 
-static mu_err mpi_wait(mu_comm *comm, mu_request *request)
+static mu_err mpi_start(mu_comm *comm, mu_request *request)
 {
-    (void)comm;
-    for (; request->n_handles > 0; request->n_handles--) {
-        MPI_Request handle;
-        memcpy(&handle, &request->handle[request->n_handles - 1], sizeof handle);
-        MU_TRY_MPI(MPI_Wait(&handle, MPI_STATUS_IGNORE));
-    }
+    comm_mpi *self = mpi_of(comm);
+    if (self->fixed_order || request->kind != MU_REQUEST_ALL_REDUCE)
+        MU_TRY(mpi_job_start(self, request));
+    else
+        MU_TRY(start_all_reduce(self, request));
     return MU_OK;
 }
 
 static mu_err mpi_test(mu_comm *comm, mu_request *request, bool *done)
 {
-    (void)comm;
+    comm_mpi *self = mpi_of(comm);
+    if (self->busy > 0)
+        MU_TRY(mpi_jobs_drive(self));
     for (; request->n_handles > 0; request->n_handles--) {
         MPI_Request handle;
         int complete = 0;
@@ -106,18 +131,32 @@ static mu_err mpi_test(mu_comm *comm, mu_request *request, bool *done)
         if (!complete)
             break;
     }
-    *done = request->n_handles == 0;
+    *done = request->n_handles == 0 && mpi_job_done(request);
+    return MU_OK;
+}
+
+/* The ranks that this one needs may themselves wait for any of the jobs. */
+static mu_err mpi_wait(mu_comm *comm, mu_request *request)
+{
+    for (bool done = false; !done && mpi_of(comm)->busy > 0;)
+        MU_TRY(mpi_test(comm, request, &done));
+    for (; request->n_handles > 0; request->n_handles--) {
+        MPI_Request handle;
+        memcpy(&handle, &request->handle[request->n_handles - 1], sizeof handle);
+        MU_TRY_MPI(MPI_Wait(&handle, MPI_STATUS_IGNORE));
+    }
     return MU_OK;
 }
 
 /* Each rank's bytes by a broadcast of its own: for what one call cannot count. */
-static mu_err all_gather_by_turns(mu_comm *comm, const void *send, unsigned char *recv, size_t each, const size_t *sizes)
+static mu_err all_gather_by_turns(mu_comm *comm, const void *send, unsigned char *recv, size_t each,
+                                  const size_t *sizes)
 {
     for (int r = 0; r < comm->size; r++) {
         size_t n = sizes ? sizes[r] : each;
         if (r == comm->rank && n)
             memmove(recv, send, n);
-        MU_TRY(mpi_broadcast(comm, recv, n, r));
+        MU_TRY(broadcast(comm, recv, n, r));
         recv += n;
     }
     return MU_OK;
@@ -125,10 +164,13 @@ static mu_err all_gather_by_turns(mu_comm *comm, const void *send, unsigned char
 
 static mu_err mpi_all_gather(mu_comm *comm, const void *send, size_t size, void *recv)
 {
+    MU_TRY(settle(comm));
     if (!fits(comm, size)) {
         MU_TRY(all_gather_by_turns(comm, send, recv, size, NULL));
         return MU_OK;
     }
+    if (size > 0 && send == (unsigned char *)recv + size * (size_t)comm->rank)
+        send = MPI_IN_PLACE;
     MU_TRY_MPI(MPI_Allgather(send, (int)size, MPI_BYTE, recv, (int)size, MPI_BYTE, mpi_of(comm)->comm));
     return MU_OK;
 }
@@ -137,6 +179,7 @@ static mu_err mpi_all_gather_bytes(mu_comm *comm, const void *send, size_t size,
 {
     comm_mpi *self = mpi_of(comm);
     size_t total = 0;
+    MU_TRY(settle(comm));
     for (int r = 0; r < comm->size; r++)
         total += sizes[r];
     if (total > (size_t)comm->chunk) {
@@ -157,6 +200,7 @@ static mu_err mpi_gather_bytes(mu_comm *comm, const void *send, size_t size, voi
     MPI_Comm over = mpi_of(comm)->comm;
     const unsigned char *from = send;
     unsigned char *to = recv;
+    MU_TRY(settle(comm));
     for (int n; comm->rank != root && size > 0; from += n, size -= (size_t)n) {
         n = piece(comm, size);
         MU_TRY_MPI(MPI_Send(from, n, MPI_BYTE, root, TAG_GATHER, over));
@@ -197,6 +241,7 @@ static mu_err gather_by_turns(mu_comm *comm, const void *send, size_t size, void
 
 static mu_err mpi_gather(mu_comm *comm, const void *send, size_t size, void *recv, int root)
 {
+    MU_TRY(settle(comm));
     if (!fits(comm, size)) {
         MU_TRY(gather_by_turns(comm, send, size, recv, root));
         return MU_OK;
@@ -205,11 +250,24 @@ static mu_err mpi_gather(mu_comm *comm, const void *send, size_t size, void *rec
     return MU_OK;
 }
 
+static mu_err mpi_set_fixed_order(mu_comm *comm, bool on)
+{
+    comm_mpi *self = mpi_of(comm);
+    MU_TRY(settle(comm));
+    if (on)
+        MU_TRY(mpi_jobs_reserve(self));
+    self->fixed_order = on;
+    return MU_OK;
+}
+
 static mu_err mpi_split(mu_comm *comm, int color, int key, mu_comm **out)
 {
     comm_mpi *self = mpi_of(comm), *part = NULL;
     MPI_Comm made = MPI_COMM_NULL;
+    MU_TRY(settle(comm));
     mu_err err = color < 0 ? MU_OK : mpi_comm_alloc(self->runtime, comm->size, &part);
+    if (err == MU_OK && part && self->fixed_order)
+        err = mpi_jobs_add(part);
     MU_TRY_GOTO(err, mu_comm_agree(comm, err), failed);
     int code = MPI_Comm_split(self->comm, color < 0 ? MPI_UNDEFINED : color, key, &made);
     if (code != MPI_SUCCESS) {
@@ -218,6 +276,7 @@ static mu_err mpi_split(mu_comm *comm, int color, int key, mu_comm **out)
     }
     if (part) {
         part->base.chunk = comm->chunk;
+        part->fixed_order = self->fixed_order;
         MU_TRY_GOTO(err, mpi_comm_fill(part, made), failed);
         *out = &part->base;
     }
@@ -250,11 +309,11 @@ mu_err mpi_comm_alloc(mpi_runtime *runtime, int size, comm_mpi **out)
         .gather = mpi_gather,
         .all_gather_bytes = mpi_all_gather_bytes,
         .gather_bytes = mpi_gather_bytes,
-        .start_all_reduce = mpi_start_all_reduce,
+        .start = mpi_start,
         .wait = mpi_wait,
         .test = mpi_test,
         .split = mpi_split,
-        .set_fixed_order = mpi_fixed_order_set,
+        .set_fixed_order = mpi_set_fixed_order,
         .abort_all = mpi_abort_all,
     };
     comm_mpi *self;
@@ -309,8 +368,7 @@ void mpi_comm_free(comm_mpi *self)
     MPI_Finalized(&ended);
     if (!ended && self->comm != MPI_COMM_NULL)
         MPI_Comm_free(&self->comm);
-    for (int i = 0; i < 2; i++)
-        mu_free(self->block[i]);
+    mpi_jobs_free(self);
     mu_free(self->counts);
     mu_free(self->displs);
     mpi_runtime_release(self->runtime);

@@ -17,13 +17,17 @@ typedef struct {
     int n_made;
 } mpi_runtime;
 
+typedef struct mpi_job mpi_job;
+
 typedef struct {
     mu_comm base;
     MPI_Comm comm;
     mpi_runtime *runtime;
     int *counts, *displs; /* one per rank */
     bool fixed_order;
-    unsigned char *block[2]; /* of FIXED_BLOCK bytes and one slice's rounding, while fixed_order */
+    mpi_job *jobs;   /* free and busy ones */
+    int busy;        /* jobs */
+    uint64_t ticket; /* of the last job: the same on all ranks */
 } comm_mpi;
 
 /* Not collective: room for a communicator of at most `size` ranks; mpi_comm_fill takes `comm` over. */
@@ -36,10 +40,16 @@ MU_CHECKED mu_err mpi_runtime_init_ops(mpi_runtime *runtime);
 void mpi_runtime_release(mpi_runtime *runtime);
 MPI_Datatype mpi_datatype(mu_dtype dtype);
 
-/* The reduction in ascending order of ranks (fixed_order.c). */
-MU_CHECKED mu_err mpi_fixed_order_set(mu_comm *comm, bool on);
-MU_CHECKED mu_err mpi_fixed_order_reduce(comm_mpi *self, unsigned char *data, int64_t count, mu_dtype dtype,
-                                         mu_comm_op op);
+/* Jobs (pairwise.c): reduce-scatter, all-gather, and the all-reduce in ascending order of ranks, in steps that drive takes.
+ * start and finish are those of a mu_request; start is collective when it makes the first job. */
+MU_CHECKED mu_err mpi_jobs_reserve(comm_mpi *self); /* Collective */
+MU_CHECKED mu_err mpi_jobs_add(comm_mpi *self);     /* room for one more at once; not collective */
+MU_CHECKED mu_err mpi_job_start(comm_mpi *self, mu_request *request);
+bool mpi_job_done(const mu_request *request);
+MU_CHECKED mu_err mpi_jobs_drive(comm_mpi *self);
+void mpi_jobs_free(comm_mpi *self);
+/* Until no job is busy: before a blocking call, whose other side may be waiting for one. */
+MU_CHECKED mu_err mpi_jobs_settle(comm_mpi *self);
 
 /* Sets a MU_ERR_COMM record with MPI's own text. */
 mu_err mpi_fail(int code, const char *call, const char *file, int line, const char *function);

@@ -45,18 +45,16 @@ static mu_err check_buffer(const char *call, int64_t count, mu_dtype dtype, int 
 }
 
 /* The reduction that the transport has to do: MEAN divides a sum, bool is u8 with bit operations. */
-static mu_err check_reduction(int64_t count, mu_dtype *dtype, mu_comm_op *op)
+static mu_err check_reduction(const char *call, mu_dtype *dtype, mu_comm_op *op)
 {
-    size_t bytes;
-    MU_TRY(check_buffer("all_reduce", count, *dtype, 1, &bytes));
     if ((unsigned)*op >= MU_COMM_OP_COUNT)
-        return MU_FAIL(MU_ERR_USAGE, "all_reduce: %d is no operation", (int)*op);
+        return MU_FAIL(MU_ERR_USAGE, "%s: %d is no operation", call, (int)*op);
     bool bits = *op == MU_COMM_BAND || *op == MU_COMM_BOR || *op == MU_COMM_BXOR;
     if (bits && mu_dtype_is_float(*dtype))
-        return MU_FAIL(MU_ERR_UNSUPPORTED, "all_reduce: %s of %s: bit operations are for integers and bool",
+        return MU_FAIL(MU_ERR_UNSUPPORTED, "%s: %s of %s: bit operations are for integers and bool", call,
                        mu_comm_op_name(*op), mu_dtype_name(*dtype));
     if (*op == MU_COMM_MEAN && !mu_dtype_is_float(*dtype)) {
-        MU_FAIL(MU_ERR_UNSUPPORTED, "all_reduce: mean of %s: a mean is for floats", mu_dtype_name(*dtype));
+        MU_FAIL(MU_ERR_UNSUPPORTED, "%s: mean of %s: a mean is for floats", call, mu_dtype_name(*dtype));
         return mu_error_hint("take the sum, or convert to f64 first");
     }
     if (*op == MU_COMM_MEAN)
@@ -111,7 +109,9 @@ mu_err mu_comm_all_reduce(mu_comm *comm, void *data, int64_t count, mu_dtype dty
 {
     mu_dtype wire = dtype;
     mu_comm_op wire_op = op;
-    MU_TRY(check_reduction(count, &wire, &wire_op));
+    size_t bytes;
+    MU_TRY(check_buffer("all_reduce", count, dtype, 1, &bytes));
+    MU_TRY(check_reduction("all_reduce", &wire, &wire_op));
     MU_TRY(comm->ops->all_reduce(comm, data, count, wire, wire_op));
     if (op == MU_COMM_MEAN)
         divide(data, count, dtype, comm->size);
@@ -124,21 +124,83 @@ mu_err mu_comm_set_fixed_order(mu_comm *comm, bool on)
     return MU_OK;
 }
 
+/* `request` is checked but for its operation, which the transport gets in its own terms. */
+static mu_err start(const char *call, mu_request *slot, mu_request request)
+{
+    mu_dtype dtype = request.dtype;
+    mu_comm_op op = request.op;
+    MU_TRY(check_reduction(call, &request.dtype, &request.op));
+    if (slot->comm)
+        return MU_FAIL(MU_ERR_USAGE, "%s: the request is still on its way: wait for it first", call);
+    MU_TRY(request.comm->ops->start(request.comm, &request));
+    request.dtype = dtype;
+    request.op = op;
+    *slot = request;
+    return MU_OK;
+}
+
 mu_err mu_comm_start_all_reduce(mu_comm *comm, void *data, int64_t count, mu_dtype dtype, mu_comm_op op,
                                 mu_request *request)
 {
-    mu_dtype wire = dtype;
-    mu_comm_op wire_op = op;
-    MU_TRY(check_reduction(count, &wire, &wire_op));
-    if (request->comm)
-        return MU_FAIL(MU_ERR_USAGE, "start_all_reduce: the request is still on its way: wait for it first");
-    *request = (mu_request){.comm = comm, .data = data, .count = count, .dtype = wire, .op = wire_op};
-    mu_err err = comm->ops->start_all_reduce(comm, request);
-    if (err != MU_OK)
-        *request = (mu_request){0};
-    MU_TRY(err);
-    request->dtype = dtype;
-    request->op = op;
+    size_t bytes;
+    MU_TRY(check_buffer("start_all_reduce", count, dtype, 1, &bytes));
+    MU_TRY(start(
+        "start_all_reduce", request,
+        (mu_request){
+            .comm = comm, .kind = MU_REQUEST_ALL_REDUCE, .data = data, .count = count, .dtype = dtype, .op = op}));
+    return MU_OK;
+}
+
+/* The slice is that of this rank in the larger buffer, or outside of it. */
+static mu_err check_slice(const mu_comm *comm, const char *call, const void *whole, const void *slice, int64_t count,
+                          mu_dtype dtype)
+{
+    size_t bytes;
+    MU_TRY(check_buffer(call, count, dtype, comm->size, &bytes));
+    uintptr_t begin = (uintptr_t)whole, end = begin + bytes * (size_t)comm->size, at = (uintptr_t)slice;
+    if (bytes && at + bytes > begin && at < end && at != begin + bytes * (size_t)comm->rank)
+        return MU_FAIL(MU_ERR_USAGE,
+                       "%s: the slice lies %lld bytes into the larger buffer: expected %zu, the place of rank %d, or "
+                       "a buffer of its own",
+                       call, (long long)at - (long long)begin, bytes * (size_t)comm->rank, comm->rank);
+    return MU_OK;
+}
+
+mu_err mu_comm_start_reduce_scatter(mu_comm *comm, const void *send, void *recv, int64_t count, mu_dtype dtype,
+                                    mu_comm_op op, mu_request *request)
+{
+    MU_TRY(check_slice(comm, "start_reduce_scatter", send, recv, count, dtype));
+    MU_TRY(start("start_reduce_scatter", request,
+                 (mu_request){.comm = comm,
+                              .kind = MU_REQUEST_REDUCE_SCATTER,
+                              .send = send,
+                              .data = recv,
+                              .count = count,
+                              .dtype = dtype,
+                              .op = op}));
+    return MU_OK;
+}
+
+mu_err mu_comm_start_all_gather(mu_comm *comm, const void *send, void *recv, int64_t count, mu_dtype dtype,
+                                mu_request *request)
+{
+    MU_TRY(check_slice(comm, "start_all_gather", recv, send, count, dtype));
+    MU_TRY(start("start_all_gather", request,
+                 (mu_request){.comm = comm,
+                              .kind = MU_REQUEST_ALL_GATHER,
+                              .send = send,
+                              .data = recv,
+                              .count = count,
+                              .dtype = dtype,
+                              .op = MU_COMM_SUM}));
+    return MU_OK;
+}
+
+mu_err mu_comm_reduce_scatter(mu_comm *comm, const void *send, void *recv, int64_t count, mu_dtype dtype, mu_comm_op op)
+{
+    mu_request request = {0};
+    MU_TRY(mu_comm_start_reduce_scatter(comm, send, recv, count, dtype, op, &request));
+    MU_TRY(mu_request_wait(&request));
     return MU_OK;
 }
 

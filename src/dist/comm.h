@@ -37,8 +37,10 @@ typedef struct {
     int64_t count;    /* elements of data; of REDUCE_SCATTER and ALL_GATHER: of a rank's slice */
     mu_dtype dtype;
     mu_comm_op op;
-    void *handle[MU_COMM_INFLIGHT]; /* the transport's */
+    void *handle[MU_COMM_INFLIGHT]; /* the transport's, as are these */
     int n_handles;
+    void *job;
+    uint64_t ticket;
 } mu_request;
 
 /* What a transport implements. Arguments have been checked, MEAN has become SUM and bool u8; sizes are bytes unless they
@@ -53,7 +55,7 @@ typedef struct {
     mu_err (*gather)(mu_comm *comm, const void *send, size_t size, void *recv, int root);
     mu_err (*all_gather_bytes)(mu_comm *comm, const void *send, size_t size, void *recv, const size_t *sizes);
     mu_err (*gather_bytes)(mu_comm *comm, const void *send, size_t size, void *recv, const size_t *sizes, int root);
-    mu_err (*start_all_reduce)(mu_comm *comm, mu_request *request);
+    mu_err (*start)(mu_comm *comm, mu_request *request); /* what request->kind says */
     mu_err (*wait)(mu_comm *comm, mu_request *request);
     mu_err (*test)(mu_comm *comm, mu_request *request, bool *done);
     mu_err (*split)(mu_comm *comm, int color, int key, mu_comm **out);
@@ -93,22 +95,28 @@ MU_CHECKED mu_err mu_comm_broadcast(mu_comm *comm, void *data, int64_t count, mu
 /* Collective. data[count], in place; all ranks get the same values. */
 MU_CHECKED mu_err mu_comm_all_reduce(mu_comm *comm, void *data, int64_t count, mu_dtype dtype, mu_comm_op op);
 
-/* Collective. Ranks combine in ascending order whatever the size of the message (slower): sums repeat bit by bit. */
+/* Collective. Ranks combine in ascending order whatever the size of the message (slower): sums repeat bit by bit. It goes for
+ * what is started later, and for communicators that are split off later. */
 MU_CHECKED mu_err mu_comm_set_fixed_order(mu_comm *comm, bool on);
 
-/* Collective start; data[count] is not touched until the request is done. Starts come in the same order on all ranks;
- * waiting may come in any order. wait and test return the request to its zeroed state when it is done; both do nothing
- * (done) on a zeroed one. */
+/* Collective start; data[count] is not touched until the request is done. Starts come in the same order on all ranks, blocking
+ * calls included; waiting may come in any order. wait and test return the request to its zeroed state when it is done; both do
+ * nothing (done) on a zeroed one. They drive all that is on its way in the communicator, and so does each of its blocking calls.
+ * The first start may wait for the other ranks' first. */
 MU_CHECKED mu_err mu_comm_start_all_reduce(mu_comm *comm, void *data, int64_t count, mu_dtype dtype, mu_comm_op op,
                                            mu_request *request);
-/* The same for slices: recv[count] becomes this rank's slice of the reduced send[size * count]; recv[size * count] becomes all ranks' send[count],
- * one after the other. The slice may lie in its place in the larger buffer. */
+/* The same for slices: recv[count] becomes this rank's slice of the reduced send[size * count]; recv[size * count] becomes all
+ * ranks' send[count], one after the other. The slice lies in its place in the larger buffer, or outside of it. */
 MU_CHECKED mu_err mu_comm_start_reduce_scatter(mu_comm *comm, const void *send, void *recv, int64_t count, mu_dtype dtype,
                                                mu_comm_op op, mu_request *request);
 MU_CHECKED mu_err mu_comm_start_all_gather(mu_comm *comm, const void *send, void *recv, int64_t count, mu_dtype dtype,
                                            mu_request *request);
 MU_CHECKED mu_err mu_request_wait(mu_request *request);
 MU_CHECKED mu_err mu_request_test(mu_request *request, bool *done);
+
+/* Collective. The blocking form of start_reduce_scatter. */
+MU_CHECKED mu_err mu_comm_reduce_scatter(mu_comm *comm, const void *send, void *recv, int64_t count, mu_dtype dtype,
+                                         mu_comm_op op);
 
 /* Collective. send[count] of every rank one after the other into recv[size * count], on all ranks or on `root` (elsewhere
  * recv is not looked at). */

@@ -1,5 +1,5 @@
-/* The conformance of a communicator: run by itself (one rank) and under mpirun by comm_test.sh. A word chooses what is done:
- * nothing (all checks), "die" (the last rank kills itself), "fail" (the last rank fails, all leave), "size". */
+/* The conformance of a communicator: run by itself (one rank) and under mpirun by comm_test.sh. A word chooses what is
+ * done: nothing (all checks), "die" (the last rank kills itself), "fail" (the last rank fails, all leave), "size". */
 #include "core/mem.h"
 #include "dist/collect.h"
 #include "dist/launch.h"
@@ -18,8 +18,8 @@ static int failures, checks;
 #define CHECK(condition, ...)                                                                                          \
     do {                                                                                                               \
         checks++;                                                                                                      \
-        if (!(condition) && failures++ < 3) {                                                                         \
-            fprintf(stderr, "rank %d/%d: line %d: %s:", world->rank, world->size, __LINE__, #condition);              \
+        if (!(condition) && failures++ < 3) {                                                                          \
+            fprintf(stderr, "rank %d/%d: line %d: %s:", world->rank, world->size, __LINE__, #condition);               \
             fprintf(stderr, " " __VA_ARGS__);                                                                          \
             fputc('\n', stderr);                                                                                       \
         }                                                                                                              \
@@ -147,7 +147,8 @@ static void check_requests(void)
     bool done = false;
     for (int k = 0; k < 3; k++) {
         fill(data[k], world->rank, MAX_COUNT, MU_F32);
-        OK(mu_comm_start_all_reduce(world, data[k], MAX_COUNT, MU_F32, k == 1 ? MU_COMM_MAX : MU_COMM_MEAN, &request[k]));
+        OK(mu_comm_start_all_reduce(world, data[k], MAX_COUNT, MU_F32, k == 1 ? MU_COMM_MAX : MU_COMM_MEAN,
+                                    &request[k]));
     }
     FAILS(mu_comm_start_all_reduce(world, data[0], 1, MU_F32, MU_COMM_SUM, &request[0]), MU_ERR_USAGE, "on its way");
     OK(mu_request_wait(&request[2]));
@@ -159,6 +160,121 @@ static void check_requests(void)
     OK(mu_request_wait(&request[1]));
     OK(mu_request_test(&request[1], &done));
     CHECK(done);
+}
+
+static void compare_slice(const void *data, int64_t first, int64_t count, mu_dtype dtype, mu_comm_op op)
+{
+    double got[MAX_COUNT];
+    mu_convert(got, MU_F64, data, dtype, count);
+    for (int64_t i = 0; i < count; i++) {
+        double want = expected(first + i, dtype, op), allow = op == MU_COMM_MEAN ? fabs(want) * rounding(dtype) : 0;
+        CHECK(fabs(got[i] - want) <= allow, "%s of %s, element %lld: %g instead of %g", mu_comm_op_name(op),
+              mu_dtype_name(dtype), (long long)(first + i), got[i], want);
+    }
+}
+
+/* Slices of count elements: in their place in the larger buffer, apart, and gathered again. */
+static void check_slices(void)
+{
+    static const int64_t counts[] = {0, 1, 7, 100};
+    for (mu_dtype dtype = MU_NONE + 1; dtype < MU_DTYPE_COUNT; dtype++)
+        for (mu_comm_op op = 0; op < MU_COMM_OP_COUNT; op++)
+            for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+                int64_t n = counts[c], first = n * world->rank;
+                size_t bytes = (size_t)n * mu_dtype_size(dtype), at = bytes * (size_t)world->rank,
+                       all = bytes * (size_t)world->size;
+                unsigned char data[MAX_RANKS * 100 * 8 + 8], before[sizeof data], apart[100 * 8 + 8],
+                    whole[sizeof data];
+                mu_request request = {0};
+                memset(data, 0x5a, sizeof data);
+                memset(apart, 0x5a, sizeof apart);
+                memset(whole, 0x5a, sizeof whole);
+                if (!allowed(dtype, op)) {
+                    FAILS(mu_comm_reduce_scatter(world, data, apart, n, dtype, op), MU_ERR_UNSUPPORTED,
+                          mu_dtype_name(dtype));
+                    continue;
+                }
+                fill(data, world->rank, n * world->size, dtype);
+                memcpy(before, data, sizeof data);
+                OK(mu_comm_start_reduce_scatter(world, data, apart, n, dtype, op, &request));
+                OK(mu_request_wait(&request));
+                compare_slice(apart, first, n, dtype, op);
+                CHECK(memcmp(data, before, sizeof data) == 0, "what was sent is as it was");
+                OK(mu_comm_reduce_scatter(world, data, data + at, n, dtype, op));
+                CHECK(memcmp(data + at, apart, bytes) == 0);
+                memcpy(before + at, data + at, bytes);
+                CHECK(memcmp(data, before, sizeof data) == 0, "the other slices are as they were");
+                OK(mu_comm_start_all_gather(world, apart, whole, n, dtype, &request));
+                OK(mu_request_wait(&request));
+                compare_slice(whole, 0, n * world->size, dtype, op);
+                OK(mu_comm_start_all_gather(world, data + at, data, n, dtype, &request));
+                OK(mu_request_wait(&request));
+                CHECK(memcmp(data, whole, all) == 0);
+                fill(data, world->rank, n * world->size, dtype);
+                fill(whole, world->rank, n * world->size, dtype);
+                OK(mu_comm_all_gather(world, data + at, n, dtype, data));
+                OK(mu_comm_all_gather(world, whole + at, n, dtype, before));
+                CHECK(memcmp(data, before, all) == 0);
+                for (int g = 0; g < 8; g++)
+                    CHECK(data[all + (size_t)g] == 0x5a && whole[all + (size_t)g] == 0x5a &&
+                          apart[bytes + (size_t)g] == 0x5a);
+            }
+}
+
+/* Several at once, more than there were jobs for, waited for in another order on each rank, a blocking call in between.
+ */
+static void check_many_on_their_way(void)
+{
+    enum { N = 6, EACH = 100 };
+    float data[N][MAX_RANKS * EACH], slice[N][EACH];
+    mu_request request[N] = {0};
+    for (int round = 0; round < 3; round++) {
+        for (int k = 0; k < N; k++) {
+            fill(data[k], world->rank, EACH * world->size, MU_F32);
+            if (k % 3 == 0)
+                OK(mu_comm_start_reduce_scatter(world, data[k], slice[k], EACH, MU_F32, MU_COMM_MAX, &request[k]));
+            else if (k % 3 == 1)
+                OK(mu_comm_start_all_gather(world, data[k], data[k], 0, MU_F32, &request[k]));
+            else
+                OK(mu_comm_start_all_reduce(world, data[k], EACH * world->size, MU_F32, MU_COMM_SUM, &request[k]));
+        }
+        int64_t sum = 1;
+        if (round == 1)
+            OK(mu_comm_all_reduce(world, &sum, 1, MU_I64, MU_COMM_SUM));
+        CHECK(sum == (round == 1 ? world->size : 1));
+        for (int k = 0; k < N; k++)
+            OK(mu_request_wait(&request[world->rank % 2 ? N - 1 - k : k]));
+        for (int k = 0; k < N; k++)
+            if (k % 3 == 0)
+                compare_slice(slice[k], EACH * world->rank, EACH, MU_F32, MU_COMM_MAX);
+            else if (k % 3 == 2)
+                compare_slice(data[k], 0, EACH * world->size, MU_F32, MU_COMM_SUM);
+    }
+}
+
+/* More than one block, and pieces of blocks. */
+static void check_large_slices(void)
+{
+    int64_t n = 300001;
+    int32_t *data, *slice;
+    OK(mu_alloc(&data, (size_t)n * (size_t)world->size * sizeof *data));
+    OK(mu_alloc(&slice, (size_t)n * sizeof *slice));
+    for (int64_t i = 0; i < n * world->size; i++)
+        data[i] = (int32_t)(i * (world->rank + 1));
+    OK(mu_comm_reduce_scatter(world, data, slice, n, MU_I32, MU_COMM_SUM));
+    int64_t wrong = 0, weight = (int64_t)world->size * (world->size + 1) / 2;
+    for (int64_t i = 0; i < n; i++)
+        wrong += slice[i] != (int32_t)((n * world->rank + i) * weight);
+    CHECK(wrong == 0, "%lld wrong", (long long)wrong);
+    mu_request request = {0};
+    OK(mu_comm_start_all_gather(world, slice, data, n, MU_I32, &request));
+    for (bool done = false; !done && failures == 0;)
+        OK(mu_request_test(&request, &done));
+    for (int64_t i = 0; i < n * world->size; i++)
+        wrong += data[i] != (int32_t)(i * weight);
+    CHECK(wrong == 0, "%lld wrong", (long long)wrong);
+    mu_free(data);
+    mu_free(slice);
 }
 
 /* A sum whose value depends on its order equals the fold in ascending order, bit by bit. */
@@ -176,7 +292,31 @@ static void check_fixed_order(void)
             want += all[r * MAX_COUNT + i];
         CHECK(mine[i] == want, "element %d: %.9g instead of %.9g", i, mine[i], want);
     }
+    int each = MAX_COUNT / world->size, first = each * world->rank;
+    mu_request request = {0};
+    mu_comm *part;
+    memcpy(mine, &all[world->rank * MAX_COUNT], sizeof mine);
+    OK(mu_comm_split(world, 0, -world->rank, &part));
+    OK(mu_comm_start_all_reduce(part, mine, MAX_COUNT, MU_F32, MU_COMM_SUM, &request));
+    OK(mu_request_wait(&request));
+    for (int i = 0; i < MAX_COUNT; i++) {
+        float want = all[(world->size - 1) * MAX_COUNT + i];
+        for (int r = world->size - 2; r >= 0; r--)
+            want += all[r * MAX_COUNT + i];
+        CHECK(mine[i] == want, "split, element %d: %.9g instead of %.9g", i, mine[i], want);
+    }
+    mu_comm_release(part);
+    memcpy(mine, &all[world->rank * MAX_COUNT], sizeof mine);
+    OK(mu_comm_reduce_scatter(world, mine, &mine[first], each, MU_F32, MU_COMM_SUM));
+    for (int i = first; i < first + each; i++) {
+        float want = all[i];
+        for (int r = 1; r < world->size; r++)
+            want += all[r * MAX_COUNT + i];
+        CHECK(mine[i] == want, "slice, element %d: %.9g instead of %.9g", i, mine[i], want);
+    }
     check_all_reduce();
+    check_slices();
+    check_many_on_their_way();
     OK(mu_comm_set_fixed_order(world, false));
 }
 
@@ -265,7 +405,7 @@ static void check_broadcast_blob(void)
 
 static void check_arguments(void)
 {
-    float x[2] = {0};
+    float x[MAX_RANKS] = {0}, slice[1] = {0};
     size_t sizes[MAX_RANKS] = {0};
     FAILS(mu_comm_broadcast(world, x, 1, MU_F32, world->size), MU_ERR_USAGE, "is not a rank");
     FAILS(mu_comm_gather(world, x, 1, MU_F32, x, -1), MU_ERR_USAGE, "root -1");
@@ -273,6 +413,14 @@ static void check_arguments(void)
     FAILS(mu_comm_all_reduce(world, x, -1, MU_F32, MU_COMM_SUM), MU_ERR_USAGE, "-1 elements");
     FAILS(mu_comm_all_reduce(world, x, 1, MU_NONE, MU_COMM_SUM), MU_ERR_USAGE, "no dtype");
     FAILS(mu_comm_all_reduce(world, x, 1, MU_F32, MU_COMM_OP_COUNT), MU_ERR_USAGE, "no operation");
+    mu_request request = {0};
+    FAILS(mu_comm_start_reduce_scatter(world, x, x, -1, MU_F32, MU_COMM_SUM, &request), MU_ERR_USAGE, "-1 elements");
+    FAILS(mu_comm_start_reduce_scatter(world, x, slice, 1, MU_F32, MU_COMM_BOR, &request), MU_ERR_UNSUPPORTED,
+          "bit operations");
+    FAILS(mu_comm_start_all_gather(world, slice, x, INT64_MAX, MU_F32, &request), MU_ERR_OVERFLOW, "does not fit");
+    FAILS(mu_comm_start_all_gather(world, (char *)x + 1, x, 1, MU_F32, &request), MU_ERR_USAGE,
+          "1 bytes into the larger");
+    CHECK(request.comm == NULL);
     FAILS(mu_comm_broadcast(world, x, INT64_MAX, MU_F32, 0), MU_ERR_OVERFLOW, "does not fit");
     FAILS(mu_comm_all_gather_bytes(world, x, 4, x, sizes), MU_ERR_USAGE, "sends 4 bytes");
     FAILS(mu_comm_collect(world, NULL, 0, -1, world->size, &(mu_records *){NULL}), MU_ERR_USAGE, "is not a rank");
@@ -379,8 +527,8 @@ static void check_dict(void)
     FAILS(mu_comm_all_reduce_dict(world, values, last ? 3 : 2, MU_COMM_SUM), MU_ERR_USAGE, "\"loss\" comes twice");
 }
 
-/* Records of `samples` samples dealt out in turns; with padding every rank has as many, else the last ones may have fewer. The
- * record of sample s has s % 4 bytes of value s; padding has another content, which must not win. */
+/* Records of `samples` samples dealt out in turns; with padding every rank has as many, else the last ones may have
+ * fewer. The record of sample s has s % 4 bytes of value s; padding has another content, which must not win. */
 static size_t deal(int samples, bool padding, mu_record *record, unsigned char bytes[][4])
 {
     int each = (samples + world->size - 1) / world->size;
@@ -474,12 +622,27 @@ static mu_err try_split(void)
     return err;
 }
 
+static mu_err try_slices(void)
+{
+    float data[MAX_RANKS] = {0}, slice[2];
+    mu_request request[2] = {0};
+    mu_comm *part = NULL;
+    MU_TRY(mu_comm_split(world, 0, 0, &part));
+    mu_err err = mu_comm_start_reduce_scatter(part, data, &slice[0], 1, MU_F32, MU_COMM_SUM, &request[0]);
+    if (err == MU_OK)
+        err = mu_comm_start_reduce_scatter(part, data, &slice[1], 1, MU_F32, MU_COMM_SUM, &request[1]);
+    for (int i = 0; i < 2 && err == MU_OK; i++)
+        err = mu_request_wait(&request[i]);
+    mu_comm_release(part);
+    return err;
+}
+
 /* One rank's allocations fail in turn: all ranks hear of it, and nothing is left behind. */
 static void check_out_of_memory(void)
 {
-    static mu_err (*const calls[])(void) = {try_collect, try_blob, try_dict, try_split};
+    static mu_err (*const calls[])(void) = {try_collect, try_blob, try_dict, try_split, try_slices};
     for (size_t c = 0; c < sizeof calls / sizeof *calls; c++)
-        for (int who = 0; who < world->size; who += world->size > 1 ? world->size - 1 : 1) {
+        for (int who = 0; who<world->size; who += world->size> 1 ? world->size - 1 : 1) {
             mu_err err = MU_ERR_MEMORY;
             int64_t live = mu_mem_get_counts().live_blocks;
             for (int64_t n = 1; err != MU_OK && n < 40; n++) {
@@ -507,6 +670,8 @@ static void check_all(void)
         check_all_reduce();
         check_nan();
         check_requests();
+        check_slices();
+        check_many_on_their_way();
         check_fixed_order();
         check_broadcast_gather();
         check_bytes(0);
@@ -516,6 +681,7 @@ static void check_all(void)
         check_collect();
     }
     world->chunk = chunk;
+    check_large_slices();
     check_agreement();
     check_seed();
     check_dict();
