@@ -267,7 +267,7 @@ static mu_err mpi_split(mu_comm *comm, int color, int key, mu_comm **out)
     MU_TRY(settle(comm));
     mu_err err = color < 0 ? MU_OK : mpi_comm_alloc(self->runtime, comm->size, &part);
     if (err == MU_OK && part && self->fixed_order)
-        err = mpi_jobs_add(part);
+        err = mpi_jobs_make(part);
     MU_TRY_GOTO(err, mu_comm_agree(comm, err), failed);
     int code = MPI_Comm_split(self->comm, color < 0 ? MPI_UNDEFINED : color, key, &made);
     if (code != MPI_SUCCESS) {

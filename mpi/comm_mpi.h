@@ -42,8 +42,8 @@ MPI_Datatype mpi_datatype(mu_dtype dtype);
 
 /* Jobs (pairwise.c): reduce-scatter, all-gather, and the all-reduce in ascending order of ranks, in steps that drive takes.
  * start and finish are those of a mu_request; start is collective when it makes the first job. */
-MU_CHECKED mu_err mpi_jobs_reserve(comm_mpi *self); /* Collective */
-MU_CHECKED mu_err mpi_jobs_add(comm_mpi *self);     /* room for one more at once; not collective */
+MU_CHECKED mu_err mpi_jobs_reserve(comm_mpi *self); /* Collective; room for MU_COMM_INFLIGHT, unless there is some */
+MU_CHECKED mu_err mpi_jobs_make(comm_mpi *self);    /* the same, not collective */
 MU_CHECKED mu_err mpi_job_start(comm_mpi *self, mu_request *request);
 bool mpi_job_done(const mu_request *request);
 MU_CHECKED mu_err mpi_jobs_drive(comm_mpi *self);

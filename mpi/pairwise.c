@@ -190,7 +190,7 @@ bool mpi_job_done(const mu_request *request)
     return !job || job->state == FREE || job->ticket != request->ticket;
 }
 
-mu_err mpi_jobs_add(comm_mpi *self)
+static mu_err add_job(comm_mpi *self)
 {
     mpi_job *job;
     MU_TRY(mu_calloc(&job, 1, sizeof *job));
@@ -206,10 +206,21 @@ mu_err mpi_jobs_add(comm_mpi *self)
     return MU_OK;
 }
 
+mu_err mpi_jobs_make(comm_mpi *self)
+{
+    for (int i = 0; i < MU_COMM_INFLIGHT; i++)
+        MU_TRY(add_job(self));
+    return MU_OK;
+}
+
 mu_err mpi_jobs_reserve(comm_mpi *self)
 {
-    if (!self->jobs)
-        MU_TRY(mu_comm_agree(&self->base, mpi_jobs_add(self)));
+    if (self->jobs)
+        return MU_OK;
+    mu_err err = mu_comm_agree(&self->base, mpi_jobs_make(self));
+    if (err != MU_OK)
+        mpi_jobs_free(self);
+    MU_TRY(err);
     return MU_OK;
 }
 
@@ -220,6 +231,7 @@ void mpi_jobs_free(comm_mpi *self)
         mu_free(job->memory);
         mu_free(job);
     }
+    self->jobs = NULL;
 }
 
 static mpi_job *find_free(const comm_mpi *self)
@@ -234,7 +246,7 @@ static mpi_job *find_free(const comm_mpi *self)
 static mu_err take_job(comm_mpi *self, mpi_job **out)
 {
     MU_TRY(mpi_jobs_reserve(self));
-    if (!find_free(self) && mpi_jobs_add(self) != MU_OK)
+    if (!find_free(self) && add_job(self) != MU_OK)
         mu_error_clear();
     while (!(*out = find_free(self)))
         MU_TRY(mpi_jobs_drive(self));
