@@ -1,7 +1,10 @@
+#include "config.h"
+
 #include "dist/comm.h"
 
 #include <stdio.h>
 #include <sys/random.h>
+#include <time.h>
 
 enum { MAX_TOLD = 8 }; /* distinct messages */
 
@@ -76,6 +79,23 @@ mu_err mu_comm_agree(mu_comm *comm, mu_err err)
     }
     mu_error_restore(&all);
     return mu_error_trace(all.code, __FILE__, __LINE__, __func__);
+}
+
+mu_err mu_comm_agree_patiently(mu_comm *comm, mu_err err)
+{
+    struct timespec pause = {.tv_nsec = 1000000};
+    mu_request request = {0};
+    int32_t failed = err != MU_OK;
+    bool done = false;
+    if (comm->size == 1)
+        return err;
+    MU_TRY(mu_comm_start_all_reduce(comm, &failed, 1, MU_I32, MU_COMM_MAX, &request));
+    while (!done) {
+        MU_TRY(mu_request_test(&request, &done));
+        if (!done)
+            nanosleep(&pause, NULL);
+    }
+    return failed ? mu_comm_agree(comm, err) : MU_OK;
 }
 
 mu_err mu_comm_check_same(mu_comm *comm, const char *what, uint64_t fingerprint)

@@ -143,6 +143,9 @@ void mu_comm_abort(mu_comm *comm, int status);
  * once. A failure of this call itself is MU_ERR_COMM. Allocates nothing. */
 MU_CHECKED mu_err mu_comm_agree(mu_comm *comm, mu_err err);
 
+/* Collective. The same for a background thread: it sleeps while it waits for the others, instead of asking without pause. */
+MU_CHECKED mu_err mu_comm_agree_patiently(mu_comm *comm, mu_err err);
+
 /* Collective. MU_ERR_USAGE on all ranks when `fingerprint` is not the same everywhere; `what` names it ("the config"). */
 MU_CHECKED mu_err mu_comm_check_same(mu_comm *comm, const char *what, uint64_t fingerprint);
 

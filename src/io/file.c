@@ -65,6 +65,12 @@ struct mu_replacement {
     bool keep; /* committed, or another's */
 };
 
+static mu_err cannot_make(const mu_replacement *r, int code)
+{
+    MU_FAIL(MU_ERR_IO, "'%s' cannot be written: %s", r->path, strerror(code));
+    return mu_error_hint("the file is first written under another name in the same folder; it must exist and be writable");
+}
+
 /* The name is new, so that two runs in one folder do not meet. */
 static mu_err open_temporary(mu_replacement *r)
 {
@@ -81,15 +87,28 @@ static mu_err open_temporary(mu_replacement *r)
         }
         int code = errno;
         mu_free(name);
-        if (code != EEXIST) {
-            MU_FAIL(MU_ERR_IO, "'%s' cannot be written: %s", r->path, strerror(code));
-            return mu_error_hint("the file is first written under another name in the same folder; it must exist and be writable");
-        }
+        if (code != EEXIST)
+            return cannot_make(r, code);
     }
     return MU_FAIL(MU_ERR_IO, "no free temporary name beside '%s'", r->path);
 }
 
-mu_err mu_replacement_new(const char *path, mu_replacement **out)
+static mu_err open_as(mu_replacement *r, const char *temporary)
+{
+    char *name;
+    MU_TRY(mu_strdup(&name, temporary));
+    r->fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (r->fd >= 0) {
+        r->temporary = name;
+        return MU_OK;
+    }
+    int code = errno;
+    mu_free(name);
+    return cannot_make(r, code);
+}
+
+/* temporary NULL: any. */
+static mu_err make(const char *path, const char *temporary, mu_replacement **out)
 {
     mu_replacement *r;
     struct stat info;
@@ -99,12 +118,22 @@ mu_err mu_replacement_new(const char *path, mu_replacement **out)
     r->fd = -1;
     mu_err err;
     MU_TRY_GOTO(err, mu_strdup(&r->path, path), fail);
-    MU_TRY_GOTO(err, open_temporary(r), fail);
+    MU_TRY_GOTO(err, temporary ? open_as(r, temporary) : open_temporary(r), fail);
     *out = r;
     return MU_OK;
 fail:
     mu_replacement_release(r);
     return err;
+}
+
+mu_err mu_replacement_new(const char *path, mu_replacement **out)
+{
+    return make(path, NULL, out);
+}
+
+mu_err mu_replacement_new_as(const char *path, const char *temporary, mu_replacement **out)
+{
+    return make(path, temporary, out);
 }
 
 mu_err mu_replacement_join(const char *path, const char *temporary, mu_replacement **out)

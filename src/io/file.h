@@ -16,6 +16,8 @@ typedef struct mu_replacement mu_replacement;
 
 /* Makes the temporary file; whatever stands at `path` stays as it is until the commit. */
 MU_CHECKED mu_err mu_replacement_new(const char *path, mu_replacement **out);
+/* The same under a temporary name that the caller chose; MU_ERR_IO when it is taken. */
+MU_CHECKED mu_err mu_replacement_new_as(const char *path, const char *temporary, mu_replacement **out);
 int mu_replacement_fd(const mu_replacement *r); /* for reading and writing */
 /* Makes room for `bytes` bytes now; MU_ERR_IO when the disk or a limit has less. Where the file system cannot tell, it
  * does nothing. */

@@ -404,6 +404,13 @@ done:
     return err;
 }
 
+mu_err mu_h5_link_create(hid_t file, const char *path, const char *target_file)
+{
+    MU_TRY(mu_h5_groups_create(file, path));
+    MU_TRY_H5(H5Lcreate_external(target_file, path, file, path, H5P_DEFAULT, H5P_DEFAULT));
+    return MU_OK;
+}
+
 static mu_err shape_of(hid_t space, mu_dtype dtype, mu_type *out)
 {
     hsize_t dim[H5S_MAX_RANK];

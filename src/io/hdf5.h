@@ -56,6 +56,9 @@ MU_CHECKED mu_err mu_h5_type_new(mu_dtype dtype, hid_t *out);
 MU_CHECKED mu_err mu_h5_dataset_create(hid_t parent, const char *name, const mu_type *type, hid_t *out);
 MU_CHECKED mu_err mu_h5_text_create(hid_t parent, const char *name, size_t length, hid_t *out);
 
+/* A link to the dataset of the same path in another file, whose name is looked for beside this one. */
+MU_CHECKED mu_err mu_h5_link_create(hid_t file, const char *path, const char *target_file);
+
 /* What a dataset holds. A type that we lack is MU_ERR_FORMAT. */
 MU_CHECKED mu_err mu_h5_dataset_type(hid_t dataset, mu_type *out);
 /* Where its bytes lie in the file, for `bytes` bytes; MU_ERR_FORMAT unless contiguous and of that size. 0 bytes: 0. */

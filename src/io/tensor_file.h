@@ -1,5 +1,5 @@
-/* Tensor files: named tensors, texts and numbers in one plain HDF5 file, written by all ranks together, whole or not at all.
- * Checkpoints, dumped results and scalars are such files (doc/formats.md).
+/* Tensor files: named tensors, texts and numbers in one plain HDF5 file, or in shards with an index, written by all ranks
+ * together, whole or not at all. Checkpoints, dumped results and scalars are such files (doc/formats.md).
  *
  * A path is slash-separated ("/state_dict/backbone.conv1.weight"); its last part may hold dots. HDF5 is used by the calling
  * thread only, and only on metadata; the bytes of tensors go by pread and pwrite. */
@@ -9,11 +9,23 @@
 #include "core/type.h"
 #include "dist/comm.h"
 
-/* ---- writing: declare everything, then write ---- */
+/* ---- writing: declare everything, take a snapshot, write it ---- */
 typedef struct mu_tensor_writer mu_tensor_writer;
 
-/* Copies the logical bytes of a tensor into `host`. Called on the one rank that writes it, from the writing thread. */
+/* Copies the logical bytes of a tensor into `host`. Called on the one rank that writes it, from the calling thread. */
 typedef mu_err mu_tensor_source(void *user, const char *path, const mu_type *type, void *host);
+
+/* A tensor that takes several ranks to bring together. */
+typedef struct {
+    const char *path;
+    mu_type type;
+    void *tag;  /* as it was added */
+    int owner;  /* the rank that writes it */
+    void *host; /* on that rank: room for its logical bytes, row-major; NULL elsewhere */
+} mu_tensor_slot;
+/* Collective: fills all slots; the same list on all ranks but for `host`. It may go through them in any order (parameters that are sharded: one
+ * mu_params_collect an arena). A rank that fails still takes part to the end. */
+typedef mu_err mu_tensor_collect(void *user, mu_comm *comm, const mu_tensor_slot *slot, int n);
 
 /* `format` and `version` become the root attributes muster_format and muster_version; a uuid is drawn. */
 MU_CHECKED mu_err mu_tensor_writer_new(const char *format, int64_t version, mu_tensor_writer **out);
@@ -22,16 +34,37 @@ void mu_tensor_writer_release(mu_tensor_writer *writer); /* NULL is allowed */
 MU_CHECKED mu_err mu_tensor_writer_text(mu_tensor_writer *writer, const char *path, const char *text);
 MU_CHECKED mu_err mu_tensor_writer_i64(mu_tensor_writer *writer, const char *path, int64_t value); /* scalar dataset */
 MU_CHECKED mu_err mu_tensor_writer_f64(mu_tensor_writer *writer, const char *path, double value);
-/* `user` must live until the write; source NULL: `user` is the bytes. */
+/* `user` must live until the snapshot; source NULL: `user` is the bytes. */
 MU_CHECKED mu_err mu_tensor_writer_add(mu_tensor_writer *writer, const char *path, mu_type type,
                                        mu_tensor_source *source, void *user);
 /* The same for what is not alike on all ranks: rank `rank` of those that write brings its own. */
 MU_CHECKED mu_err mu_tensor_writer_add_on(mu_tensor_writer *writer, const char *path, mu_type type, int rank,
                                           mu_tensor_source *source, void *user);
-/* Collective. Shares the tensors out over the ranks by bytes; each rank hashes (XXH3) and writes its own. The file stands under
- * `path`, flushed, when all have written, else what was there stays and all ranks get the same error: a full disk, a folder
- * that cannot be written to. bytes (may be NULL): of the whole file. */
+/* A tensor that `collect` brings, in one call for all of them; rank -1: to any rank. */
+MU_CHECKED mu_err mu_tensor_writer_add_collected(mu_tensor_writer *writer, const char *path, mu_type type, int rank, void *tag);
+void mu_tensor_writer_set_collect(mu_tensor_writer *writer, mu_tensor_collect *collect, void *user);
+/* n > 0: tensors of a page and more go into n files beside the one at the path, which becomes their index: "a.h5" and
+ * "a-00000-of-00004.h5" and so on, each written by a few ranks alone. At most 99999. */
+MU_CHECKED mu_err mu_tensor_writer_set_shards(mu_tensor_writer *writer, int n);
+
+/* What is to be written, in memory: each rank has a copy of its share, about the file's bytes / ranks. */
+typedef struct mu_tensor_snapshot mu_tensor_snapshot;
+
+/* Collective. Shares the tensors out over the ranks by bytes, copies and hashes (XXH3) each rank's own, and lays the file out: after it the writer, and
+ * what it was given, may change or go. Makes the temporary files and
+ * reserves room for them, so that a full disk or a folder that cannot be written to is told here where the system can tell. */
+MU_CHECKED mu_err mu_tensor_writer_snapshot(mu_tensor_writer *writer, mu_comm *comm, const char *path, mu_tensor_snapshot **out);
+/* Collective, once, on any thread, over any communicator of the same ranks in the same order that no other thread uses: no HDF5 in it, and no
+ * spinning while it waits. The file stands under its path, flushed, when all have written, else what was there stays and all ranks get the same
+ * error: a full disk. bytes (may be NULL): of all files. */
+MU_CHECKED mu_err mu_tensor_snapshot_write(mu_tensor_snapshot *snapshot, mu_comm *comm, int64_t *bytes);
+void mu_tensor_snapshot_release(mu_tensor_snapshot *snapshot); /* any thread; NULL is allowed */
+
+/* Collective. Both at once; bytes that were given without a source are not copied. */
 MU_CHECKED mu_err mu_tensor_writer_write(mu_tensor_writer *writer, mu_comm *comm, const char *path, int64_t *bytes);
+
+/* Removes a tensor file and its shards, the index first. MU_ERR_NOT_FOUND when there is none. Any thread. */
+MU_CHECKED mu_err mu_tensor_file_remove(const char *path);
 
 /* ---- reading: not collective ---- */
 typedef struct mu_tensor_file mu_tensor_file;

@@ -10,6 +10,7 @@
 
 #define TENSOR_CHECKSUM "muster_xxh3" /* attributes of every dataset */
 #define TENSOR_ORDER "muster_order"
+#define TENSOR_SHARDS "/muster_shards" /* of an index: JSON that tells its shards */
 
 enum {
     TENSOR_CHECKSUM_TEXT = 17,
@@ -17,10 +18,18 @@ enum {
     TENSOR_PAGE = 4096,        /* tensors of this size and more begin at a multiple of it */
     TENSOR_MAX_PATH = 1023,    /* bytes */
     TENSOR_MAX_DEPTH = 16,     /* groups within groups */
-    TENSOR_MAX_COUNT = 1 << 20 /* datasets and groups of a file */
+    TENSOR_MAX_COUNT = 1 << 20, /* datasets and groups of a file */
+    TENSOR_MAX_SHARDS = 99999
 };
 
 void tensor_checksum_format(XXH64_hash_t hash, char text[TENSOR_CHECKSUM_TEXT]);
+
+/* Shard i of n of the file at `path`: "a.h5" gives "a-00000-of-00004.h5". Freed by mu_free. */
+MU_CHECKED mu_err tensor_shard_path(const char *path, int i, int n, char **out);
+/* What its muster_format says: "checkpoint shard". Freed by mu_free. */
+MU_CHECKED mu_err tensor_shard_format(const char *format, char **out);
+/* Removes shards of the file at `path`, but for those of a set of `keep`. */
+void tensor_shards_remove(const char *path, int keep);
 
 /* "/a/b.c": absolute, no part empty or made of dots only. */
 MU_CHECKED mu_err tensor_path_check(const char *path);

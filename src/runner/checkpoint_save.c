@@ -12,9 +12,8 @@
 
 /* Where the bytes of a tensor come from. */
 typedef struct {
-    mu_params *params;
     void *arena; /* NULL: the parameter or state itself */
-    const char *name;
+    int param;
 } origin;
 
 typedef struct {
@@ -28,13 +27,55 @@ typedef struct {
     size_t used_values;
 } job;
 
-static mu_err read_origin(void *user, const char *path, const mu_type *type, void *host)
+/* ---- the copy: every tensor of the store passes here ---- */
+
+/* Collective. Parameter i's part of an arena into host[i] of rank owner[i]; owner -1: not wanted. */
+static mu_err collect_arena(mu_params *params, void *arena, const mu_comm *comm, const int *owner, void *const *host)
 {
-    const origin *o = user;
-    (void)path, (void)type;
-    return o->arena ? mu_params_arena_read(o->params, o->arena, o->name, host) : mu_params_read(o->params, o->name, host);
+    for (int i = 0; i < mu_params_count(params); i++) {
+        const char *name = mu_params_at(params, i)->name;
+        if (owner[i] == comm->rank)
+            MU_TRY(arena ? mu_params_arena_read(params, arena, name, host[i]) : mu_params_read(params, name, host[i]));
+    }
+    return MU_OK;
 }
 
+/* Slots from `first` on that are of one arena, each parameter once; sets owner and host [mu_params_count]. */
+static int next_group(const mu_tensor_slot *slot, int first, int n, int n_params, int *owner, void **host)
+{
+    const origin *begin = slot[first].tag;
+    for (int i = 0; i < n_params; i++) {
+        owner[i] = -1;
+        host[i] = NULL;
+    }
+    for (int k = first; k < n; k++) {
+        const origin *o = slot[k].tag;
+        if (o->arena != begin->arena || owner[o->param] >= 0)
+            return k;
+        owner[o->param] = slot[k].owner;
+        host[o->param] = slot[k].host;
+    }
+    return n;
+}
+
+static mu_err collect(void *user, mu_comm *comm, const mu_tensor_slot *slot, int n)
+{
+    mu_params *params = user;
+    int n_params = mu_params_count(params), *owner;
+    void **host = NULL;
+    mu_err err = mu_calloc(&owner, (size_t)n_params, sizeof *owner);
+    err = mu_comm_agree(comm, err ? err : mu_calloc(&host, (size_t)n_params, sizeof *host));
+    for (int k = 0; !err && k < n;) {
+        void *arena = ((const origin *)slot[k].tag)->arena;
+        k = next_group(slot, k, n, n_params, owner, host);
+        err = collect_arena(params, arena, comm, owner, host);
+    }
+    mu_free(host);
+    mu_free(owner);
+    return err;
+}
+
+/* ---- what there is ---- */
 static mu_err set_path(job *j, const char *prefix, const char *name)
 {
     if ((size_t)snprintf(j->path, sizeof j->path, "%s%s", prefix, name) >= sizeof j->path)
@@ -43,23 +84,20 @@ static mu_err set_path(job *j, const char *prefix, const char *name)
 }
 
 /* rank < 0: alike on all. */
-static mu_err add_tensor(job *j, const char *prefix, const mu_param_info *info, void *arena, int rank)
+static mu_err add_tensor(job *j, const char *prefix, int param, void *arena, int rank)
 {
+    const mu_param_info *info = mu_params_at(j->params, param);
     origin *o = &j->origin[j->n_origins++];
-    *o = (origin){.params = j->params, .arena = arena, .name = info->name};
+    *o = (origin){.arena = arena, .param = param};
     MU_TRY(set_path(j, prefix, info->name));
-    if (rank < 0)
-        return mu_tensor_writer_add(j->writer, j->path, info->type, read_origin, o);
-    return mu_tensor_writer_add_on(j->writer, j->path, info->type, rank, read_origin, o);
+    return mu_tensor_writer_add_collected(j->writer, j->path, info->type, rank, o);
 }
 
 /* Every rank has running statistics of its own; rank 0's count. */
 static mu_err add_weights(job *j)
 {
-    for (int i = 0; i < mu_params_count(j->params); i++) {
-        const mu_param_info *info = mu_params_at(j->params, i);
-        MU_TRY(add_tensor(j, CKPT_WEIGHTS, info, NULL, info->trainable ? -1 : 0));
-    }
+    for (int i = 0; i < mu_params_count(j->params); i++)
+        MU_TRY(add_tensor(j, CKPT_WEIGHTS, i, NULL, mu_params_at(j->params, i)->trainable ? -1 : 0));
     return MU_OK;
 }
 
@@ -67,7 +105,7 @@ static mu_err add_trained(job *j, const char *prefix, void *arena, int rank)
 {
     for (int i = 0; i < mu_params_count(j->params); i++)
         if (mu_params_at(j->params, i)->trainable)
-            MU_TRY(add_tensor(j, prefix, mu_params_at(j->params, i), arena, rank));
+            MU_TRY(add_tensor(j, prefix, i, arena, rank));
     return MU_OK;
 }
 
@@ -248,6 +286,7 @@ static mu_err declare(job *j, mu_checkpoint_parts parts)
     size_t kinds = 1 + (optim ? (size_t)mu_optim_n_states(optim) + (size_t)r->comm->size : 0);
     size_t n_groups = optim ? (size_t)mu_optim_n_groups(optim) : 0;
     MU_TRY(mu_tensor_writer_new(MU_CHECKPOINT_FORMAT, MU_CHECKPOINT_VERSION, &j->writer));
+    mu_tensor_writer_set_collect(j->writer, collect, j->params);
     MU_TRY(mu_calloc(&j->origin, n_params * kinds, sizeof *j->origin));
     MU_TRY(mu_calloc(&j->values, n_groups * (CKPT_N_FIELDS + (size_t)r->n_schedulers), sizeof *j->values));
     MU_TRY(add_meta(j, &at));

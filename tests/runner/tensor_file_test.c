@@ -196,6 +196,70 @@ START_TEST(round_trip)
 }
 END_TEST
 
+/* Numbers from 1 on, in all slots at once, the last slot first. */
+static mu_err bring(void *user, mu_comm *over, const mu_tensor_slot *slot, int n)
+{
+    ck_assert_ptr_eq(over, comm);
+    if (n != 2)
+        return MU_FAIL(MU_ERR_BACKEND, "there are %d slots", n);
+    for (int k = n; k > 0; k--) {
+        const mu_tensor_slot *s = &slot[k - 1];
+        ck_assert_int_eq(s->owner, 0);
+        for (int64_t i = 0; i < mu_type_count(&s->type); i++)
+            ((float *)s->host)[i] = *(float *)s->tag + (float)i;
+    }
+    ++*(int *)user;
+    return MU_OK;
+}
+
+/* What happens to the sources after a snapshot does not reach the file. */
+START_TEST(snapshots)
+{
+    mu_tensor_writer *w;
+    mu_tensor_snapshot *snapshot;
+    mu_tensor_file *f;
+    float first[2] = {1, 5000}, given[3] = {7, 8, 9}, found[2000];
+    int64_t bytes, before = mu_mem_get_counts().live_bytes;
+    calls = 0;
+    ck_ok(mu_tensor_writer_new(FORMAT, VERSION, &w));
+    ck_ok(mu_tensor_writer_add_collected(w, "/a", MU_TYPE(MU_F32, 2000), -1, &first[0]));
+    ck_ok(mu_tensor_writer_add(w, "/given", MU_TYPE(MU_F32, 3), NULL, given));
+    ck_ok(mu_tensor_writer_add_collected(w, "/b", MU_TYPE(MU_F32, 2), 0, &first[1]));
+    ck_fails(mu_tensor_writer_snapshot(w, comm, path, &snapshot), MU_ERR_USAGE, "nobody was named");
+    mu_tensor_writer_set_collect(w, bring, &calls);
+    ck_ok(mu_tensor_writer_snapshot(w, comm, path, &snapshot));
+    mu_tensor_writer_release(w);
+    ck_assert_int_eq(calls, 1);
+    ck_assert_int_lt(mu_mem_get_counts().live_bytes - before, 8000 + 4096);
+    memset(first, 0, sizeof first);
+    memset(given, 0, sizeof given);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    ck_ok(mu_tensor_snapshot_write(snapshot, comm, &bytes));
+    mu_tensor_snapshot_release(snapshot);
+    ck_ok(mu_tensor_file_open(path, FORMAT, VERSION, &f));
+    ck_assert_int_eq(mu_tensor_file_bytes(f), bytes);
+    ck_ok(mu_tensor_file_read(f, 0, found, sizeof found));
+    ck_assert_float_eq(found[1999], 2000);
+    ck_ok(mu_tensor_file_read(f, 1, found, 12));
+    ck_assert_float_eq(found[2], 9);
+    ck_ok(mu_tensor_file_read(f, 2, found, 8));
+    ck_assert_float_eq(found[1], 5001);
+    mu_tensor_file_release(f);
+
+    /* One that is never written leaves nothing. */
+    char command[128];
+    ck_ok(mu_tensor_file_remove(path));
+    ck_fails(mu_tensor_file_remove(path), MU_ERR_NOT_FOUND, "cannot be removed");
+    ck_ok(mu_tensor_writer_new(FORMAT, VERSION, &w));
+    ck_ok(mu_tensor_writer_add(w, "/given", MU_TYPE(MU_F32, 3), NULL, given));
+    ck_ok(mu_tensor_writer_snapshot(w, comm, path, &snapshot));
+    mu_tensor_writer_release(w);
+    mu_tensor_snapshot_release(snapshot);
+    snprintf(command, sizeof command, "test -z \"$(ls %s)\"", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 START_TEST(empty_file)
 {
     mu_tensor_writer *w;
@@ -449,6 +513,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, round_trip);
+    tcase_add_test(tcase, snapshots);
     tcase_add_test(tcase, empty_file);
     tcase_add_test(tcase, many_datasets);
     tcase_add_test(tcase, wrong_declarations);
