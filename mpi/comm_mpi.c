@@ -108,10 +108,30 @@ static mu_err start_all_reduce(comm_mpi *self, mu_request *request)
     return MU_OK;
 }
 
+static mu_err start_broadcast(comm_mpi *self, mu_request *request)
+{
+    size_t limit = (size_t)self->base.chunk, bytes = (size_t)request->count * mu_dtype_size(request->dtype);
+    size_t pieces = bytes / limit + (bytes % limit != 0);
+    size_t first = pieces > MU_COMM_INFLIGHT ? (pieces - MU_COMM_INFLIGHT) * limit : 0;
+    if (first > 0)
+        MU_TRY(mpi_broadcast(&self->base, request->data, first, request->root));
+    unsigned char *at = (unsigned char *)request->data + first;
+    bytes -= first;
+    for (int n; bytes > 0; at += n, bytes -= (size_t)n) {
+        MPI_Request handle;
+        n = piece(&self->base, bytes);
+        MU_TRY_MPI(MPI_Ibcast(at, n, MPI_BYTE, request->root, self->comm, &handle));
+        memcpy(&request->handle[request->n_handles++], &handle, sizeof handle);
+    }
+    return MU_OK;
+}
+
 static mu_err mpi_start(mu_comm *comm, mu_request *request)
 {
     comm_mpi *self = mpi_of(comm);
-    if (self->fixed_order || request->kind != MU_REQUEST_ALL_REDUCE)
+    if (request->kind == MU_REQUEST_BROADCAST)
+        MU_TRY(start_broadcast(self, request));
+    else if (self->fixed_order || request->kind != MU_REQUEST_ALL_REDUCE)
         MU_TRY(mpi_job_start(self, request));
     else
         MU_TRY(start_all_reduce(self, request));

@@ -67,7 +67,7 @@ static mu_err open_world(mpi_runtime *runtime, mu_comm **out)
     return MU_OK;
 }
 
-mu_err mu_launch(mu_comm **out)
+mu_err mu_launch_plain(mu_comm **out)
 {
     mu_launcher launcher = mu_launch_detect();
     bool wanted = false;

@@ -134,8 +134,9 @@ static void fill(report *r)
         line(r, "host", "%s", text);
     line(r, "plug-ins", "%s", MU_PLUGIN_DIR);
     static const char *const names[] = {
-        "MUSTER_LAUNCHER", "MUSTER_CONFIG_PATH", "MUSTER_PLUGIN_PATH", "MUSTER_CACHE_DIR", "OMP_NUM_THREADS",
-        "OMP_WAIT_POLICY", "GOMP_SPINCOUNT",     "MU_LOG",             "MU_LOG_RANKS",     "MU_SIMD_ISA"};
+        "MUSTER_LAUNCHER", "MUSTER_CONFIG_PATH", "MUSTER_PLUGIN_PATH", "MUSTER_CACHE_DIR", "MUSTER_COMM_DELAY",
+        "OMP_NUM_THREADS", "OMP_WAIT_POLICY",    "GOMP_SPINCOUNT",     "MU_LOG",           "MU_LOG_RANKS",
+        "MU_SIMD_ISA"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         line(r, names[i], "%s", variable(names[i]));
 }

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "dist/comm.h"
+#include "dist/doing.h"
 
 #include <stdio.h>
 #include <sys/random.h>
@@ -44,6 +45,7 @@ mu_err mu_comm_agree(mu_comm *comm, mu_err err)
 {
     if (comm->size == 1)
         return err;
+    MU_DOING(comm, "agree");
     const report mine = report_of(err);
     mu_error all = {0};
     if (err != MU_OK)
@@ -100,6 +102,7 @@ mu_err mu_comm_agree_patiently(mu_comm *comm, mu_err err)
 
 mu_err mu_comm_check_same(mu_comm *comm, const char *what, uint64_t fingerprint)
 {
+    MU_DOING(comm, "check_same");
     uint64_t main_rank = fingerprint;
     MU_TRY(mu_comm_broadcast_bytes(comm, &main_rank, sizeof main_rank, 0));
     mu_err err = MU_OK;
@@ -112,6 +115,7 @@ mu_err mu_comm_check_same(mu_comm *comm, const char *what, uint64_t fingerprint)
 
 mu_err mu_comm_sync_random_seed(mu_comm *comm, uint32_t *out)
 {
+    MU_DOING(comm, "sync_random_seed");
     uint32_t seed = 0;
     mu_err err = MU_OK;
     if (comm->rank == 0 && getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)

@@ -1,11 +1,13 @@
 #include "dist/average.h"
 
 #include "core/mem.h"
+#include "dist/doing.h"
 
 enum { ON_THE_WAY = 4 };
 
 mu_err mu_comm_average(mu_comm *comm, void *data, int64_t count, mu_dtype dtype, size_t bucket_bytes)
 {
+    MU_DOING(comm, "average");
     mu_request request[ON_THE_WAY] = {0};
     unsigned slot = 0;
     size_t size, bytes;
@@ -21,8 +23,8 @@ mu_err mu_comm_average(mu_comm *comm, void *data, int64_t count, mu_dtype dtype,
     for (int64_t at = 0; at < count; at += step) {
         mu_request *next = &request[slot++ % ON_THE_WAY];
         MU_TRY(mu_request_wait(next));
-        MU_TRY(mu_comm_start_all_reduce(comm, (char *)data + (size_t)at * size, count - at < step ? count - at : step, dtype,
-                                        MU_COMM_MEAN, next));
+        MU_TRY(mu_comm_start_all_reduce(comm, (char *)data + (size_t)at * size, count - at < step ? count - at : step,
+                                        dtype, MU_COMM_MEAN, next));
     }
     for (unsigned i = 0; i < ON_THE_WAY; i++)
         MU_TRY(mu_request_wait(&request[slot++ % ON_THE_WAY]));

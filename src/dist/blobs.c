@@ -1,5 +1,6 @@
 #include "core/mem.h"
 #include "dist/comm.h"
+#include "dist/doing.h"
 
 void mu_blobs_release(mu_blobs *blobs)
 {
@@ -54,12 +55,14 @@ failed:
 
 mu_err mu_comm_all_gather_blobs(mu_comm *comm, const void *data, size_t size, mu_blobs *out)
 {
+    MU_DOING(comm, "all_gather_blobs");
     MU_TRY(gather_blobs(comm, data, size, -1, out));
     return MU_OK;
 }
 
 mu_err mu_comm_gather_blobs(mu_comm *comm, const void *data, size_t size, int root, mu_blobs *out)
 {
+    MU_DOING(comm, "gather_blobs");
     if (root < 0 || root >= comm->size)
         return MU_FAIL(MU_ERR_USAGE, "gather_blobs: root %d is not a rank: expected 0 to %d", root, comm->size - 1);
     MU_TRY(gather_blobs(comm, data, size, root, out));
@@ -68,6 +71,7 @@ mu_err mu_comm_gather_blobs(mu_comm *comm, const void *data, size_t size, int ro
 
 mu_err mu_comm_broadcast_blob(mu_comm *comm, void **data, size_t *size, int root)
 {
+    MU_DOING(comm, "broadcast_blob");
     size_t n = *size, room;
     unsigned char *block = *data;
     MU_TRY(mu_comm_broadcast_bytes(comm, &n, sizeof n, root));

@@ -1,6 +1,7 @@
 #include "dist/collect.h"
 
 #include "core/mem.h"
+#include "dist/doing.h"
 
 #include <stdlib.h>
 
@@ -161,6 +162,7 @@ done:
 
 mu_err mu_comm_collect(mu_comm *comm, const mu_record *mine, size_t n, int64_t total, int root, mu_records **out)
 {
+    MU_DOING(comm, "collect");
     unsigned char *packed = NULL;
     size_t size = 0;
     mu_blobs blobs = {0};

@@ -1,6 +1,7 @@
 #include "dist/comm.h"
 
 #include "core/mem.h"
+#include "dist/doing.h"
 
 static const char *const op_names[] = {
 #define X(code, text) text,
@@ -86,6 +87,7 @@ static void divide(void *data, int64_t count, mu_dtype dtype, int by)
 
 mu_err mu_comm_barrier(mu_comm *comm)
 {
+    MU_DOING(comm, "barrier");
     MU_TRY(comm->ops->barrier(comm));
     return MU_OK;
 }
@@ -93,6 +95,7 @@ mu_err mu_comm_barrier(mu_comm *comm)
 mu_err mu_comm_broadcast_bytes(mu_comm *comm, void *data, size_t size, int root)
 {
     MU_TRY(check_root(comm, "broadcast", root));
+    MU_DOING(comm, "broadcast");
     MU_TRY(comm->ops->broadcast(comm, data, size, root));
     return MU_OK;
 }
@@ -112,6 +115,7 @@ mu_err mu_comm_all_reduce(mu_comm *comm, void *data, int64_t count, mu_dtype dty
     size_t bytes;
     MU_TRY(check_buffer("all_reduce", count, dtype, 1, &bytes));
     MU_TRY(check_reduction("all_reduce", &wire, &wire_op));
+    MU_DOING(comm, "all_reduce");
     MU_TRY(comm->ops->all_reduce(comm, data, count, wire, wire_op));
     if (op == MU_COMM_MEAN)
         divide(data, count, dtype, comm->size);
@@ -120,6 +124,7 @@ mu_err mu_comm_all_reduce(mu_comm *comm, void *data, int64_t count, mu_dtype dty
 
 mu_err mu_comm_set_fixed_order(mu_comm *comm, bool on)
 {
+    MU_DOING(comm, "set_fixed_order");
     MU_TRY(comm->ops->set_fixed_order(comm, on));
     return MU_OK;
 }
@@ -132,6 +137,7 @@ static mu_err start(const char *call, mu_request *slot, mu_request request)
     MU_TRY(check_reduction(call, &request.dtype, &request.op));
     if (slot->comm)
         return MU_FAIL(MU_ERR_USAGE, "%s: the request is still on its way: wait for it first", call);
+    MU_DOING(request.comm, call);
     MU_TRY(request.comm->ops->start(request.comm, &request));
     request.dtype = dtype;
     request.op = op;
@@ -196,8 +202,25 @@ mu_err mu_comm_start_all_gather(mu_comm *comm, const void *send, void *recv, int
     return MU_OK;
 }
 
+mu_err mu_comm_start_broadcast(mu_comm *comm, void *data, int64_t count, mu_dtype dtype, int root, mu_request *request)
+{
+    size_t bytes;
+    MU_TRY(check_root(comm, "start_broadcast", root));
+    MU_TRY(check_buffer("start_broadcast", count, dtype, 1, &bytes));
+    MU_TRY(start("start_broadcast", request,
+                 (mu_request){.comm = comm,
+                              .kind = MU_REQUEST_BROADCAST,
+                              .data = data,
+                              .count = count,
+                              .dtype = dtype,
+                              .op = MU_COMM_SUM,
+                              .root = root}));
+    return MU_OK;
+}
+
 mu_err mu_comm_reduce_scatter(mu_comm *comm, const void *send, void *recv, int64_t count, mu_dtype dtype, mu_comm_op op)
 {
+    MU_DOING(comm, "reduce_scatter");
     mu_request request = {0};
     MU_TRY(mu_comm_start_reduce_scatter(comm, send, recv, count, dtype, op, &request));
     MU_TRY(mu_request_wait(&request));
@@ -213,8 +236,15 @@ static void finish(mu_request *request)
 
 mu_err mu_request_wait(mu_request *request)
 {
+    static const char *const names[] = {
+        [MU_REQUEST_ALL_REDUCE] = "all_reduce",
+        [MU_REQUEST_REDUCE_SCATTER] = "reduce_scatter",
+        [MU_REQUEST_ALL_GATHER] = "all_gather",
+        [MU_REQUEST_BROADCAST] = "broadcast",
+    };
     if (!request->comm)
         return MU_OK;
+    MU_DOING(request->comm, names[request->kind]);
     MU_TRY(request->comm->ops->wait(request->comm, request));
     finish(request);
     return MU_OK;
@@ -236,6 +266,7 @@ mu_err mu_comm_all_gather(mu_comm *comm, const void *send, int64_t count, mu_dty
 {
     size_t bytes;
     MU_TRY(check_buffer("all_gather", count, dtype, comm->size, &bytes));
+    MU_DOING(comm, "all_gather");
     MU_TRY(comm->ops->all_gather(comm, send, bytes, recv));
     return MU_OK;
 }
@@ -245,6 +276,7 @@ mu_err mu_comm_gather(mu_comm *comm, const void *send, int64_t count, mu_dtype d
     size_t bytes;
     MU_TRY(check_root(comm, "gather", root));
     MU_TRY(check_buffer("gather", count, dtype, comm->size, &bytes));
+    MU_DOING(comm, "gather");
     MU_TRY(comm->ops->gather(comm, send, bytes, recv, root));
     return MU_OK;
 }
@@ -263,6 +295,7 @@ static mu_err check_sizes(const mu_comm *comm, const char *call, size_t size, co
 mu_err mu_comm_all_gather_bytes(mu_comm *comm, const void *send, size_t size, void *recv, const size_t *sizes)
 {
     MU_TRY(check_sizes(comm, "all_gather_bytes", size, sizes));
+    MU_DOING(comm, "all_gather_bytes");
     MU_TRY(comm->ops->all_gather_bytes(comm, send, size, recv, sizes));
     return MU_OK;
 }
@@ -272,6 +305,7 @@ mu_err mu_comm_gather_bytes(mu_comm *comm, const void *send, size_t size, void *
     MU_TRY(check_root(comm, "gather_bytes", root));
     if (comm->rank == root)
         MU_TRY(check_sizes(comm, "gather_bytes", size, sizes));
+    MU_DOING(comm, "gather_bytes");
     MU_TRY(comm->ops->gather_bytes(comm, send, size, recv, sizes, root));
     return MU_OK;
 }
@@ -279,6 +313,7 @@ mu_err mu_comm_gather_bytes(mu_comm *comm, const void *send, size_t size, void *
 mu_err mu_comm_split(mu_comm *comm, int color, int key, mu_comm **out)
 {
     mu_comm *part = NULL;
+    MU_DOING(comm, "split");
     MU_TRY(comm->ops->split(comm, color, key, &part));
     *out = part;
     return MU_OK;

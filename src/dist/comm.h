@@ -26,7 +26,12 @@ typedef enum {
 
 enum { MU_COMM_INFLIGHT = 4 };
 
-typedef enum { MU_REQUEST_ALL_REDUCE, MU_REQUEST_REDUCE_SCATTER, MU_REQUEST_ALL_GATHER } mu_request_kind;
+typedef enum {
+    MU_REQUEST_ALL_REDUCE,
+    MU_REQUEST_REDUCE_SCATTER,
+    MU_REQUEST_ALL_GATHER,
+    MU_REQUEST_BROADCAST
+} mu_request_kind;
 
 /* A collective operation on its way; the caller keeps it in place, zeroed before its first use, until waited for. */
 typedef struct {
@@ -37,10 +42,12 @@ typedef struct {
     int64_t count;    /* elements of data; of REDUCE_SCATTER and ALL_GATHER: of a rank's slice */
     mu_dtype dtype;
     mu_comm_op op;
+    int root;                       /* of BROADCAST */
     void *handle[MU_COMM_INFLIGHT]; /* the transport's, as are these */
     int n_handles;
     void *job;
     uint64_t ticket;
+    double due; /* mu_clock: not done before */
 } mu_request;
 
 /* What a transport implements. Arguments have been checked, MEAN has become SUM and bool u8; sizes are bytes unless they
@@ -70,7 +77,7 @@ struct mu_comm {
     int node;                   /* the same on the ranks of one node, different on different nodes */
     bool threads;               /* different communicators may be used by different threads at once */
     int64_t chunk;              /* bytes of one message at most; tests lower it, on all ranks alike */
-    const char *_Atomic doing;  /* the blocking call that a thread is in ("all_reduce"), for who watches; NULL: none */
+    const char *_Atomic doing;  /* the outermost blocking call that its thread is in ("all_reduce"), for who watches; NULL: none */
 };
 
 /* The communicator of one rank: what a program has that nobody launched. */
@@ -111,6 +118,8 @@ MU_CHECKED mu_err mu_comm_start_reduce_scatter(mu_comm *comm, const void *send, 
                                                mu_comm_op op, mu_request *request);
 MU_CHECKED mu_err mu_comm_start_all_gather(mu_comm *comm, const void *send, void *recv, int64_t count, mu_dtype dtype,
                                            mu_request *request);
+MU_CHECKED mu_err mu_comm_start_broadcast(mu_comm *comm, void *data, int64_t count, mu_dtype dtype, int root,
+                                          mu_request *request);
 MU_CHECKED mu_err mu_request_wait(mu_request *request);
 MU_CHECKED mu_err mu_request_test(mu_request *request, bool *done);
 

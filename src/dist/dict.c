@@ -1,6 +1,7 @@
 #include "core/mem.h"
 #include "core/text.h"
 #include "dist/comm.h"
+#include "dist/doing.h"
 
 #include <stdlib.h>
 
@@ -73,6 +74,7 @@ static mu_err explain(mu_comm *comm, mu_named_value *const *sorted, size_t n)
 
 mu_err mu_comm_all_reduce_dict(mu_comm *comm, mu_named_value *values, size_t n, mu_comm_op op)
 {
+    MU_DOING(comm, "all_reduce_dict");
     enum { SAME, DIFFERENT, FAILED };
     mu_named_value **sorted = NULL;
     double *packed = NULL;

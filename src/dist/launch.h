@@ -20,6 +20,9 @@ MU_CHECKED mu_err mu_launch_wants_mpi(const mu_launcher *launcher, bool *out);
  * initialised (and finalised by the release) only where it is wanted and not up yet. */
 MU_CHECKED mu_err mu_launch(mu_comm **out);
 
+/* The same, whatever MUSTER_COMM_DELAY (dist/delay.h) says. */
+MU_CHECKED mu_err mu_launch_plain(mu_comm **out);
+
 /* "Open MPI v4.1.4, MPI-3.1", or NULL when built without. Does not initialise MPI. */
 const char *mu_launch_mpi_version(char *buf, size_t size);
 

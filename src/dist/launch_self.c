@@ -1,7 +1,7 @@
-/* mu_launch of a build without MPI. */
+/* mu_launch_plain of a build without MPI. */
 #include "dist/launch.h"
 
-mu_err mu_launch(mu_comm **out)
+mu_err mu_launch_plain(mu_comm **out)
 {
     mu_launcher launcher = mu_launch_detect();
     bool wanted = false;

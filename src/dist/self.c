@@ -58,7 +58,7 @@ static mu_err self_gather_bytes(mu_comm *comm, const void *send, size_t size, vo
 static mu_err self_start(mu_comm *comm, mu_request *request)
 {
     (void)comm;
-    if (request->kind == MU_REQUEST_ALL_REDUCE)
+    if (!request->send)
         return MU_OK;
     return copy(request->send, (size_t)request->count * mu_dtype_size(request->dtype), request->data);
 }
