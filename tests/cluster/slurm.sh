@@ -59,8 +59,8 @@ SlurmctldPort=$1
 SlurmUser=$me
 SlurmdUser=$me
 AuthType=auth/munge
-# Also how long a requeued job waits before it starts again.
-AuthInfo=socket=$dir/munge.socket,cred_expire=3
+# Also how long a requeued job waits before it starts again; 5 is the least that Slurm takes.
+AuthInfo=socket=$dir/munge.socket,cred_expire=5
 CredType=cred/munge
 StateSaveLocation=$dir/state
 SlurmdSpoolDir=$dir/spool_%n
@@ -146,12 +146,14 @@ start_slurm() {
 
 start() {
     need
+    [ ${#dir} -le 80 ] || { say "$dir: too long a name for the sockets in it"; exit 1; }
     mkdir -p "$(dirname "$dir")"
     mkdir "$dir" || { say "$dir: one starts in a folder of its own"; exit 1; }
     chmod 755 "$dir"
     mkdir "$dir/spool_n1" "$dir/spool_n2" "$dir/tmp_n1" "$dir/tmp_n2"
     mungekey --create --keyfile "$dir/munge.key"
-    munged --key-file="$dir/munge.key" --socket="$dir/munge.socket" --pid-file="$dir/munged.pid" \
+    # --force: the folders above may be closed to other users.
+    munged --force --key-file="$dir/munge.key" --socket="$dir/munge.socket" --pid-file="$dir/munged.pid" \
         --log-file="$dir/munged.log" --seed-file="$dir/munged.seed" --num-threads=2 >"$dir/start.log" 2>&1 || {
         sed 's/^/  /' "$dir/start.log" "$dir/munged.log" >&2
         say "munged does not start"

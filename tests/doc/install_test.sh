@@ -29,5 +29,8 @@ done
 for page in man1/muster.1 man1/muster-train.1 man3/libmuster.3 man5/muster-config.5; do
     [ -f "$tmp/share/man/$page" ] || { echo "$page is not installed"; failed=1; }
 done
+for job in train eval sweep; do
+    [ -f "$tmp/share/muster/jobs/$job.sbatch" ] || { echo "$job.sbatch is not installed"; failed=1; }
+done
 [ -f "$tmp/share/bash-completion/completions/muster" ] || { echo 'the completion is not installed'; failed=1; }
 exit $failed

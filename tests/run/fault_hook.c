@@ -16,14 +16,14 @@ typedef struct {
     int action;
 } fault_hook;
 
-enum { ACTION_ERROR, ACTION_KILL, ACTION_TERM, ACTION_SLEEP, ACTION_FULL, ACTION_COMMAND };
-enum { FULL_BYTES = 40000 };
-static const char *const actions[] = {"error", "kill", "term", "sleep", "full", "command", NULL};
+enum { ACTION_ERROR, ACTION_KILL, ACTION_TERM, ACTION_SLEEP, ACTION_FULL, ACTION_COMMAND, ACTION_SLOW };
+enum { FULL_BYTES = 40000, SLOW_MICROSECONDS = 100000 };
+static const char *const actions[] = {"error", "kill", "term", "sleep", "full", "command", "slow", NULL};
 
 static const mu_option options[] = {
     MU_OPTION(fault_hook, point, MU_OPT_STRING, .text_default = "after_train_iter", .help = "where"),
     MU_OPTION(fault_hook, rank, MU_OPT_INT, .help = "which rank; -1: all"),
-    MU_OPTION(fault_hook, iter, MU_OPT_INT, .int_default = -1, .help = "at which iteration; -1: the first time"),
+    MU_OPTION(fault_hook, iter, MU_OPT_INT, .int_default = -1, .help = "at which iteration; -1: at each"),
     MU_OPTION(fault_hook, action, MU_OPT_CHOICE, .choices = actions, .help = "what happens"),
     MU_OPTION(fault_hook, command, MU_OPT_STRING, .text_default = "true", .help = "for the shell, with action: command"),
     MU_HOOK_OPTIONS(fault_hook),
@@ -48,6 +48,7 @@ static mu_err strike(mu_hook *base, mu_runner *runner, mu_hook_point point)
         if (system(hook->command) != 0)
             return MU_FAIL(MU_ERR_SYSTEM, "'%s' failed", hook->command);
         break;
+    case ACTION_SLOW: usleep(SLOW_MICROSECONDS); break;
     default: return MU_FAIL(MU_ERR_SYSTEM, "struck by a test");
     }
     return MU_OK;
