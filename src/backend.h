@@ -33,12 +33,20 @@ typedef struct mu_layout {
 /* Bytes that a tensor takes in a layout (NULL: row-major). */
 size_t mu_layout_bytes(const mu_layout *layout, const mu_type *type);
 
+/* How this rank takes part in operations that are collective (MU_OP_COLLECTIVE). A kernel that returns an error has taken part. */
+typedef enum {
+    MU_TOGETHER,
+    MU_ALONE, /* not at all: as if it were the only rank */
+    MU_ABSENT /* with nothing, after a failure: it sends no data, so that the others need not wait, and touches no operand */
+} mu_presence;
+
 /* What may differ from run to run without new bindings. */
 typedef struct {
     uint64_t seed;         /* of the random stream of this run */
     int64_t step;          /* optimizer step: part of every random key */
     int64_t sample_offset; /* index in the global batch of this rank's first sample: random numbers do not depend on ranks */
     int64_t sample_stride; /* and from each to the next; 0 means 1 */
+    mu_presence presence;
 } mu_run;
 
 /* A prepared operation. A backend's own kernel type has this as its first member. */

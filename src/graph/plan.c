@@ -219,6 +219,20 @@ static mu_err name_failure(mu_plan *plan, size_t s, mu_err err)
     return mu_error_trace(err, __FILE__, __LINE__, __func__);
 }
 
+/* After a failure, from step s on: what is collective still runs, with nothing from this rank, so that the others go on. Returns `err` with the
+ * record of the failure. Where the communicator itself has failed nobody waits for this one. */
+static mu_err leave(const mu_plan *plan, const mu_run *run, size_t s, mu_err err)
+{
+    mu_error kept = *mu_error_last();
+    mu_run absent = *run;
+    absent.presence = MU_ABSENT;
+    mu_err sent = err;
+    for (; s < plan->n_steps && sent != MU_ERR_COMM; s++)
+        if (plan->steps[s].node && plan->steps[s].node->op->flags & MU_OP_COLLECTIVE)
+            sent = mu_kernel_run(plan->steps[s].kernel, &absent);
+    return mu_error_restore(&kept);
+}
+
 static mu_err run_timed(mu_plan *plan, const mu_run *run, size_t from)
 {
     for (size_t s = from; s < plan->n_steps; s++) {
@@ -229,7 +243,7 @@ static mu_err run_timed(mu_plan *plan, const mu_run *run, size_t from)
             err = plan->backend->ops->synchronize(plan->backend);
         int64_t end = mu_clock_ns();
         if (err)
-            return name_failure(plan, s, err);
+            return leave(plan, run, s + 1, name_failure(plan, s, err));
         step->seconds += (double)(end - begin) * 1e-9;
         step->runs++;
         plan->events[plan->n_events++ % plan->event_capacity] = (mu_plan_event){(int32_t)s, begin, end};
@@ -251,16 +265,18 @@ mu_err mu_plan_begin_run(mu_plan *plan, size_t *first)
 mu_err mu_plan_run(mu_plan *plan, const mu_run *run)
 {
     size_t first;
-    MU_TRY(mu_plan_begin_run(plan, &first));
     if (!run)
         run = &no_run;
+    mu_err err = mu_plan_begin_run(plan, &first);
+    if (err)
+        return plan->options.dry ? err : leave(plan, run, 0, err);
     if (plan->options.profile) {
         MU_TRY(run_timed(plan, run, first));
     } else {
         for (size_t s = first; s < plan->n_steps; s++) {
-            mu_err err = mu_kernel_run(plan->steps[s].kernel, run);
+            err = mu_kernel_run(plan->steps[s].kernel, run);
             if (__builtin_expect(err != MU_OK, 0))
-                return name_failure(plan, s, err);
+                return leave(plan, run, s + 1, name_failure(plan, s, err));
         }
     }
     plan->fresh = true;

@@ -263,7 +263,7 @@ static mu_err finish_gradients(builder *b)
 
 static bool runs_once(const builder *b, const mu_node *node)
 {
-    if ((node->op->flags & (MU_OP_EFFECT | MU_OP_RANDOM | MU_OP_HOST)) || mu_node_has_updates(node))
+    if ((node->op->flags & (MU_OP_EFFECT | MU_OP_RANDOM | MU_OP_HOST | MU_OP_COLLECTIVE)) || mu_node_has_updates(node))
         return false;
     for (int i = 0; i < node->n_in; i++)
         if (node->in[i].id && !b->once[node->in[i].id])

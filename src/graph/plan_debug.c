@@ -158,9 +158,11 @@ static mu_err run_step_checked(mu_plan *plan, const mu_step *step, const mu_run 
 mu_err mu_plan_run_checked(mu_plan *plan, const mu_run *run)
 {
     size_t first;
+    mu_run alone = run ? *run : (mu_run){0};
+    alone.presence = MU_ALONE;
     MU_TRY(mu_plan_begin_run(plan, &first));
     for (size_t s = first; s < plan->n_steps; s++)
-        MU_TRY(run_step_checked(plan, &plan->steps[s], run ? run : &(mu_run){0}));
+        MU_TRY(run_step_checked(plan, &plan->steps[s], &alone));
     plan->fresh = true;
     return MU_OK;
 }

@@ -54,6 +54,7 @@ enum {
     MU_OP_RANDOM = 1 << 3,      /* draws numbers: two equal calls are not one */
     MU_OP_HOST = 1 << 4,        /* calls back into host code */
     MU_OP_ZERO_KEEPS = 1 << 5,  /* f(0, ..., 0) = 0: padding zeros stay zeros */
+    MU_OP_COLLECTIVE = 1 << 6,  /* all ranks run it, in the same order: mu_presence in backend.h */
 };
 
 enum { MU_OP_MAX_OUT = 6, MU_OP_VARIADIC = 64 };

@@ -111,9 +111,11 @@ mu_value mu_nn_linear(mu_trace *t, const char *name, mu_value x, int64_t out_fea
 
 /* ---- norms ---- */
 
-static const char *norm_type(mu_norm_kind kind, int ndim)
+static const char *norm_type(const mu_norm_layer *layer, int ndim)
 {
-    switch (kind) {
+    if (layer && layer->sync)
+        return "SyncBN";
+    switch (layer ? layer->kind : MU_NORM_BATCH) {
     case MU_NORM_BATCH: return ndim == 4 ? "BatchNorm2d" : ndim == 5 ? "BatchNorm3d" : "BatchNorm1d";
     case MU_NORM_LAYER: return "LayerNorm";
     case MU_NORM_GROUP: return "GroupNorm";
@@ -134,6 +136,8 @@ static mu_value batch_norm(mu_trace *t, mu_value x, const mu_norm_layer *layer, 
         gamma = mu_broadcast_to(g, mu_graph_scalar(g, dtype, 1), 1, affine.dim);
         beta = mu_broadcast_to(g, mu_graph_scalar(g, dtype, 0), 1, affine.dim);
     }
+    if ((layer->sync || t->sync_bn) && t->comm && t->comm->size > 1)
+        return mu_sync_batch_norm(g, x, gamma, beta, mean, var, eps, momentum, t->comm);
     return mu_batch_norm(g, x, gamma, beta, mean, var, eps, momentum);
 }
 
@@ -144,7 +148,7 @@ mu_value mu_nn_norm_here(mu_trace *t, mu_value x, const mu_norm_layer *layer)
     bool is_layer_norm = layer->kind == MU_NORM_LAYER;
     int trailing = layer->normalized_ndim > 0 ? (int)layer->normalized_ndim : 1;
     const mu_type type = *mu_graph_type(t->graph, x);
-    if (!mu_nn_expect(t, x, norm_type(layer->kind, type.ndim), is_layer_norm ? trailing : 2, MU_MAX_NDIM))
+    if (!mu_nn_expect(t, x, norm_type(layer, type.ndim), is_layer_norm ? trailing : 2, MU_MAX_NDIM))
         return MU_NO_VALUE;
     mu_type affine = MU_TYPE(type.dtype, type.dim[1]);
     if (is_layer_norm) {
@@ -167,7 +171,7 @@ mu_value mu_nn_norm_here(mu_trace *t, mu_value x, const mu_norm_layer *layer)
 
 mu_value mu_nn_norm(mu_trace *t, const char *name, mu_value x, const mu_norm_layer *layer)
 {
-    mu_trace_enter(t, name, norm_type(layer ? layer->kind : MU_NORM_BATCH, mu_graph_type(t->graph, x)->ndim), NULL);
+    mu_trace_enter(t, name, norm_type(layer, mu_graph_type(t->graph, x)->ndim), NULL);
     mu_value y = mu_nn_norm_here(t, x, layer);
     mu_trace_leave(t);
     return y;

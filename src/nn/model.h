@@ -35,6 +35,8 @@ typedef struct {
     int plan_capacity;      /* 0: 8 */
     const mu_cfg *data_preprocessor; /* the config's, for a model that names none; may be NULL */
     bool profile;
+    mu_comm *comm; /* borrowed: the ranks whose batches SyncBN takes together, for nothing else while the model runs; NULL: one rank */
+    bool sync_bn;  /* every batch norm is a SyncBN */
 } mu_model_options;
 
 /* Builds the preprocessor and the parameter store. Once, before anything below. */

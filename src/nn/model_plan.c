@@ -21,6 +21,8 @@ mu_err mu_model_record(const mu_model *model, const mu_tensors *inputs, mu_mode 
     const mu_component *component = mu_component_of(model);
     mu_trace t;
     MU_TRY(mu_trace_begin(&t, mode, training, inputs, modules, component->name, model->init_cfg));
+    t.comm = model->state->options.comm;
+    t.sync_bn = model->state->options.sync_bn;
     ((const mu_model_ops *)component->ops)->forward(model, &t);
     MU_TRY(mu_trace_end(&t, training && mode == MU_MODE_LOSS, graph, names));
     return MU_OK;

@@ -1,8 +1,10 @@
 #include "ops/operand.h"
 
-static const mu_attr attr_table[] = {MU_ATTR_REAL(mu_batch_norm_attrs, eps), MU_ATTR_REAL(mu_batch_norm_attrs, momentum),
-                                     MU_ATTR_FLAG(mu_batch_norm_attrs, relu),
-                                     MU_ATTR_FLAG(mu_batch_norm_attrs, residual), MU_ATTR_END};
+#define OWN_ATTRS                                                                                                        \
+    MU_ATTR_REAL(mu_batch_norm_attrs, eps), MU_ATTR_REAL(mu_batch_norm_attrs, momentum),                                 \
+        MU_ATTR_FLAG(mu_batch_norm_attrs, relu), MU_ATTR_FLAG(mu_batch_norm_attrs, residual)
+static const mu_attr attr_table[] = {OWN_ATTRS, MU_ATTR_END};
+static const mu_attr sync_attr_table[] = {OWN_ATTRS, MU_ATTR_POINTER(mu_batch_norm_attrs, comm), MU_ATTR_END};
 
 enum { X, GAMMA, BETA, RUNNING_MEAN, RUNNING_VAR, RESIDUAL };
 enum { GRAD_DY, GRAD_X, GRAD_GAMMA, GRAD_MEAN, GRAD_RSTD, GRAD_Y };
@@ -31,7 +33,8 @@ static mu_err infer(const mu_call *call, mu_type *out)
             return mu_error_hint("num_features of this layer must be the %lld channels of its input %s",
                                  (long long)x->dim[1], mu_type_format(x, text));
     MU_TRY(mu_operand_matches(call, RESIDUAL, what[RESIDUAL], x));
-    if (x->dim[1] > 0 && mu_type_count(x) == x->dim[1]) {
+    bool others = a->comm && a->comm->size > 1; /* they may have more: the kernel looks */
+    if (x->dim[1] > 0 && mu_type_count(x) == x->dim[1] && !others) {
         MU_FAIL(MU_ERR_SHAPE, "training needs more than one value per channel, input is %s", mu_type_format(x, text));
         return mu_error_hint("use a larger batch (drop_last), larger images, or evaluation mode for this layer");
     }
@@ -50,7 +53,8 @@ static void gradient(mu_grad *grad)
     a.residual = residual && a.relu;
     mu_value in[] = {dy, mu_grad_in(grad, X), mu_grad_in(grad, GAMMA), mu_grad_out(grad, 1), mu_grad_out(grad, 2),
                      mu_grad_out(grad, 0)};
-    mu_graph_apply(grad->graph, &mu_op_batch_norm_grad, &a, in, a.relu ? 6 : 5, out);
+    bool sync = grad->node->op == &mu_op_sync_batch_norm;
+    mu_graph_apply(grad->graph, sync ? &mu_op_sync_batch_norm_grad : &mu_op_batch_norm_grad, &a, in, a.relu ? 6 : 5, out);
     for (int i = 0; i < 3; i++)
         if (grad->need[i])
             grad->din[i] = out[i];
@@ -70,6 +74,16 @@ const mu_op mu_op_batch_norm = {
            "mean, rstd, and the updated running statistics (unbiased variance). Parameters of half types are f32.",
     .n_in_min = 5, .n_in_max = 6, .n_out = 5,
     .attrs_size = sizeof(mu_batch_norm_attrs), .attrs = attr_table,
+    .updates = {0, 0, 0, RUNNING_MEAN + 1, RUNNING_VAR + 1},
+    .infer = infer, .gradient = gradient, .flops = flops,
+};
+
+const mu_op mu_op_sync_batch_norm = {
+    .name = "sync_batch_norm",
+    .doc = "batch_norm with the statistics of the batches of all ranks together, which may differ in size (moments joined as Chan, "
+           "Golub and LeVeque 1983). Operands and outputs as batch_norm.",
+    .n_in_min = 5, .n_in_max = 6, .n_out = 5, .flags = MU_OP_COLLECTIVE,
+    .attrs_size = sizeof(mu_batch_norm_attrs), .attrs = sync_attr_table,
     .updates = {0, 0, 0, RUNNING_MEAN + 1, RUNNING_VAR + 1},
     .infer = infer, .gradient = gradient, .flops = flops,
 };
@@ -107,9 +121,25 @@ const mu_op mu_op_batch_norm_grad = {
     .infer = grad_infer, .flops = grad_flops,
 };
 
+const mu_op mu_op_sync_batch_norm_grad = {
+    .name = "sync_batch_norm_grad",
+    .doc = "The gradient of sync_batch_norm; operands and outputs as batch_norm_grad. dx follows from the sums of all ranks; dgamma and "
+           "dbeta are the sums of this one.",
+    .n_in_min = 5, .n_in_max = 6, .n_out = 4, .flags = MU_OP_COLLECTIVE,
+    .attrs_size = sizeof(mu_batch_norm_attrs), .attrs = sync_attr_table, .inplace = {GRAD_DY + 1},
+    .infer = grad_infer, .flops = grad_flops,
+};
+
 mu_value mu_batch_norm(mu_graph *g, mu_value x, mu_value gamma, mu_value beta, mu_value running_mean, mu_value running_var,
                        double eps, double momentum)
 {
     mu_batch_norm_attrs a = {.eps = eps, .momentum = momentum};
     return mu_graph_apply1(g, &mu_op_batch_norm, &a, (mu_value[]){x, gamma, beta, running_mean, running_var}, 5);
+}
+
+mu_value mu_sync_batch_norm(mu_graph *g, mu_value x, mu_value gamma, mu_value beta, mu_value running_mean, mu_value running_var,
+                            double eps, double momentum, mu_comm *comm)
+{
+    mu_batch_norm_attrs a = {.eps = eps, .momentum = momentum, .comm = comm};
+    return mu_graph_apply1(g, &mu_op_sync_batch_norm, &a, (mu_value[]){x, gamma, beta, running_mean, running_var}, 5);
 }

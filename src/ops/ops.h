@@ -6,6 +6,7 @@
 #ifndef MU_OPS_OPS_H
 #define MU_OPS_OPS_H
 
+#include "dist/comm.h"
 #include "ir/graph.h"
 
 #define OP(name) extern const mu_op mu_op_##name;
@@ -58,12 +59,18 @@ typedef struct {
     double eps, momentum; /* running = (1-momentum)*running + momentum*batch (unbiased variance) */
     bool relu;            /* fusion: y = relu(bn(x) + residual); also of batch_norm_inference */
     bool residual;        /* batch_norm_grad: dresidual is wanted */
+    mu_comm *comm;        /* sync_batch_norm: the ranks, borrowed by graphs and plans; NULL: this one */
 } mu_batch_norm_attrs;
 /* x [N,C,...], gamma, beta, running mean and variance [C] (states; updated). Training statistics.
  * batch_norm(x, gamma, beta, rm, rv, residual?) -> y, mean, rstd, rm', rv'
  * batch_norm_grad(dy, x, gamma, mean, rstd, y?) -> dx, dgamma, dbeta, dresidual?   (y, when relu, is the mask) */
 mu_value mu_batch_norm(mu_graph *g, mu_value x, mu_value gamma, mu_value beta, mu_value running_mean, mu_value running_var,
                        double eps, double momentum);
+/* The same with the statistics of all ranks' batches together, which may differ in size; dgamma and dbeta are this rank's part. Collective when it
+ * runs, forward and backward; comm is for nothing else meanwhile.
+ * sync_batch_norm and sync_batch_norm_grad: operands and outputs as above. */
+mu_value mu_sync_batch_norm(mu_graph *g, mu_value x, mu_value gamma, mu_value beta, mu_value running_mean, mu_value running_var,
+                            double eps, double momentum, mu_comm *comm);
 /* With given statistics: (x - mean) / sqrt(var + eps) * gamma + beta. gamma and beta may be none. */
 mu_value mu_batch_norm_inference(mu_graph *g, mu_value x, mu_value gamma, mu_value beta, mu_value mean, mu_value var, double eps);
 

@@ -187,7 +187,7 @@ OPS = {
     "where": lambda a, c, x, y: torch.where(c, x, y),
     "conv2d": conv2d, "conv2d_grad_input": conv2d_grad_input, "conv2d_grad_weight": conv2d,
     "linear": lambda a, x, w, b=None: activation(a, F.linear(x, w, b)), "matmul": matmul,
-    "batch_norm": batch_norm, "layer_norm": layer_norm, "group_norm": group_norm,
+    "batch_norm": batch_norm, "sync_batch_norm": batch_norm, "layer_norm": layer_norm, "group_norm": group_norm,
     "batch_norm_inference": lambda a, x, g, b, m, v: F.batch_norm(x, m, v, g, b, False, 0, a["eps"]),
     "max_pool2d": max_pool2d, "avg_pool2d": avg_pool2d,
     "adaptive_avg_pool2d": lambda a, x: F.adaptive_avg_pool2d(x, a["output"]),

@@ -25,3 +25,11 @@ tests_mpi_tensor_file_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_mpi_tensor_file_test_LDADD = libmuster.la
 dist_check_SCRIPTS += tests/mpi/tensor_file_test.sh
 SLOW_TESTS += tests/mpi/tensor_file_test.sh
+
+# Like comm_test.
+check_PROGRAMS += tests/mpi/sync_bn_test
+tests_mpi_sync_bn_test_SOURCES = tests/mpi/sync_bn_test.c tests/golden/sync_bn.inc
+tests_mpi_sync_bn_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_mpi_sync_bn_test_LDADD = libmuster.la
+EXTRA_DIST += tests/golden/sync_bn.py
+dist_check_SCRIPTS += tests/mpi/sync_bn_test.sh

@@ -110,6 +110,8 @@ static const op_rule rules[] = {
     {"square_sum", BOUND_TERMS, 4, 0, SUMS},
     {"sub", BOUND_EXACT, 0, 0, ROUNDED},
     {"sum", BOUND_TERMS, 4, 0, SUMS},
+    {"sync_batch_norm", BOUND_COND, 16, 0, STATISTICS},
+    {"sync_batch_norm_grad", BOUND_COND, 16, 0, STATISTICS},
     {"tanh", BOUND_COND, 4, 0, ELEMENT},
     {"tanh_grad", BOUND_COND, 4, 0, ELEMENT},
     {"topk", BOUND_EXACT, 0, 0, MOVES},

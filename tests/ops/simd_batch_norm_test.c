@@ -18,6 +18,8 @@ START_TEST(test_forward)
         simd_case of = {.op = &mu_op_batch_norm, .attrs = &a, .n_in = variant & 2 ? 6 : 5, .in = {x, c, c, c, c, x},
                         .low = {1, 0.5, -1, -1, 0.5}, .high = {3, 2, 1, 1, 2}, .tolerance = 2e-6, .keep = 0x1e, .seed = (uint64_t)variant};
         case_check_all(&of, true);
+        of.op = &mu_op_sync_batch_norm; /* of one rank */
+        case_check_all(&of, true);
     }
 }
 END_TEST
@@ -32,6 +34,8 @@ START_TEST(test_gradient)
         case_check_all(&of, true);
         of.first_plain = true;
         case_check_all(&of, false);
+        of.op = &mu_op_sync_batch_norm_grad;
+        case_check_all(&of, true);
     }
 }
 END_TEST

@@ -34,7 +34,7 @@ typedef struct {
 typedef struct {
     mu_kernel base;
     mu_kernel *inner;
-    mu_kernel *oracle; /* NULL where ref has none, or must not call back twice */
+    mu_kernel *oracle; /* NULL where ref has none, or must not call back or send messages twice */
     const char *device;
     guarded out[MU_OP_MAX_OUT], scratch;
     void *before[MU_OP_VARIADIC]; /* copies of the operands, as they lie */
@@ -103,7 +103,7 @@ static mu_err prepare_oracle(check_backend *b, check_kernel *k)
         in[i] = oracle_type(call, call->in[i]);
     for (int o = 0; o < call->n_out; o++)
         out[o] = oracle_type(call, call->out[o]);
-    if (call->op->flags & MU_OP_HOST || !b->ref->ops->supports(b->ref, &as_f64, &why))
+    if (call->op->flags & (MU_OP_HOST | MU_OP_COLLECTIVE) || !b->ref->ops->supports(b->ref, &as_f64, &why))
         return MU_OK;
     MU_TRY(b->ref->ops->prepare(b->ref, &as_f64, row, row, &k->oracle));
     return MU_OK;

@@ -1,4 +1,6 @@
+#include "backend/ranks.h"
 #include "backend/simd/vec.h"
+#include "core/mem.h"
 
 #include <math.h>
 
@@ -6,7 +8,8 @@
  * tensor, a block of a blocked one, 16 channels of channels last), groups in batches small enough for the second sweep
  * to find the first one's bytes in the cache. Units, pieces of a group that fit in the first-level cache, fix the order
  * of summation, whatever the number of threads: the moments of a unit are taken in two passes over it, and units are
- * joined in double (Chan, Golub, LeVeque 1983). */
+ * joined in double (Chan, Golub, LeVeque 1983). With the statistics of all ranks there is one batch, and one message between
+ * the sweeps. */
 
 enum { LANES = 16, UNIT_LANES = 256 * LANES, CACHE_PER_THREAD = 768 << 10, N_COEFFICIENTS = 4 };
 
@@ -18,6 +21,7 @@ typedef struct {
     int64_t unit_samples, unit_pixels, sample_parts, pixel_parts, units;
     int64_t batch;                            /* groups in a cache batch */
     int64_t bytes;
+    size_t own_scratch; /* bytes before the message to other ranks */
 } norm;
 
 /* Samples [n0, n1), pixels [p0, p1) of a group. */
@@ -385,7 +389,7 @@ static void sum_backward(const norm *s, int64_t group, const unit *u, float *sum
 static void write_forward(const norm *s, int64_t group, const unit *u)
 {
     bool relu = ((const mu_batch_norm_attrs *)s->base.base.call.attrs)->relu;
-    if (s->base.base.call.op == &mu_op_batch_norm && mu_simd_address(&s->base.base, 5))
+    if (s->base.base.call.op != &mu_op_batch_norm_inference && mu_simd_address(&s->base.base, 5))
         BY_DTYPE(normalise, s, group, u, relu, true);
     else
         BY_DTYPE(normalise, s, group, u, relu, false);
@@ -415,11 +419,12 @@ static void set_coefficients(const norm *s, int64_t i, double mean, double a, do
     coefficients(s, 3)[i] = (float)c;
 }
 
-static void finish_forward(const norm *s, int64_t group)
+/* mean[LANES], square[LANES]: sums of squared deviations from it. */
+static void join_moments(const norm *s, int64_t group, double *mean, double *square)
 {
-    const mu_batch_norm_attrs *a = s->base.base.call.attrs;
-    float *const *out = (float *const *)s->base.base.out;
-    double n = (double)(s->n * s->pixels), mean[LANES] = {0}, square[LANES] = {0};
+    double n = (double)(s->n * s->pixels);
+    for (int64_t l = 0; l < s->lanes; l++)
+        mean[l] = square[l] = 0;
     for (int64_t i = 0; i < s->units; i++) {
         unit u = unit_of(s, group, i);
         const float *sums = sums_of(s, group, i);
@@ -436,6 +441,13 @@ static void finish_forward(const norm *s, int64_t group)
             square[l] += sums[s->lanes + l] + (double)unit_count(&u) * d * d;
         }
     }
+}
+
+/* The moments of n values become coefficients, outputs and running statistics. */
+static void settle_forward(const norm *s, int64_t group, double n, const double *mean, const double *square)
+{
+    const mu_batch_norm_attrs *a = s->base.base.call.attrs;
+    float *const *out = (float *const *)s->base.base.out;
     double keep = n > 0 ? 1 - a->momentum : 1;
     for (int64_t l = 0; l < s->lanes; l++) {
         int64_t c = group * s->lanes + l;
@@ -452,10 +464,18 @@ static void finish_forward(const norm *s, int64_t group)
     }
 }
 
-static void finish_backward(const norm *s, int64_t group)
+static void finish_forward(const norm *s, int64_t group)
 {
-    float *const *out = (float *const *)s->base.base.out;
-    double n = (double)(s->n * s->pixels), sum[LANES] = {0}, product[LANES] = {0};
+    double mean[LANES], square[LANES];
+    join_moments(s, group, mean, square);
+    settle_forward(s, group, (double)(s->n * s->pixels), mean, square);
+}
+
+/* sum[LANES] of dy, product[LANES] of dy * (x - mean). */
+static void join_products(const norm *s, int64_t group, double *sum, double *product)
+{
+    for (int64_t l = 0; l < s->lanes; l++)
+        sum[l] = product[l] = 0;
     for (int64_t i = 0; i < s->units; i++) {
         const float *sums = sums_of(s, group, i);
         for (int64_t l = 0; l < s->lanes; l++) {
@@ -463,6 +483,21 @@ static void finish_backward(const norm *s, int64_t group)
             product[l] += sums[s->lanes + l];
         }
     }
+}
+
+static void give_weight_gradients(const norm *s, int64_t group, const double *sum, const double *product)
+{
+    float *const *out = (float *const *)s->base.base.out;
+    for (int64_t l = 0; l < s->lanes && group * s->lanes + l < s->base.x.c; l++) {
+        int64_t c = group * s->lanes + l;
+        out[1][c] = (float)(product[l] * at(s, 4, c, 1));
+        out[2][c] = (float)sum[l];
+    }
+}
+
+/* The sums over n values become the coefficients of dx. */
+static void settle_backward(const norm *s, int64_t group, double n, const double *sum, const double *product)
+{
     for (int64_t l = 0; l < s->lanes; l++) {
         int64_t c = group * s->lanes + l;
         if (c >= s->base.x.c) {
@@ -472,9 +507,15 @@ static void finish_backward(const norm *s, int64_t group)
         double rstd = at(s, 4, c, 1), scale = at(s, 2, c, 1) * rstd;
         if (n > 0)
             set_coefficients(s, c, at(s, 3, c, 0), scale, -scale * rstd * rstd * product[l] / n, -scale * sum[l] / n);
-        out[1][c] = (float)(product[l] * rstd);
-        out[2][c] = (float)sum[l];
     }
+}
+
+static void finish_backward(const norm *s, int64_t group)
+{
+    double sum[LANES], product[LANES];
+    join_products(s, group, sum, product);
+    give_weight_gradients(s, group, sum, product);
+    settle_backward(s, group, (double)(s->n * s->pixels), sum, product);
 }
 
 /* ---- the two sweeps ---- */
@@ -516,14 +557,120 @@ static mu_err run_forward(mu_kernel *kernel, const mu_run *run)
     return MU_OK;
 }
 
+static void load_means(const norm *s)
+{
+    float *mean = coefficients(s, 0);
+    for (int64_t i = 0; i < s->groups * s->lanes; i++)
+        mean[i] = i < s->base.x.c ? ((const float *)s->base.base.in[3])[i] : 0;
+}
+
 static mu_err run_backward(mu_kernel *kernel, const mu_run *run)
 {
     const norm *s = (const norm *)kernel;
     (void)run;
-    float *mean = coefficients(s, 0);
-    for (int64_t i = 0; i < s->groups * s->lanes; i++)
-        mean[i] = i < s->base.x.c ? ((const float *)kernel->in[3])[i] : 0;
+    load_means(s);
     run_sweeps(s, &(sweeps){sum_backward, finish_backward, write_backward});
+    return MU_OK;
+}
+
+/* ---- the two sweeps with a message to the other ranks between them ---- */
+
+/* [1 + 2 * channels], in scratch after the coefficients; then room for those of all ranks. */
+static double *message_of(const norm *s)
+{
+    return (double *)((char *)s->base.base.scratch + s->own_scratch);
+}
+
+/* The first sweep, and what it found in `message`. */
+static void sum_all(const norm *s, void (*sum)(const norm *s, int64_t group, const unit *u, float *sums),
+                    void (*join)(const norm *s, int64_t group, double *a, double *b), double *message)
+{
+    int64_t channels = s->base.x.c;
+#pragma omp parallel num_threads(mu_simd_threads(&s->base, s->bytes))
+    {
+        int64_t begin, end, group, u;
+        mu_simd_part(s->groups * s->units, mu_simd_team(), mu_simd_member(), &begin, &end);
+        for (int64_t i = begin; i < end; i++) {
+            locate(s, 0, s->groups, i, &group, &u);
+            unit of = unit_of(s, group, u);
+            sum(s, group, &of, sums_of(s, group, u));
+        }
+#pragma omp barrier
+#pragma omp for schedule(static)
+        for (int64_t g = 0; g < s->groups; g++) {
+            double a[LANES], b[LANES];
+            int64_t first = g * s->lanes, n = channels - first < s->lanes ? channels - first : s->lanes;
+            join(s, g, a, b);
+            memcpy(message + 1 + first, a, (size_t)n * sizeof *a);
+            memcpy(message + 1 + channels + first, b, (size_t)n * sizeof *b);
+        }
+    }
+    message[0] = (double)(s->n * s->pixels);
+}
+
+/* What the ranks agreed on becomes coefficients; then the second sweep. */
+static void write_all(const norm *s,
+                      void (*settle)(const norm *s, int64_t group, double n, const double *a, const double *b),
+                      void (*write)(const norm *s, int64_t group, const unit *u), const double *message)
+{
+    int64_t channels = s->base.x.c;
+    for (int64_t g = 0; g < s->groups; g++) {
+        double a[LANES] = {0}, b[LANES] = {0};
+        int64_t first = g * s->lanes, n = channels - first < s->lanes ? channels - first : s->lanes;
+        memcpy(a, message + 1 + first, (size_t)n * sizeof *a);
+        memcpy(b, message + 1 + channels + first, (size_t)n * sizeof *b);
+        settle(s, g, message[0], a, b);
+    }
+#pragma omp parallel num_threads(mu_simd_threads(&s->base, s->bytes))
+    {
+        int64_t begin, end, group, u;
+        mu_simd_part(s->groups * s->units, mu_simd_team(), mu_simd_member(), &begin, &end);
+        for (int64_t i = end - 1; i >= begin; i--) { /* backwards: the last bytes read are still near */
+            locate(s, 0, s->groups, i, &group, &u);
+            unit of = unit_of(s, group, u);
+            write(s, group, &of);
+        }
+    }
+}
+
+static mu_comm *comm_of(const norm *s)
+{
+    return ((const mu_batch_norm_attrs *)s->base.base.call.attrs)->comm;
+}
+
+static mu_err run_sync_forward(mu_kernel *kernel, const mu_run *run)
+{
+    const norm *s = (const norm *)kernel;
+    int64_t channels = s->base.x.c;
+    double *message = message_of(s);
+    bool present = run->presence != MU_ABSENT;
+    if (present)
+        sum_all(s, sum_forward, join_moments, message);
+    else
+        memset(message, 0, (size_t)(1 + 2 * channels) * sizeof *message);
+    MU_TRY(mu_ranks_join_moments(comm_of(s), run, channels, message));
+    if (present)
+        write_all(s, settle_forward, write_forward, message);
+    return MU_OK;
+}
+
+static mu_err run_sync_backward(mu_kernel *kernel, const mu_run *run)
+{
+    const norm *s = (const norm *)kernel;
+    int64_t channels = s->base.x.c;
+    double *message = message_of(s);
+    bool present = run->presence != MU_ABSENT;
+    if (present) {
+        load_means(s);
+        sum_all(s, sum_backward, join_products, message);
+        for (int64_t g = 0; g < s->groups; g++)
+            give_weight_gradients(s, g, message + 1 + g * s->lanes, message + 1 + channels + g * s->lanes);
+    } else {
+        memset(message, 0, (size_t)(1 + 2 * channels) * sizeof *message);
+    }
+    MU_TRY(mu_ranks_join_sums(comm_of(s), run, channels, message));
+    if (present)
+        write_all(s, settle_backward, write_backward, message);
     return MU_OK;
 }
 
@@ -559,8 +706,12 @@ static bool supports(const mu_call *call, const char **why)
 static mu_err setup(mu_simd_kernel *kernel)
 {
     norm *s = (norm *)kernel;
-    set_geometry(s, kernel->base.call.in[0].dtype, kernel->base.call.op == &mu_op_batch_norm_grad ? 3 : 1);
-    kernel->base.scratch_bytes = (size_t)((s->units * 2 + N_COEFFICIENTS) * s->groups * s->lanes) * sizeof(float);
+    const mu_call *call = &kernel->base.call;
+    bool sync = call->op->flags & MU_OP_COLLECTIVE;
+    bool grad = call->op == &mu_op_batch_norm_grad || call->op == &mu_op_sync_batch_norm_grad;
+    set_geometry(s, call->in[0].dtype, grad ? 3 : 1);
+    s->own_scratch = mu_align_up((size_t)((s->units * 2 + N_COEFFICIENTS) * s->groups * s->lanes) * sizeof(float));
+    kernel->base.scratch_bytes = s->own_scratch + (sync ? mu_ranks_bytes(comm_of(s), s->base.x.c) : 0);
     return MU_OK;
 }
 
@@ -572,3 +723,9 @@ const mu_simd_impl SIMD(batch_norm_grad) = {
 
 const mu_simd_impl SIMD(batch_norm_inference) = {
     .layouts = MU_SIMD_CHANNELS, .size = sizeof(norm), .supports = supports, .setup = setup, .run = run_inference};
+
+const mu_simd_impl SIMD(sync_batch_norm) = {
+    .layouts = MU_SIMD_CHANNELS, .size = sizeof(norm), .supports = supports, .setup = setup, .run = run_sync_forward};
+
+const mu_simd_impl SIMD(sync_batch_norm_grad) = {
+    .layouts = MU_SIMD_CHANNELS, .size = sizeof(norm), .supports = supports, .setup = setup, .run = run_sync_backward};

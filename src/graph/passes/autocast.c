@@ -28,12 +28,15 @@ static policy policy_of(const mu_op *op)
         &mu_op_max_pool2d, &mu_op_max_pool2d_grad, &mu_op_avg_pool2d, &mu_op_avg_pool2d_grad, &mu_op_adaptive_avg_pool2d,
         &mu_op_adaptive_avg_pool2d_grad, &mu_op_adaptive_max_pool2d, &mu_op_reshape, &mu_op_transpose, &mu_op_broadcast_to,
         &mu_op_concat, &mu_op_slice, &mu_op_slice_grad, &mu_op_pad, &mu_op_dropout};
+    static const mu_op *const mixed[] = {&mu_op_batch_norm, &mu_op_batch_norm_grad, &mu_op_batch_norm_inference,
+                                         &mu_op_sync_batch_norm, &mu_op_sync_batch_norm_grad};
     static const mu_op *const wide[] = {&mu_op_exp, &mu_op_log, &mu_op_power, &mu_op_sqrt};
     for (size_t i = 0; i < sizeof low / sizeof *low; i++)
         if (op == low[i])
             return LOW;
-    if (op == &mu_op_batch_norm || op == &mu_op_batch_norm_grad || op == &mu_op_batch_norm_inference)
-        return MIXED;
+    for (size_t i = 0; i < sizeof mixed / sizeof *mixed; i++)
+        if (op == mixed[i])
+            return MIXED;
     for (size_t i = 0; i < sizeof follow / sizeof *follow; i++)
         if (op == follow[i])
             return FOLLOW;

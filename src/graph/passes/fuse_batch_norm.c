@@ -5,6 +5,12 @@
 enum { NORM, ADD, RELU };     /* members forward */
 enum { RELU_GRAD, NORM_GRAD }; /* members backward */
 
+/* The operation that is the gradient of a norm with statistics of the batch; NULL for anything else. */
+static const mu_op *gradient_of(const mu_op *op)
+{
+    return op == &mu_op_batch_norm ? &mu_op_batch_norm_grad : op == &mu_op_sync_batch_norm ? &mu_op_sync_batch_norm_grad : NULL;
+}
+
 static int forward_call(const mu_fusion *f, const mu_node *const *group, mu_batch_norm_attrs *attrs, mu_value in[6])
 {
     const mu_node *norm = group[NORM];
@@ -30,7 +36,7 @@ static bool read_later(const mu_fusion *f, const mu_node *norm, const mu_node *r
 
 static mu_err match_forward(mu_fusion *f, const mu_node *node)
 {
-    if (node->op != &mu_op_batch_norm || node->n_in != 5 || ((const mu_batch_norm_attrs *)node->attrs)->relu)
+    if (!gradient_of(node->op) || node->n_in != 5 || ((const mu_batch_norm_attrs *)node->attrs)->relu)
         return MU_OK;
     const mu_node *add = mu_fusion_next(f, node->out[0], &mu_op_add);
     if (add && !mu_fusion_other_addend(f, add, node->out[0]).id)
@@ -79,7 +85,7 @@ static const mu_node *find_norm_grad(const mu_fusion *f, mu_value dz, const mu_n
 {
     for (int32_t u = f->rw.user_start[dz.id]; u < f->rw.user_start[dz.id + 1]; u++) {
         const mu_node *user = mu_graph_node(f->rw.from, f->rw.users[u]);
-        if (user->op == &mu_op_batch_norm_grad && !f->owner[user->id] && user->in[0].id == dz.id &&
+        if (user->op == gradient_of(norm->op) && !f->owner[user->id] && user->in[0].id == dz.id &&
             user->in[3].id == norm->out[1].id && !((const mu_batch_norm_attrs *)user->attrs)->relu)
             return user;
     }

@@ -35,21 +35,32 @@ static const mu_option layer_options[] = {
     MU_OPTION(norm, elementwise_affine, MU_OPT_BOOL, .boolean_default = true, .help = "scale and shift each element"),
     MU_LAYER_OPTIONS(norm), MU_OPTION_END};
 
-static mu_value batch(const norm *self, mu_trace *t, mu_value x, const char *who, int min, int max)
+static mu_value batch(const norm *self, mu_trace *t, mu_value x, const char *who, int min, int max, bool sync)
 {
-    mu_norm_layer n = {.kind = MU_NORM_BATCH, .eps = self->eps, .momentum = self->momentum, .no_affine = !self->affine};
+    mu_norm_layer n = {.kind = MU_NORM_BATCH, .eps = self->eps, .momentum = self->momentum, .no_affine = !self->affine,
+                       .sync = sync};
     mu_nn_agree(t, x, 1, self->num_features, who, "num_features");
     return mu_nn_expect(t, x, who, min, max) ? mu_nn_norm_here(t, x, &n) : MU_NO_VALUE;
 }
 
 static mu_value apply_batch_norm1d(const void *layer, mu_trace *t, mu_value x)
 {
-    return batch(layer, t, x, "BatchNorm1d", 2, 3);
+    return batch(layer, t, x, "BatchNorm1d", 2, 3, false);
 }
 
 static mu_value apply_batch_norm2d(const void *layer, mu_trace *t, mu_value x)
 {
-    return batch(layer, t, x, "BatchNorm2d", 4, 4);
+    return batch(layer, t, x, "BatchNorm2d", 4, 4, false);
+}
+
+static mu_value apply_sync_bn(const void *layer, mu_trace *t, mu_value x)
+{
+    return batch(layer, t, x, "SyncBN", 2, MU_MAX_NDIM, true);
+}
+
+static mu_value apply_mm_sync_bn(const void *layer, mu_trace *t, mu_value x)
+{
+    return batch(layer, t, x, "MMSyncBN", 2, MU_MAX_NDIM, true);
 }
 
 static mu_value apply_group_norm(const void *layer, mu_trace *t, mu_value x)
@@ -74,5 +85,8 @@ static mu_value apply_layer_norm(const void *layer, mu_trace *t, mu_value x)
 
 MU_LAYER_COMPONENT(batch_norm1d, "BatchNorm1d", norm, batch_options, "Batch norm of [N,C] or [N,C,L] (Ioffe, Szegedy 2015).");
 MU_LAYER_COMPONENT(batch_norm2d, "BatchNorm2d", norm, batch_options, "Batch norm of [N,C,H,W] (Ioffe, Szegedy 2015).");
+MU_LAYER_COMPONENT(sync_bn, "SyncBN", norm, batch_options,
+                   "Batch norm of [N,C,...] with the statistics of the batches of all ranks together; one rank: batch norm.");
+MU_LAYER_COMPONENT(mm_sync_bn, "MMSyncBN", norm, batch_options, "SyncBN under the name of mmcv's.");
 MU_LAYER_COMPONENT(group_norm, "GroupNorm", norm, group_options, "Group norm of [N,C,...] (Wu, He 2018).");
 MU_LAYER_COMPONENT(layer_norm, "LayerNorm", norm, layer_options, "Layer norm over the trailing dimensions (Ba et al. 2016).");

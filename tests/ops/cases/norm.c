@@ -4,6 +4,8 @@ TRACE(batch_norm, mu_batch_norm(g, in[0], in[1], in[2], in[3], in[4], ((const mu
                                 ((const mu_batch_norm_attrs *)attrs)->momentum))
 /* As the fusion pass makes it: ReLU and residual inside; differentiable all the same. */
 TRACE(batch_norm_fused, mu_graph_apply1(g, &mu_op_batch_norm, attrs, in, in[5].id ? 6 : 5))
+/* One rank; several are in tests/mpi/sync_bn_test.c. */
+TRACE(sync_batch_norm, mu_graph_apply1(g, &mu_op_sync_batch_norm, attrs, in, in[5].id ? 6 : 5))
 TRACE(batch_norm_inference, mu_batch_norm_inference(g, in[0], in[1], in[2], in[3], in[4], *(const double *)attrs))
 TRACE(layer_norm, mu_layer_norm(g, in[0], in[1], in[2], ((const mu_norm_attrs *)attrs)->normalized_ndim,
                                 ((const mu_norm_attrs *)attrs)->eps))
@@ -30,6 +32,13 @@ const op_case norm_cases[] = {
     {"batch_norm", t_batch_norm_fused, "f[3,16,4,5] p[16] p[16] p[16] p[16]:pos f[3,16,4,5]",
      BN(.momentum = 0.1, .relu = true), CASE_NO_FD},
     {"batch_norm", t_batch_norm_fused, "f[2,5,4,3] p[5] p[5] p[5] p[5]:pos f[2,5,4,3]", BN(.momentum = 0.1)},
+
+    {"sync_batch_norm", t_sync_batch_norm, "f[4,3,5,6] p[3] p[3] p[3] p[3]:pos", BN(.momentum = 0.1)},
+    {"sync_batch_norm", t_sync_batch_norm, "f[3,17,4,4] p[17] p[17] p[17] p[17]:pos", BN(.momentum = 0.3)},
+    {"sync_batch_norm", t_sync_batch_norm, "f[7,5] p[5] p[5] p[5] p[5]:pos", BN(.momentum = 0.1)},
+    {"sync_batch_norm", t_sync_batch_norm, "f[2,70,6,6] p[70] p[70] p[70] p[70]:pos", BN(.momentum = 0.1), CASE_NO_FD},
+    {"sync_batch_norm", t_sync_batch_norm, "f[3,16,4,5] p[16] p[16] p[16] p[16]:pos f[3,16,4,5]",
+     BN(.momentum = 0.1, .relu = true), CASE_NO_FD},
 
     {"batch_norm_inference", t_batch_norm_inference, "f[2,3,4,5] p[3] p[3] p[3] p[3]:pos", &eps5},
     {"batch_norm_inference", t_batch_norm_inference, "f[2,17,3,3] - - p[17] p[17]:pos", &eps3},
