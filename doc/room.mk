@@ -1,4 +1,4 @@
-dist_man_MANS += doc/man/libmuster.3 doc/man/muster.1 doc/man/muster-check.1 doc/man/muster-ckpt.1 \
+dist_man_MANS += doc/man/libmuster.3 doc/man/muster.1 doc/man/muster-bench.1 doc/man/muster-check.1 doc/man/muster-ckpt.1 \
 	doc/man/muster-config.1 \
 	doc/man/muster-config.5 doc/man/muster-data.1 doc/man/muster-describe.1 doc/man/muster-env.1 doc/man/muster-eval.1 \
 	doc/man/muster-list.1 doc/man/muster-plot.1 doc/man/muster-test.1 doc/man/muster-train.1 doc/man/muster-val.1

@@ -33,7 +33,7 @@ typedef struct cli_command {
     bool computes;                                                        /* on OpenMP's threads */
 } cli_command;
 
-extern const cli_command cli_check, cli_ckpt, cli_config, cli_data, cli_describe, cli_env, cli_eval, cli_list_command,
+extern const cli_command cli_bench, cli_check, cli_ckpt, cli_config, cli_data, cli_describe, cli_env, cli_eval, cli_list_command,
     cli_plot;
 
 /* Puts the operands into operand[0..*n_operands-1]. Returns CLI_GO, or the exit status when there is nothing to do any

@@ -1,21 +1,10 @@
 #include "cli/inspection.h"
 
+#include "cli/amount.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-/* 11173962 is "11.17 M". */
-static const char *scaled(double x, const char *unit, double base, char buf[32])
-{
-    static const char *const prefixes[] = {"", "k", "M", "G", "T", "P"};
-    static const char *const binary[] = {"", "Ki", "Mi", "Gi", "Ti", "Pi"};
-    int p = 0;
-    for (; x >= base && p < 5; p++)
-        x /= base;
-    const char *prefix = (base == 1024 ? binary : prefixes)[p];
-    snprintf(buf, 32, "%.*f%s%s%s", p ? 2 : 0, x, p || unit[0] ? " " : "", prefix, unit);
-    return buf;
-}
 
 static void print_modules(const mu_inspection *in, int depth)
 {
@@ -35,8 +24,8 @@ static void print_modules(const mu_inspection *in, int depth)
         const mu_inspect_module *m = &in->module[i];
         if (m->depth <= depth)
             printf("%-*s  %-*s  %-*s  %10s  %12s\n", name, m->path[0] ? m->path : "model", type, m->type, shape,
-                   mu_type_format(&m->output, text), scaled((double)m->params, "", 1000, a),
-                   scaled((double)m->flops, "", 1000, b));
+                   mu_type_format(&m->output, text), cli_amount((double)m->params, "", 1000, a),
+                   cli_amount((double)m->flops, "", 1000, b));
     }
 }
 
@@ -60,13 +49,13 @@ void cli_inspection_print(const mu_inspection *in, int ranks, int depth)
     if (in->traced) {
         print_modules(in, depth);
         printf("\ninput %s on %s: %s parameters, %s of them trained; %s a %s of one rank\n", mu_type_format(&in->input, shape),
-               in->device, scaled((double)in->params, "", 1000, a), scaled((double)in->trainable, "", 1000, b),
-               scaled((double)in->flops, "FLOPs", 1000, c), in->training ? "training step" : "batch");
+               in->device, cli_amount((double)in->params, "", 1000, a), cli_amount((double)in->trainable, "", 1000, b),
+               cli_amount((double)in->flops, "FLOPs", 1000, c), in->training ? "training step" : "batch");
         size_t total = in->param_bytes + in->gradient_bytes + in->optimizer_bytes + in->activation_bytes;
         printf("memory of a rank: %s = parameters %s + gradients %s + optimizer %s + activations %s\n",
-               scaled((double)total, "B", 1024, a), scaled((double)in->param_bytes, "B", 1024, b),
-               scaled((double)in->gradient_bytes, "B", 1024, c), scaled((double)in->optimizer_bytes, "B", 1024, d),
-               scaled((double)in->activation_bytes, "B", 1024, e));
+               cli_amount((double)total, "B", 1024, a), cli_amount((double)in->param_bytes, "B", 1024, b),
+               cli_amount((double)in->gradient_bytes, "B", 1024, c), cli_amount((double)in->optimizer_bytes, "B", 1024, d),
+               cli_amount((double)in->activation_bytes, "B", 1024, e));
     }
     for (int i = 0; i < in->n_data; i++)
         print_data(&in->data[i], ranks);

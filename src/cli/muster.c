@@ -13,7 +13,7 @@
 #include <string.h>
 
 static const cli_command *const commands[] = {
-    &cli_train, &cli_val,  &cli_test,     &cli_eval,   &cli_check, &cli_data,
+    &cli_train, &cli_val,  &cli_test,     &cli_eval, &cli_check, &cli_bench, &cli_data,
     &cli_ckpt,  &cli_plot, &cli_describe, &cli_config, &cli_env,   &cli_list_command,
 };
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };

@@ -1,5 +1,7 @@
 bin_PROGRAMS += muster
 muster_SOURCES =
+muster_SOURCES += src/cli/amount.c src/cli/amount.h
+muster_SOURCES += src/cli/bench.c src/cli/bench.h src/cli/bench_comm.c
 muster_SOURCES += src/cli/check.c
 muster_SOURCES += src/cli/ckpt.c
 muster_SOURCES += src/cli/ckpt.h
@@ -35,6 +37,7 @@ muster_SOURCES += src/cli/plot.h
 muster_SOURCES += src/cli/plot_confusion.c
 muster_SOURCES += src/cli/plot_scalars.c
 muster_SOURCES += src/cli/plot_schedule.c
+muster_SOURCES += src/cli/prediction.c src/cli/prediction.h
 muster_SOURCES += src/cli/progress.c
 muster_SOURCES += src/cli/progress.h
 muster_SOURCES += src/cli/results.c

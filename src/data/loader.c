@@ -176,7 +176,7 @@ static mu_err make_slots(mu_loader *loader)
     /* One more for the batch that is given out. */
     int64_t n = s->num_workers == 0 ? 1 : 1 + (ahead < 2 ? 2 : ahead), size = largest_batch(loader);
     MU_TRY(mu_calloc(&loader->slot, (size_t)n, sizeof *loader->slot));
-    loader->n_slots = n;
+    loader->n_slots = loader->stats.slots = n;
     for (int64_t i = 0; i < n; i++) {
         slot *o = &loader->slot[i];
         o->loader = loader;

@@ -49,6 +49,7 @@ MU_CHECKED mu_err mu_loader_example(mu_loader *loader, int64_t size, mu_batch_bu
 typedef struct {
     int64_t batches, samples, bytes; /* given out so far */
     double wait_seconds;             /* that next waited */
+    int64_t slots;                   /* batches that it holds at most */
 } mu_loader_stats;
 mu_loader_stats mu_loader_get_stats(const mu_loader *loader);
 

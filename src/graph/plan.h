@@ -72,6 +72,8 @@ typedef struct {
 mu_plan_stats mu_plan_get_stats(const mu_plan *plan);
 int mu_plan_n_steps(const mu_plan *plan);
 mu_plan_step mu_plan_get_step(const mu_plan *plan, int i);
+/* Of a parameter: the first step that reads it, and the last one that writes its gradient; -1: none does. */
+void mu_plan_param_steps(const mu_plan *plan, const char *name, int *first_use, int *gradient);
 
 /* With `profile`: the runs so far in Chrome's trace event format. */
 MU_CHECKED mu_err mu_plan_write_trace(const mu_plan *plan, FILE *file);

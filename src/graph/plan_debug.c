@@ -6,6 +6,17 @@
 #include <math.h>
 #include <stdio.h>
 
+void mu_plan_param_steps(const mu_plan *plan, const char *name, int *first_use, int *gradient)
+{
+    *first_use = *gradient = -1;
+    for (size_t i = 0; i < plan->n_buffers; i++) {
+        const mu_buffer *b = &plan->buffers[i];
+        bool data = b->kind == MU_BUFFER_PARAM;
+        if ((data || b->kind == MU_BUFFER_GRADIENT) && b->first <= b->last && strcmp(mu_plan_value_name(plan, b->value), name) == 0)
+            *(data ? first_use : gradient) = data ? b->first : b->last;
+    }
+}
+
 /* ---- values ---- */
 
 static mu_err run_reorder(mu_backend *backend, const mu_type *type, const mu_layout *from, void *in, void *out)

@@ -225,6 +225,8 @@ static mu_err trace_model(inspector *i)
     i->out->activation_bytes = stats.arena_bytes;
     i->out->optimizer_bytes = optimizer_bytes(i);
     i->out->traced = true;
+    i->out->example = i->example;
+    i->example = NULL;
     return MU_OK;
 }
 
@@ -345,5 +347,6 @@ void mu_inspection_release(mu_inspection *inspection)
     for (int d = 0; d < inspection->n_data; d++)
         mu_free(inspection->data[d].missing);
     mu_free(inspection->device);
+    mu_batch_buffer_release(inspection->example);
     *inspection = (mu_inspection){0};
 }

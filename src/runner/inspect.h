@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "config/diagnostic.h"
 #include "core/type.h"
+#include "data/batch.h"
 
 typedef struct {
     int ranks;           /* that the run is to have */
@@ -35,7 +36,8 @@ typedef struct {
     mu_inspect_data data[3];
     bool traced;               /* all below is known */
     char *device;
-    mu_type input;             /* of the batch that was traced */
+    mu_batch_buffer *example;  /* owned: the batch that was traced */
+    mu_type input;             /* of its image */
     int64_t params, trainable; /* numbers */
     int64_t flops;             /* of a training step of one rank (prediction when nothing trains) */
     bool training;

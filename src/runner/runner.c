@@ -114,7 +114,7 @@ static int thread_count(const mu_runner *runner)
     return share < 1 ? 1 : bound < share ? bound : share;
 }
 
-static mu_err open_device(mu_runner *runner)
+mu_err mu_runner_open_device(mu_runner *runner)
 {
     const mu_cfg *device = mu_runner_get(runner, "device"), *algorithm = mu_runner_get(runner, "conv_algorithm");
     mu_backend_options options = {
@@ -153,7 +153,7 @@ static mu_err build_parts(mu_runner *runner)
     MU_TRY(mu_message_hub_new(&runner->hub));
     MU_TRY(mu_log_processor_new(mu_runner_get(runner, "log_processor"), "log_processor", &runner->log_processor));
     MU_TRY(mu_runner_build_hooks(runner));
-    return open_device(runner);
+    return mu_runner_open_device(runner);
 }
 
 static mu_err open_log(mu_runner *runner)

@@ -26,6 +26,7 @@ asked() {
 asked "check ckpt config" c
 asked "--help --version" --
 asked "base.yaml" check b
+asked "base.yaml" check sound.yaml --net b
 asked "mistakes.yaml" check --json m
 asked "" check sound.yaml --cfg-options m
 asked "diff dump" config d
@@ -58,7 +59,7 @@ commands() {
 [ -n "$(options train)" ] && [ -n "$(commands data)" ] || { echo 'the help is not read'; failed=1; }
 for command in $(commands); do
     case $command in
-    ckpt | data | plot)
+    bench | ckpt | data | plot)
         asked "--help $(commands "$command")" "$command" ""
         for below in $(commands "$command"); do
             asked "$(options "$command" "$below")" "$command" "$below" --

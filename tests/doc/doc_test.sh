@@ -93,7 +93,7 @@ for command in $(names_of); do
     [ -f "$page" ] || { complain "muster-$command.1 is missing"; continue; }
     options_of "$command" >"$tmp/options"
     case $command in
-    ckpt | data | plot)
+    bench | ckpt | data | plot)
         for below in $(names_of "$command"); do
             grep -qx "\.Cm $below" "$page" || complain "muster-$command.1 lacks $below"
             options_of "$command" "$below" >>"$tmp/options"

@@ -44,3 +44,9 @@ endif
 tests_runner_inspect_test_SOURCES = tests/runner/inspect_test.c
 tests_runner_inspect_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_runner_inspect_test_LDADD = $(TEST_LDADD)
+if WITH_CHECK
+check_PROGRAMS += tests/runner/predict_test
+endif
+tests_runner_predict_test_SOURCES = tests/runner/predict_test.c
+tests_runner_predict_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_runner_predict_test_LDADD = $(TEST_LDADD) -lm

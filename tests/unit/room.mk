@@ -84,3 +84,4 @@ tests_unit_make_images_SOURCES = tests/unit/make_images.c tests/data/encode.h
 tests_unit_make_images_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/data
 tests_unit_make_images_LDADD = $(JPEG_LIBS) $(PNG_LIBS)
 dist_check_SCRIPTS += tests/unit/cli_check_test.sh
+dist_check_SCRIPTS += tests/unit/cli_predict_test.sh

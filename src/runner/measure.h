@@ -1,0 +1,28 @@
+/* The training step of a config, run on this machine for a few seconds: what `muster check --net` predicts from. */
+#ifndef MU_RUNNER_MEASURE_H
+#define MU_RUNNER_MEASURE_H
+
+#include "config/config.h"
+#include "data/batch.h"
+#include "dist/comm.h"
+#include "runner/predict.h"
+
+typedef struct {
+    double seconds;      /* that the measured steps may take; at least MU_MEASURE_LEAST of them are run */
+    double bucket_bytes; /* gradients travel in pieces of so many */
+} mu_measure_options;
+enum { MU_MEASURE_LEAST = 5, MU_MEASURE_MOST = 100 };
+
+typedef struct {
+    mu_workload workload; /* its buckets are owned */
+    double step;          /* s, median; what workload's parts sum up to */
+    int runs, ranks;      /* steps measured; ranks that measured at the same time */
+} mu_measurement;
+
+/* Collective: all ranks run the step at the same time, as they will in the run, and every one gets what it measured itself. For a config in which
+ * mu_inspect found no mistake, and the example that it traced. Agrees on errors. */
+MU_CHECKED mu_err mu_measure(const mu_config *config, const mu_batch *example, const mu_measure_options *options, mu_comm *comm,
+                             mu_measurement *out);
+void mu_measurement_release(mu_measurement *measurement);
+
+#endif
