@@ -106,9 +106,10 @@ static void print_assumptions(const mu_measurement *m, const mu_network *network
          "is complete. All links give what the file says, at all times, to all at once.");
     if (m->workload.load > 0)
         puts("Batches are loaded beside the step where a node has a core for it, else in turn with it.");
+    int64_t ranks = of[n - 1].ranks < network->ranks_per_node ? of[n - 1].ranks : network->ranks_per_node;
     if (of[n - 1].oversubscribed > 1)
-        printf("%" PRId64 " ranks of %d %s on %" PRId64 " cores: what cores do takes %.3g times as long.\n",
-               of[n - 1].ranks < network->ranks_per_node ? of[n - 1].ranks : network->ranks_per_node, m->workload.threads, m->workload.threads == 1 ? "thread" : "threads", network->cores_per_node, of[n - 1].oversubscribed);
+        printf("%" PRId64 " ranks of %d %s on %" PRId64 " cores: what cores do takes %.3g times as long.\n", ranks, m->workload.threads,
+               m->workload.threads == 1 ? "thread" : "threads", network->cores_per_node, of[n - 1].oversubscribed);
 }
 
 void cli_prediction_print(const mu_measurement *measured, const mu_network *network, const mu_prediction *of, size_t n)

@@ -52,10 +52,18 @@ static double level_half(const mu_link *link, unsigned algorithms, int64_t p, do
 
 double mu_link_all_reduce(const mu_link *link, unsigned algorithms, int64_t p, double bytes)
 {
+    unsigned long_ones = algorithms & (MU_RING | MU_RABENSEIFNER);
+    double best = long_ones ? 2 * level_half(link, long_ones, p, bytes) : INFINITY;
     if (p == 1)
         return 0;
-    double best = 2 * level_half(link, algorithms & ~(unsigned)MU_DOUBLING, p, bytes);
-    return algorithms & MU_DOUBLING || !(algorithms & (MU_RING | MU_RABENSEIFNER)) ? least(best, doubling_steps(p) * short_step(link, bytes)) : best;
+    if (algorithms & MU_DOUBLING || !long_ones)
+        best = least(best, doubling_steps(p) * short_step(link, bytes));
+    return best;
+}
+
+static double level(const mu_link *link, unsigned algorithms, int64_t p, double bytes, bool whole)
+{
+    return whole ? mu_link_all_reduce(link, algorithms, p, bytes) : level_half(link, algorithms, p, bytes);
 }
 
 /* ---- nodes ---- */
@@ -82,7 +90,7 @@ static mu_cost flat(const mu_network *n, shape s, int64_t ranks, double bytes, b
     unsigned long_ones = n->algorithms & (MU_RING | MU_RABENSEIFNER);
     mu_cost cost = {.seconds = INFINITY};
     if (long_ones)
-        cost.seconds = whole ? mu_link_all_reduce(&slow, long_ones, ranks, bytes) : level_half(&slow, long_ones, ranks, bytes);
+        cost.seconds = level(&slow, long_ones, ranks, bytes, whole);
     cost.by_cores = n->between.by_cores ? cost.seconds : 0;
     if (n->algorithms & MU_DOUBLING) {
         double in = s.inside > 1 ? doubling_steps(s.inside) * short_step(&n->inside, bytes) : 0;
@@ -97,8 +105,7 @@ static mu_cost flat(const mu_network *n, shape s, int64_t ranks, double bytes, b
 static mu_cost hierarchical(const mu_network *n, shape s, double bytes, bool whole)
 {
     double in = (whole ? 2 : 1) * level_half(&n->inside, n->algorithms | MU_RING | MU_RABENSEIFNER, s.inside, bytes);
-    double out = whole ? mu_link_all_reduce(&n->between, n->algorithms, s.nodes, bytes) : level_half(&n->between, n->algorithms, s.nodes, bytes);
-    return cost_of(in, out, n);
+    return cost_of(in, level(&n->between, n->algorithms, s.nodes, bytes, whole), n);
 }
 
 static mu_cost cost(const mu_network *n, int64_t ranks, double bytes, bool whole)
@@ -107,9 +114,9 @@ static mu_cost cost(const mu_network *n, int64_t ranks, double bytes, bool whole
     if (ranks == 1)
         return (mu_cost){0, 0};
     if (s.nodes == 1)
-        return cost_of(whole ? mu_link_all_reduce(&n->inside, n->algorithms, ranks, bytes) : level_half(&n->inside, n->algorithms, ranks, bytes), 0, n);
+        return cost_of(level(&n->inside, n->algorithms, ranks, bytes, whole), 0, n);
     if (s.inside == 1)
-        return cost_of(0, whole ? mu_link_all_reduce(&n->between, n->algorithms, ranks, bytes) : level_half(&n->between, n->algorithms, ranks, bytes), n);
+        return cost_of(0, level(&n->between, n->algorithms, ranks, bytes, whole), n);
     mu_cost a = flat(n, s, ranks, bytes, whole);
     if (!(n->algorithms & MU_HIERARCHICAL))
         return a;
