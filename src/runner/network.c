@@ -24,7 +24,8 @@ static bool is_power_of_2(int64_t p)
 
 static double short_step(const mu_link *link, double bytes)
 {
-    return link->small_bandwidth > 0 && bytes <= MU_SHORT_MESSAGE ? link->small_latency + bytes / link->small_bandwidth : link->latency + bytes / link->bandwidth;
+    bool is_short = link->small_bandwidth > 0 && bytes <= MU_SHORT_MESSAGE;
+    return is_short ? link->small_latency + bytes / link->small_bandwidth : link->latency + bytes / link->bandwidth;
 }
 
 /* Exchanges of everything with partners at distances 1, 2, 4, ...; the ranks beyond a power of 2 join before and hear after. */

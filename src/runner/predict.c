@@ -61,9 +61,9 @@ static double travel(traffic *t, mu_cost cost, double ready)
     return t->link;
 }
 
-/* Stages 0 to 2: gradients go while backward goes on; the parameters that others updated come after the optimizer. Returns when the step ends, if
- * the optimizer takes `optimizer`. */
-static double simple_step(traffic *t, double compute, double optimizer)
+/* Stages 0 to 2: gradients go while backward goes on; the parameters that others updated come after the optimizer. Returns what forward and
+ * backward of `compute` seconds and the optimizer wait for. */
+static double wait_simple(traffic *t, double compute)
 {
     const mu_workload *w = t->w;
     for (int i = 0; i < w->n_buckets; i++) {
@@ -72,10 +72,11 @@ static double simple_step(traffic *t, double compute, double optimizer)
         travel(t, cost, t->at.factor * w->bucket[i].ready);
     }
     /* Without a core for it, what cores move holds the computation up. */
-    double end = fmax(compute + (t->at.spare ? 0 : t->cores), t->link) + optimizer;
+    double late = fmax(t->at.spare ? 0 : t->cores, t->link - compute);
+    double before = t->total;
     for (int i = 0; w->stage > 0 && i < w->n_buckets; i++)
-        end = travel(t, mu_network_half(t->n, t->ranks, w->bucket[i].bytes), end);
-    return end;
+        travel(t, mu_network_half(t->n, t->ranks, w->bucket[i].bytes), compute + late);
+    return fmax(0, late) + t->total - before;
 }
 
 /* What a sharded step reads k-th: forward's buckets, then backward's. */
@@ -86,7 +87,7 @@ static const mu_bucket *in_turn(const mu_workload *w, int k)
 
 /* Stage 3: a bucket is gathered before forward reads it, in the opposite order, and again before backward does; `prefetch` buckets ahead of the one
  * in use. Its gradients are scattered when they are complete. */
-static double sharded_step(traffic *t, double compute, double optimizer)
+static double wait_sharded(traffic *t, double compute)
 {
     enum { MOST = 16 };
     const mu_workload *w = t->w;
@@ -104,7 +105,7 @@ static double sharded_step(traffic *t, double compute, double optimizer)
         if (k >= n)
             travel(t, mu_network_half(t->n, t->ranks, b->bytes * w->wire), f * b->ready + late);
     }
-    return fmax(compute + late + (t->at.spare ? 0 : t->cores), t->link) + optimizer;
+    return fmax(late + (t->at.spare ? 0 : t->cores), t->link - compute);
 }
 
 /* ---- memory and files ---- */
@@ -167,13 +168,12 @@ static double step_of(const mu_workload *w, const mu_network *n, int64_t ranks, 
     out->oversubscribed = f;
     out->compute = step;
     if (ranks > 1) {
-        step = w->stage == 3 ? sharded_step(&t, compute, optimizer) : simple_step(&t, compute, optimizer);
+        out->exposed = w->stage == 3 ? wait_sharded(&t, compute) : wait_simple(&t, compute);
         out->communication = t.total;
-        out->exposed = step - compute - optimizer;
         out->small = w->small * seconds_of(mu_network_all_reduce(n, ranks, w->small_bytes), &t.at);
         out->straggling = compute * (n->noise >= 0 ? n->noise : w->noise) * mu_expected_maximum(ranks);
     }
-    step += out->small + out->straggling;
+    step += out->exposed + out->small + out->straggling;
     out->data = data_seconds(w, n, &t.at, ranks, step);
     return step + out->data;
 }
