@@ -223,8 +223,10 @@ mu_err mu_replacement_flush(mu_replacement *r)
 mu_err mu_replacement_commit(mu_replacement *r)
 {
     MU_TRY(mu_replacement_flush(r));
-    if (rename(r->temporary, r->path) != 0)
-        return write_failed(r->path);
+    if (rename(r->temporary, r->path) != 0) {
+        write_failed(r->path);
+        return mu_error_hint("its folder must stay where it is while it is written");
+    }
     r->keep = true;
     flush_folder(r->path);
     return MU_OK;

@@ -2,6 +2,7 @@
 
 #include "io/tensor_file.h"
 
+#include "config/config.h"
 #include "core/mem.h"
 #include "core/text.h"
 #include "io/file.h"
@@ -19,18 +20,33 @@
 typedef struct {
     mu_tensor_entry entry;
     char *path; /* owned */
+    int part;
     int64_t order;
     char checksum[TENSOR_CHECKSUM_TEXT];
 } item;
 
-struct mu_tensor_file {
+/* The file itself, or a shard of it. */
+typedef struct {
     char *path, *uuid;
-    int fd;
+    int fd; /* -1: opened for each read */
     int64_t bytes;
+} part;
+
+typedef struct {
+    char *path, *file; /* of an index: where the dataset of this path is said to be */
+} shard_link;
+
+struct mu_tensor_file {
+    part *part; /* the file itself first */
+    int n_parts, reading; /* reading: whose structure is read */
     item *item;
     size_t n, capacity;
+    shard_link *link;
+    size_t n_links, link_capacity;
     tensor_index index;
 };
+
+enum { MAX_OPEN = 64 }; /* files beyond are not kept open */
 
 static const char *item_path(const void *user, int i)
 {
@@ -52,7 +68,7 @@ static mu_err damaged(mu_err err)
     return err;
 }
 
-static mu_err open_bytes(mu_tensor_file *f, const char *format)
+static mu_err open_bytes(part *f, const char *format)
 {
     struct stat info;
     f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -68,7 +84,7 @@ static mu_err open_bytes(mu_tensor_file *f, const char *format)
 
 /* HDF5's superblock of version 2 or 3, as we write it: where the file was to end stands in it. Other files that begin otherwise, after a
  * user block for instance, are left to HDF5. */
-static mu_err check_beginning(const mu_tensor_file *f, const char *format)
+static mu_err check_beginning(const part *f, const char *format)
 {
     static const char signature[] = "\211HDF\r\n\032\n";
     struct {
@@ -91,7 +107,7 @@ static mu_err check_beginning(const mu_tensor_file *f, const char *format)
     return MU_OK;
 }
 
-static mu_err check_format(const mu_tensor_file *f, hid_t file, const char *format)
+static mu_err check_format(const part *f, hid_t file, const char *format)
 {
     char *found = NULL;
     mu_err err = mu_h5_get_text(file, "muster_format", &found);
@@ -107,7 +123,7 @@ static mu_err check_format(const mu_tensor_file *f, hid_t file, const char *form
     return err;
 }
 
-static mu_err read_identity(mu_tensor_file *f, hid_t file, const char *format, int64_t version)
+static mu_err read_identity(part *f, hid_t file, const char *format, int64_t version)
 {
     int64_t found = 0;
     MU_TRY(check_format(f, file, format));
@@ -154,7 +170,7 @@ static mu_err read_checksum(hid_t dataset, item *it)
     return MU_OK;
 }
 
-static mu_err read_item(mu_tensor_file *f, item *it, hid_t dataset)
+static mu_err read_item(const part *f, item *it, hid_t dataset)
 {
     MU_TRY(read_type(dataset, &it->entry));
     int64_t bytes = (int64_t)mu_type_bytes(&it->entry.type);
@@ -175,13 +191,24 @@ static mu_err visit(void *user, const char *path, hid_t dataset)
     mu_tensor_file *f = user;
     MU_TRY(mu_grow(&f->item, &f->capacity, f->n + 1, sizeof *f->item));
     item *it = &f->item[f->n];
-    *it = (item){0};
+    *it = (item){.part = f->reading};
     MU_TRY(mu_strdup(&it->path, path));
     f->n++;
-    mu_err err = read_item(f, it, dataset);
+    mu_err err = read_item(&f->part[f->reading], it, dataset);
     if (err)
         mu_error_context("dataset %s", path);
     return err;
+}
+
+static mu_err note_link(void *user, const char *path, const char *file)
+{
+    mu_tensor_file *f = user;
+    MU_TRY(mu_grow(&f->link, &f->link_capacity, f->n_links + 1, sizeof *f->link));
+    shard_link *l = &f->link[f->n_links];
+    *l = (shard_link){0};
+    f->n_links++;
+    MU_TRY(mu_strdup(&l->path, path));
+    return mu_strdup(&l->file, file);
 }
 
 static int by_order(const void *a, const void *b)
@@ -200,26 +227,221 @@ static mu_err make_index(mu_tensor_file *f)
     f->index.user = f;
     for (size_t i = 0; i < f->n; i++) {
         f->item[i].entry.path = f->item[i].path;
-        MU_TRY(tensor_index_add(&f->index, (int)i));
+        f->item[i].entry.file = f->part[f->item[i].part].path;
+        mu_err err = tensor_index_add(&f->index, (int)i);
+        if (err == MU_ERR_USAGE) {
+            mu_error_context("'%s'", f->part[0].path);
+            return damaged(mu_error_recode(MU_ERR_FORMAT));
+        }
+        MU_TRY(err);
     }
     return MU_OK;
 }
 
-static mu_err read_structure(mu_tensor_file *f, const char *format, int64_t version)
+/* Part k, whose path is set. */
+static mu_err read_part(mu_tensor_file *f, int k, const char *format, int64_t version)
 {
+    part *p = &f->part[k];
     hid_t file;
-    mu_err err = mu_h5_open(f->path, false, &file);
+    MU_TRY(open_bytes(p, format));
+    MU_TRY(check_beginning(p, format));
+    mu_err err = mu_h5_open(p->path, false, &file);
     if (err)
         return damaged(err);
-    err = read_identity(f, file, format, version);
+    f->reading = k;
+    err = read_identity(p, file, format, version);
     if (!err) {
-        err = tensor_tree_walk(file, visit, f);
+        err = tensor_tree_walk(file, visit, k == 0 ? note_link : NULL, f);
         if (err) {
-            mu_error_context("'%s'", f->path);
+            mu_error_context("'%s'", p->path);
             damaged(err);
         }
     }
     mu_h5_close(file);
+    if (k >= MAX_OPEN) {
+        close(p->fd);
+        p->fd = -1;
+    }
+    return err;
+}
+
+/* ---- reading ---- */
+static mu_err compare(const mu_tensor_file *f, const item *it, XXH64_hash_t hash)
+{
+    char found[TENSOR_CHECKSUM_TEXT];
+    tensor_checksum_format(hash, found);
+    if (strcmp(it->checksum, found) == 0)
+        return MU_OK;
+    MU_FAIL(MU_ERR_FORMAT, "'%s', dataset %s: its checksum is %s instead of %s", f->part[it->part].path, it->path, found, it->checksum);
+    return damaged(MU_ERR_FORMAT);
+}
+
+/* Hashed while it is in the cache. */
+static mu_err read_bytes(const mu_tensor_file *f, const item *it, int fd, char *host, size_t bytes)
+{
+    XXH3_state_t state;
+    XXH3_INITSTATE(&state);
+    XXH3_64bits_reset(&state);
+    for (size_t done = 0, n; done < bytes; done += n) {
+        n = bytes - done < TENSOR_CHUNK ? bytes - done : (size_t)TENSOR_CHUNK;
+        MU_TRY(mu_pread(fd, host + done, n, it->entry.offset + (int64_t)done, f->part[it->part].path));
+        if (it->entry.hashed)
+            XXH3_64bits_update(&state, host + done, n);
+    }
+    return it->entry.hashed ? compare(f, it, XXH3_64bits_digest(&state)) : MU_OK;
+}
+
+static mu_err read_item_bytes(const mu_tensor_file *f, const item *it, void *host, size_t bytes)
+{
+    const part *p = &f->part[it->part];
+    if (p->fd >= 0)
+        return read_bytes(f, it, p->fd, host, bytes);
+    int fd = open(p->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return MU_FAIL(MU_ERR_IO, "'%s' cannot be opened: %s", p->path, strerror(errno));
+    mu_err err = read_bytes(f, it, fd, host, bytes);
+    close(fd);
+    return err;
+}
+
+static mu_err read_text(const mu_tensor_file *f, int i, char **out)
+{
+    const item *it = &f->item[i];
+    char *text;
+    if (!it->entry.text)
+        return MU_FAIL(MU_ERR_FORMAT, "'%s', dataset %s: it is not a text", f->part[it->part].path, it->path);
+    size_t length = mu_type_bytes(&it->entry.type);
+    MU_TRY(mu_alloc(&text, length + 1));
+    mu_err err = read_item_bytes(f, it, text, length);
+    if (err) {
+        mu_free(text);
+        return err;
+    }
+    text[length] = '\0';
+    *out = text;
+    return MU_OK;
+}
+
+/* ---- the shards of an index ---- */
+
+/* A shard that is not what it should be, or is not there. */
+static mu_err bad_shard(const mu_tensor_file *f, mu_err err)
+{
+    mu_error_context("a shard of '%s'", f->part[0].path);
+    mu_error_hint("bring all its shards from where it was written to the folder of the index, or use another checkpoint");
+    return err;
+}
+
+static mu_err bad_list(const mu_tensor_file *f)
+{
+    MU_FAIL(MU_ERR_FORMAT, "'%s', dataset " TENSOR_SHARDS ": it does not tell the shards", f->part[0].path);
+    return damaged(MU_ERR_FORMAT);
+}
+
+static const char *string_in(const mu_cfg *entry, const char *key)
+{
+    const mu_cfg *value = mu_cfg_kind_of(entry) == MU_CFG_DICT ? mu_cfg_get(entry, key) : NULL;
+    return value && mu_cfg_kind_of(value) == MU_CFG_STRING ? mu_cfg_string(value) : NULL;
+}
+
+/* The path of a name beside the index. */
+static mu_err beside(const mu_tensor_file *f, const char *name, char **out)
+{
+    const char *path = f->part[0].path, *slash = strrchr(path, '/');
+    return mu_asprintf(out, "%.*s%s", slash ? (int)(slash - path) + 1 : 0, path, name);
+}
+
+static mu_err read_shard(mu_tensor_file *f, int k, const mu_cfg *entry, const char *format, int64_t version)
+{
+    part *p = &f->part[k];
+    const char *name = string_in(entry, "file"), *uuid = string_in(entry, "uuid");
+    const mu_cfg *bytes = mu_cfg_kind_of(entry) == MU_CFG_DICT ? mu_cfg_get(entry, "bytes") : NULL;
+    if (!name || !name[0] || strchr(name, '/') || !uuid || !bytes || mu_cfg_kind_of(bytes) != MU_CFG_INT)
+        return bad_list(f);
+    MU_TRY(beside(f, name, &p->path));
+    mu_err err = read_part(f, k, format, version);
+    if (err)
+        return err == MU_ERR_MEMORY ? err : bad_shard(f, err);
+    if (strcmp(p->uuid, uuid) != 0) {
+        MU_FAIL(MU_ERR_FORMAT, "'%s' belongs to another one: its uuid is %.40s instead of %.40s", p->path, p->uuid, uuid);
+        return bad_shard(f, MU_ERR_FORMAT);
+    }
+    if (p->bytes != mu_cfg_int(bytes)) {
+        MU_FAIL(MU_ERR_FORMAT, "'%s' has %lld bytes instead of %lld", p->path, (long long)p->bytes, (long long)mu_cfg_int(bytes));
+        return bad_shard(f, MU_ERR_FORMAT);
+    }
+    return MU_OK;
+}
+
+static mu_err read_shards(mu_tensor_file *f, const mu_cfg *list, const char *format, int64_t version)
+{
+    size_t n = mu_cfg_kind_of(list) == MU_CFG_LIST ? mu_cfg_size(list) : 0;
+    char *of = NULL;
+    if (n == 0 || n > TENSOR_MAX_SHARDS)
+        return bad_list(f);
+    MU_TRY(mu_realloc(&f->part, (n + 1) * sizeof *f->part));
+    MU_TRY(tensor_shard_format(format, &of));
+    mu_err err = MU_OK;
+    for (size_t i = 0; !err && i < n; i++) {
+        f->part[f->n_parts] = (part){.fd = -1};
+        f->n_parts++;
+        err = read_shard(f, f->n_parts - 1, mu_cfg_at(list, i), of, version);
+    }
+    mu_free(of);
+    return err;
+}
+
+/* Every link leads to a dataset of a shard, and every one of these has its link. */
+static mu_err check_links(const mu_tensor_file *f)
+{
+    size_t in_shards = 0;
+    for (size_t i = 0; i < f->n; i++)
+        in_shards += f->item[i].part > 0;
+    for (size_t k = 0; k < f->n_links; k++) {
+        int i = tensor_index_find(&f->index, f->link[k].path);
+        const char *path = i >= 0 && f->item[i].part > 0 ? f->item[i].entry.file : "", *slash = strrchr(path, '/');
+        if (strcmp(slash ? slash + 1 : path, f->link[k].file) != 0) {
+            MU_FAIL(MU_ERR_FORMAT, "'%s', dataset %s: it is a link to '%.200s', where it is not", f->part[0].path, f->link[k].path,
+                    f->link[k].file);
+            return damaged(MU_ERR_FORMAT);
+        }
+    }
+    if (in_shards == f->n_links)
+        return MU_OK;
+    MU_FAIL(MU_ERR_FORMAT, "'%s' has %zu links to the %zu datasets of its shards", f->part[0].path, f->n_links, in_shards);
+    return damaged(MU_ERR_FORMAT);
+}
+
+/* The list is not one of the datasets. NULL: there is none. Freed by mu_free. */
+static mu_err take_list(mu_tensor_file *f, char **out)
+{
+    size_t i = 0;
+    *out = NULL;
+    while (i < f->n && strcmp(f->item[i].path, TENSOR_SHARDS) != 0)
+        i++;
+    if (i == f->n)
+        return MU_OK;
+    f->item[i].entry.path = f->item[i].path;
+    MU_TRY(read_text(f, (int)i, out));
+    mu_free(f->item[i].path);
+    f->item[i] = f->item[--f->n];
+    return MU_OK;
+}
+
+static mu_err read_all(mu_tensor_file *f, const char *format, int64_t version)
+{
+    char *text = NULL;
+    mu_cfg *list = NULL;
+    MU_TRY(read_part(f, 0, format, version));
+    MU_TRY(take_list(f, &text));
+    if (!text)
+        return make_index(f);
+    mu_err err = mu_cfg_parse_json(text, strlen(text), f->part[0].path, &list);
+    if (err && err != MU_ERR_MEMORY)
+        err = bad_list(f);
+    err = err ? err : read_shards(f, list, format, version);
+    mu_cfg_release(list);
+    mu_free(text);
     return err ? err : make_index(f);
 }
 
@@ -227,12 +449,13 @@ mu_err mu_tensor_file_open(const char *path, const char *format, int64_t version
 {
     mu_tensor_file *f;
     MU_TRY(mu_calloc(&f, 1, sizeof *f));
-    f->fd = -1;
     mu_err err;
-    MU_TRY_GOTO(err, mu_strdup(&f->path, path), fail);
-    MU_TRY_GOTO(err, open_bytes(f, format), fail);
-    MU_TRY_GOTO(err, check_beginning(f, format), fail);
-    MU_TRY_GOTO(err, read_structure(f, format, version), fail);
+    MU_TRY_GOTO(err, mu_calloc(&f->part, 1, sizeof *f->part), fail);
+    f->part[0].fd = -1;
+    f->n_parts = 1;
+    MU_TRY_GOTO(err, mu_strdup(&f->part[0].path, path), fail);
+    MU_TRY_GOTO(err, read_all(f, format, version), fail);
+    MU_TRY_GOTO(err, check_links(f), fail);
     *out = f;
     return MU_OK;
 fail:
@@ -246,28 +469,44 @@ void mu_tensor_file_release(mu_tensor_file *f)
         return;
     for (size_t i = 0; i < f->n; i++)
         mu_free(f->item[i].path);
+    for (size_t k = 0; k < f->n_links; k++) {
+        mu_free(f->link[k].path);
+        mu_free(f->link[k].file);
+    }
+    for (int k = 0; k < f->n_parts; k++) {
+        if (f->part[k].fd >= 0)
+            close(f->part[k].fd);
+        mu_free(f->part[k].path);
+        mu_free(f->part[k].uuid);
+    }
     tensor_index_release(&f->index);
+    mu_free(f->link);
     mu_free(f->item);
-    if (f->fd >= 0)
-        close(f->fd);
-    mu_free(f->uuid);
-    mu_free(f->path);
+    mu_free(f->part);
     mu_free(f);
 }
 
 const char *mu_tensor_file_path(const mu_tensor_file *f)
 {
-    return f->path;
+    return f->part[0].path;
 }
 
 const char *mu_tensor_file_uuid(const mu_tensor_file *f)
 {
-    return f->uuid;
+    return f->part[0].uuid;
 }
 
 int64_t mu_tensor_file_bytes(const mu_tensor_file *f)
 {
-    return f->bytes;
+    int64_t bytes = 0;
+    for (int k = 0; k < f->n_parts; k++)
+        bytes += f->part[k].bytes;
+    return bytes;
+}
+
+int mu_tensor_file_shards(const mu_tensor_file *f)
+{
+    return f->n_parts - 1;
 }
 
 int mu_tensor_file_count(const mu_tensor_file *f)
@@ -285,34 +524,15 @@ int mu_tensor_file_find(const mu_tensor_file *f, const char *path)
     return tensor_index_find(&f->index, path);
 }
 
-static mu_err compare(const mu_tensor_file *f, const item *it, XXH64_hash_t hash)
-{
-    char found[TENSOR_CHECKSUM_TEXT];
-    tensor_checksum_format(hash, found);
-    if (strcmp(it->checksum, found) == 0)
-        return MU_OK;
-    MU_FAIL(MU_ERR_FORMAT, "'%s', dataset %s: its checksum is %s instead of %s", f->path, it->path, found, it->checksum);
-    return damaged(MU_ERR_FORMAT);
-}
-
 mu_err mu_tensor_file_read(const mu_tensor_file *f, int i, void *host, size_t bytes)
 {
     if (i < 0 || (size_t)i >= f->n)
-        return MU_FAIL(MU_ERR_USAGE, "'%s' has %zu datasets, there is no number %d", f->path, f->n, i);
+        return MU_FAIL(MU_ERR_USAGE, "'%s' has %zu datasets, there is no number %d", f->part[0].path, f->n, i);
     const item *it = &f->item[i];
     if (bytes != mu_type_bytes(&it->entry.type))
-        return MU_FAIL(MU_ERR_SHAPE, "'%s', dataset %s: it has %zu bytes, not %zu", f->path, it->path,
+        return MU_FAIL(MU_ERR_SHAPE, "'%s', dataset %s: it has %zu bytes, not %zu", f->part[it->part].path, it->path,
                        mu_type_bytes(&it->entry.type), bytes);
-    XXH3_state_t state;
-    XXH3_INITSTATE(&state);
-    XXH3_64bits_reset(&state);
-    for (size_t done = 0, n; done < bytes; done += n) {
-        n = bytes - done < TENSOR_CHUNK ? bytes - done : (size_t)TENSOR_CHUNK;
-        MU_TRY(mu_pread(f->fd, (char *)host + done, n, it->entry.offset + (int64_t)done, f->path));
-        if (it->entry.hashed)
-            XXH3_64bits_update(&state, (char *)host + done, n);
-    }
-    return it->entry.hashed ? compare(f, it, XXH3_64bits_digest(&state)) : MU_OK;
+    return read_item_bytes(f, it, host, bytes);
 }
 
 static mu_err not_there(const mu_tensor_file *f, const char *path)
@@ -320,28 +540,16 @@ static mu_err not_there(const mu_tensor_file *f, const char *path)
     const char *nearest = NULL;
     for (size_t i = 0; i < f->n; i++)
         nearest = mu_nearest(path, (const char *[]){nearest ? nearest : f->item[i].path, f->item[i].path}, 2);
-    MU_FAIL(MU_ERR_NOT_FOUND, "'%s' has no dataset '%s'", f->path, path);
+    MU_FAIL(MU_ERR_NOT_FOUND, "'%s' has no dataset '%s'", f->part[0].path, path);
     return nearest ? mu_error_hint("the nearest is '%s'", nearest) : MU_ERR_NOT_FOUND;
 }
 
 mu_err mu_tensor_file_text(const mu_tensor_file *f, const char *path, char **out)
 {
     int i = mu_tensor_file_find(f, path);
-    char *text;
     if (i < 0)
         return not_there(f, path);
-    if (!f->item[i].entry.text)
-        return MU_FAIL(MU_ERR_FORMAT, "'%s', dataset %s: it is not a text", f->path, path);
-    size_t length = mu_type_bytes(&f->item[i].entry.type);
-    MU_TRY(mu_alloc(&text, length + 1));
-    mu_err err = mu_tensor_file_read(f, i, text, length);
-    if (err) {
-        mu_free(text);
-        return err;
-    }
-    text[length] = '\0';
-    *out = text;
-    return MU_OK;
+    return read_text(f, i, out);
 }
 
 static mu_err read_number(const mu_tensor_file *f, const char *path, mu_dtype dtype, void *out)
@@ -353,7 +561,7 @@ static mu_err read_number(const mu_tensor_file *f, const char *path, mu_dtype dt
         return not_there(f, path);
     const mu_tensor_entry *e = &f->item[i].entry;
     if (e->text || !mu_type_equal(&e->type, &wanted))
-        return MU_FAIL(MU_ERR_FORMAT, "'%s', dataset %s: it is %s instead of one number of %s", f->path, path,
+        return MU_FAIL(MU_ERR_FORMAT, "'%s', dataset %s: it is %s instead of one number of %s", f->part[0].path, path,
                        e->text ? "a text" : mu_type_format(&e->type, found), mu_dtype_name(dtype));
     MU_TRY(mu_tensor_file_read(f, i, value, sizeof value));
     memcpy(out, value, sizeof value);

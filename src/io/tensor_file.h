@@ -69,19 +69,22 @@ MU_CHECKED mu_err mu_tensor_file_remove(const char *path);
 /* ---- reading: not collective ---- */
 typedef struct mu_tensor_file mu_tensor_file;
 
-/* Checks the container: HDF5, format, version <= `version`, that every dataset lies whole in the file. MU_ERR_IO when there is
- * no such file, MU_ERR_FORMAT tells what it is instead ("a dataset file", "cut off at byte N of M"). */
+/* Checks the container: HDF5, format, version <= `version`, that every dataset lies whole in the file; of an index, that its shards are there,
+ * and are those that it was written with. MU_ERR_IO when there is no such file or shard, MU_ERR_FORMAT tells what it is instead ("a dataset
+ * file", "cut off at byte N of M"). */
 MU_CHECKED mu_err mu_tensor_file_open(const char *path, const char *format, int64_t version, mu_tensor_file **out);
 void mu_tensor_file_release(mu_tensor_file *file); /* NULL is allowed */
 const char *mu_tensor_file_path(const mu_tensor_file *file);
 const char *mu_tensor_file_uuid(const mu_tensor_file *file);
-int64_t mu_tensor_file_bytes(const mu_tensor_file *file);
+int64_t mu_tensor_file_bytes(const mu_tensor_file *file); /* with its shards */
+int mu_tensor_file_shards(const mu_tensor_file *file);     /* 0: all is in one file */
 
 typedef struct {
     const char *path; /* borrowed from the file */
     mu_type type;     /* of a text: u8 [length] */
     bool text, hashed;
-    int64_t offset;
+    const char *file; /* where its bytes lie: the path of a shard or of the file itself; borrowed */
+    int64_t offset;   /* in it */
 } mu_tensor_entry;
 
 /* In the order in which they were declared. */

@@ -3,9 +3,11 @@
 #include "io/tensor_format.h"
 
 #include <stdio.h>
+#include <string.h>
 
 typedef struct {
     tensor_visit *visit;
+    tensor_link *link;
     void *user;
     char path[TENSOR_MAX_PATH + 1]; /* of the group, "" for the root; then of the object in it */
     size_t length;
@@ -16,6 +18,23 @@ typedef struct {
 
 static mu_err visit_object(walk *w, hid_t object);
 
+static mu_err not_followed(const walk *w)
+{
+    return MU_FAIL(MU_ERR_FORMAT, "dataset %s: it is a link to another place, which is not followed", w->path);
+}
+
+static mu_err visit_external(walk *w, hid_t group, const char *name, const H5L_info_t *info)
+{
+    char value[2 * TENSOR_MAX_PATH];
+    const char *file, *object;
+    unsigned flags;
+    if (info->type != H5L_TYPE_EXTERNAL || !w->link || info->u.val_size > sizeof value)
+        return not_followed(w);
+    MU_TRY_H5(H5Lget_val(group, name, value, sizeof value, H5P_DEFAULT));
+    MU_TRY_H5(H5Lunpack_elink_val(value, info->u.val_size, &flags, &file, &object));
+    return strcmp(object, w->path) == 0 ? w->link(w->user, w->path, file) : not_followed(w);
+}
+
 static mu_err visit_name(walk *w, hid_t group, const char *name, const H5L_info_t *info)
 {
     hid_t object;
@@ -24,13 +43,11 @@ static mu_err visit_name(walk *w, hid_t group, const char *name, const H5L_info_
         return MU_FAIL(MU_ERR_FORMAT, "the names of its groups are too long");
     w->length += (size_t)snprintf(w->path + length, sizeof w->path - length, "/%s", name);
     mu_err err;
-    if (info->type != H5L_TYPE_HARD)
-        err = MU_FAIL(MU_ERR_FORMAT, "dataset %s: it is a link to another place, which is not followed", w->path);
-    else if (++w->count > TENSOR_MAX_COUNT)
+    if (++w->count > TENSOR_MAX_COUNT)
         err = MU_FAIL(MU_ERR_FORMAT, "it holds more than %d objects", TENSOR_MAX_COUNT);
-    else
-        err = MU_H5(object = H5Oopen(group, name, H5P_DEFAULT));
-    if (!err) {
+    else if (info->type != H5L_TYPE_HARD)
+        err = visit_external(w, group, name, info);
+    else if ((err = MU_H5(object = H5Oopen(group, name, H5P_DEFAULT))) == MU_OK) {
         err = visit_object(w, object);
         mu_h5_close(object);
     }
@@ -71,10 +88,10 @@ static mu_err visit_object(walk *w, hid_t object)
     }
 }
 
-mu_err tensor_tree_walk(hid_t file, tensor_visit *visit, void *user)
+mu_err tensor_tree_walk(hid_t file, tensor_visit *visit, tensor_link *link, void *user)
 {
     hid_t root;
-    walk w = {.visit = visit, .user = user};
+    walk w = {.visit = visit, .link = link, .user = user};
     MU_TRY_H5(root = H5Gopen2(file, "/", H5P_DEFAULT));
     mu_err err = visit_group(&w, root);
     mu_h5_close(root);

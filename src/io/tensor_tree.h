@@ -4,9 +4,10 @@
 
 #include "io/hdf5.h"
 
-/* Calls visit for every dataset below the root, open, with its absolute path, in any order; an error ends the walk. Links to elsewhere, and groups
- * nested or repeated without end, are MU_ERR_FORMAT. */
+/* Calls visit for every dataset below the root, open, with its absolute path, in any order; an error ends the walk. Links to the same path in another
+ * file are told to `link`, where it is not NULL. Other links, and groups nested or repeated without end, are MU_ERR_FORMAT. */
 typedef mu_err tensor_visit(void *user, const char *path, hid_t dataset);
-MU_CHECKED mu_err tensor_tree_walk(hid_t file, tensor_visit *visit, void *user);
+typedef mu_err tensor_link(void *user, const char *path, const char *file);
+MU_CHECKED mu_err tensor_tree_walk(hid_t file, tensor_visit *visit, tensor_link *link, void *user);
 
 #endif

@@ -1,3 +1,4 @@
+#include "runner/checkpoint.h"
 #include "runner/runner.h"
 #include "runner/signals.h"
 
@@ -5,8 +6,8 @@ mu_err mu_runner_agree(mu_runner *runner, mu_err err)
 {
     if (runner->agreed)
         return err;
-    int32_t word[3] = {err != MU_OK, mu_signals_pending(), runner->stop_requested};
-    mu_err sent = mu_comm_all_reduce(runner->comm, word, 3, MU_I32, MU_COMM_MAX);
+    int32_t word[4] = {err != MU_OK, mu_signals_pending(), runner->stop_requested, mu_checkpoint_failed(runner)};
+    mu_err sent = mu_comm_all_reduce(runner->comm, word, 4, MU_I32, MU_COMM_MAX);
     if (sent) {
         runner->agreed = true;
         return sent;
@@ -15,7 +16,7 @@ mu_err mu_runner_agree(mu_runner *runner, mu_err err)
         runner->stop_signal = word[1];
     runner->stopping = runner->stopping || word[2];
     if (!word[0])
-        return MU_OK;
+        return word[3] ? mu_checkpoint_wait(runner) : MU_OK;
     runner->agreed = true;
     return mu_comm_agree(runner->comm, err);
 }

@@ -75,7 +75,7 @@ fail:
     return err;
 }
 
-static mu_err write_last(const char *work_dir, const char *checkpoint)
+mu_err ckpt_write_last(const char *work_dir, const char *checkpoint)
 {
     char *path, *line = NULL;
     mu_replacement *file = NULL;
@@ -94,6 +94,6 @@ done:
 
 mu_err mu_checkpoint_set_last(mu_runner *runner, const char *path)
 {
-    mu_err err = mu_runner_is_main(runner) ? write_last(runner->work_dir, path) : MU_OK;
+    mu_err err = mu_runner_is_main(runner) ? ckpt_write_last(runner->work_dir, path) : MU_OK;
     return mu_runner_agreed(runner, mu_comm_agree(runner->comm, err));
 }

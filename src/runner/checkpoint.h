@@ -9,12 +9,40 @@
 #define MU_CHECKPOINT_FORMAT "checkpoint"
 enum { MU_CHECKPOINT_VERSION = 1 };
 
+enum { MU_SHARDS_PER_RANK = -1 };
+
 typedef struct {
     bool optimizer, schedulers; /* false: left out, for weights to publish */
+    int shards;                 /* 0: one file; else an index and so many, or MU_SHARDS_PER_RANK */
 } mu_checkpoint_parts;
 
 /* Collective, and agreed on. Writes the state of the run as it is now under `path`, whole or not at all. bytes may be NULL. */
 MU_CHECKED mu_err mu_checkpoint_save(mu_runner *runner, const char *path, mu_checkpoint_parts parts, int64_t *bytes);
+
+/* ---- in the background ----
+ * Each rank copies its share, which takes memory of about the file's bytes / ranks until it is written, and trains on. */
+
+/* What rank 0 does once the file is whole. Copied. */
+typedef struct {
+    bool last;               /* last_checkpoint names it */
+    const char *said;        /* to the log; NULL: nothing more than usual */
+    const char *obsolete;    /* paths of checkpoints that go then, a line each; NULL: none */
+    const char *obsolete_is; /* "The previous best checkpoint": told of each; NULL: not told */
+} mu_checkpoint_sequel;
+
+/* Collective, and agreed on. Takes the state as it is now, and returns while it is written, unless `background` is false or the communicator has no
+ * threads. Waits for the one before, if that is on its way. An error of the writing comes at the next mu_runner_agree, or wait: on all ranks. */
+MU_CHECKED mu_err mu_checkpoint_begin(mu_runner *runner, const char *path, mu_checkpoint_parts parts, const mu_checkpoint_sequel *sequel,
+                                      bool background);
+/* Collective, and agreed on. Nothing is on its way any more; tells of a wait that was long. */
+MU_CHECKED mu_err mu_checkpoint_wait(mu_runner *runner);
+/* Not collective. Has this rank seen a failure that was not waited for? */
+bool mu_checkpoint_failed(const mu_runner *runner);
+/* Not collective. Seconds that the newest whole one took from beginning to end; < 0: there is none. */
+double mu_checkpoint_last_seconds(const mu_runner *runner);
+/* Collective. Ends what is on its way; done by mu_runner_release. */
+void mu_checkpoint_close(mu_runner *runner);
+
 /* Collective. Rank 0 names the newest checkpoint in WORK_DIR/last_checkpoint (one line), whole or not at all. */
 MU_CHECKED mu_err mu_checkpoint_set_last(mu_runner *runner, const char *path);
 

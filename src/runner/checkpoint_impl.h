@@ -26,6 +26,11 @@ extern const ckpt_field ckpt_fields[CKPT_N_FIELDS];
 /* What decides the learning rates, as one line of JSON: param_scheduler, and optimizer and paramwise_cfg of the wrapper. Freed by mu_free. */
 MU_CHECKED mu_err ckpt_schedule_text(const mu_cfg *config, char **out);
 
+/* Collective, and agreed on. The state of the run as it is now. */
+MU_CHECKED mu_err ckpt_snapshot(mu_runner *runner, const char *path, mu_checkpoint_parts parts, mu_tensor_snapshot **out);
+/* Rank 0. last_checkpoint names `checkpoint`. */
+MU_CHECKED mu_err ckpt_write_last(const char *work_dir, const char *checkpoint);
+
 /* Compiled patterns; n 0: the default. The revisions are borrowed. A revised name is freed by mu_free. */
 typedef struct ckpt_revisions ckpt_revisions;
 MU_CHECKED mu_err ckpt_revisions_new(const mu_key_revision *revision, size_t n, ckpt_revisions **out);

@@ -299,13 +299,36 @@ static mu_err declare(job *j, mu_checkpoint_parts parts)
     return r->train_loader ? add_loader(j, &at) : MU_OK;
 }
 
+/* Collective. */
+static mu_err prepare(job *j, mu_checkpoint_parts parts)
+{
+    int n = parts.shards == MU_SHARDS_PER_RANK ? j->runner->comm->size : parts.shards;
+    mu_err err = declare(j, parts);
+    return mu_comm_agree(j->runner->comm, err ? err : mu_tensor_writer_set_shards(j->writer, n));
+}
+
+static void job_release(job *j)
+{
+    mu_tensor_writer_release(j->writer);
+    mu_free(j->values);
+    mu_free(j->origin);
+}
+
+mu_err ckpt_snapshot(mu_runner *runner, const char *path, mu_checkpoint_parts parts, mu_tensor_snapshot **out)
+{
+    job j = {.runner = runner, .params = mu_model_params(runner->model)};
+    mu_err err = prepare(&j, parts);
+    err = err ? err : mu_tensor_writer_snapshot(j.writer, runner->comm, path, out);
+    job_release(&j);
+    return err;
+}
+
 mu_err mu_checkpoint_save(mu_runner *runner, const char *path, mu_checkpoint_parts parts, int64_t *bytes)
 {
     job j = {.runner = runner, .params = mu_model_params(runner->model)};
-    mu_err err = mu_comm_agree(runner->comm, declare(&j, parts));
+    MU_TRY(mu_checkpoint_wait(runner));
+    mu_err err = prepare(&j, parts);
     err = err ? err : mu_tensor_writer_write(j.writer, runner->comm, path, bytes);
-    mu_tensor_writer_release(j.writer);
-    mu_free(j.values);
-    mu_free(j.origin);
+    job_release(&j);
     return mu_runner_agreed(runner, err);
 }

@@ -166,8 +166,10 @@ static mu_err train(mu_runner *runner, int *status)
     MU_TRY(load_weights(runner));
     runner->phase = MU_PHASE_TRAIN;
     MU_TRY(loop->run(runner->train_loop, runner, NULL));
-    if (runner->stop_signal) {
+    if (runner->stop_signal)
         MU_TRY(mu_checkpoint_hook_save_now(runner));
+    MU_TRY(mu_checkpoint_wait(runner));
+    if (runner->stop_signal) {
         if (mu_runner_is_main(runner))
             MU_WARN("run", "signal %d (%s): stopped after iteration %lld; muster train ... --resume goes on from there",
                     runner->stop_signal, strsignal(runner->stop_signal), (long long)runner->iter);

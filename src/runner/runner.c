@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/pool.h"
+#include "runner/checkpoint.h"
 #include "runner/log_processor.h"
 #include "runner/own.h"
 
@@ -214,6 +215,7 @@ void mu_runner_release(mu_runner *runner)
 {
     if (!runner)
         return;
+    mu_checkpoint_close(runner);
     for (int i = runner->n_hooks; i > 0; i--)
         mu_destroy(runner->hook[i - 1]);
     mu_free(runner->hook);

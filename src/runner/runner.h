@@ -16,6 +16,7 @@
 typedef struct mu_loop mu_loop;
 typedef struct mu_log_processor mu_log_processor;
 typedef struct mu_work_dir mu_work_dir;
+typedef struct mu_checkpoint_saver mu_checkpoint_saver;
 
 typedef enum { MU_PHASE_NONE, MU_PHASE_TRAIN, MU_PHASE_VAL, MU_PHASE_TEST } mu_phase;
 extern const char *const mu_phase_names[]; /* "", "train", "val", "test" */
@@ -60,6 +61,7 @@ struct mu_runner {
     bool stopping;                 /* all ranks agreed to; the iteration in which they do is finished */
     bool agreed;                   /* the error on its way is known to all ranks */
     int64_t last_saved_iter;       /* of the newest checkpoint; -1: none */
+    mu_checkpoint_saver *saver;    /* runner/checkpoint.h; NULL: none was saved */
     double started;                /* mu_clock */
     struct mu_runner_own *own;     /* private */
 };
@@ -90,7 +92,7 @@ MU_CHECKED mu_err mu_runner_test(mu_runner *runner, const char *checkpoint, mu_r
 /* Calls the hooks of a point; an error names the hook. event may be NULL. */
 MU_CHECKED mu_err mu_runner_call(mu_runner *runner, mu_hook_point point, const mu_hook_event *event);
 /* Collective. All ranks bring their error to the same place and leave alike; signals and wishes to stop are shared on the
- * way (stop_signal, stopping). */
+ * way (stop_signal, stopping), and what a checkpoint in the background failed with. */
 MU_CHECKED mu_err mu_runner_agree(mu_runner *runner, mu_err err);
 
 /* Marks the error of something that agrees by itself. */

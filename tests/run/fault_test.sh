@@ -65,14 +65,14 @@ if mount -t tmpfs -o size=1m tmpfs disk 2>/dev/null; then
     umount disk
 fi
 
-# ---- the folder is gone, or is something else ----
+# ---- the folder is gone, or is something else: told of the checkpoint that is on its way, or of the next ----
 strike before_train_epoch command 0 3 'mv gone away'
 refused 2 train strike.yaml --work-dir gone
-says "'gone/epoch_2.h5' cannot be written" 'No such file or directory' 'hint: '
+says "'gone/" ".h5' cannot be written" 'No such file or directory' 'hint: '
 whole away
 strike before_train_epoch command 0 3 'mv other away2; echo >other'
 refused 2 train strike.yaml --work-dir other
-says "'other/epoch_2.h5' cannot be written" 'Not a directory' 'hint: '
+says "'other/" ".h5' cannot be written" 'Not a directory' 'hint: '
 whole away2
 
 # ---- two runs in one folder at once ----

@@ -47,6 +47,7 @@ static void begin_saving(void)
 static void end_saving(void)
 {
     char command[96];
+    mu_checkpoint_close(&runner);
     drop_hook();
     mu_destroy(runner.model);
     mu_backend_close(backend);
@@ -67,6 +68,7 @@ static const char *files_in(const char *path)
     static char text[2048];
     char *names[64];
     int n = 0;
+    ck_ok(mu_checkpoint_wait(&runner));
     DIR *dir = opendir(path);
     text[0] = '\0';
     ck_assert_ptr_nonnull(dir);
@@ -86,6 +88,7 @@ static const char *last_checkpoint(void)
 {
     static char text[256];
     char path[128];
+    ck_ok(mu_checkpoint_wait(&runner));
     snprintf(path, sizeof path, "%s/last_checkpoint", work_dir);
     FILE *file = fopen(path, "r");
     ck_assert_ptr_nonnull(file);
@@ -151,6 +154,21 @@ START_TEST(save_begin)
     start("{type: CheckpointHook, interval: 2, save_begin: 3, save_last: false}", 8);
     epochs(8, 1, NULL);
     ck_assert_str_eq(files_in(work_dir), "epoch_3.h5 epoch_5.h5 epoch_7.h5");
+}
+END_TEST
+
+START_TEST(in_shards)
+{
+    start("{type: CheckpointHook, max_keep_ckpts: 1, shards: 2, async_save: false}", 4);
+    epochs(2, 1, NULL);
+    ck_assert_str_eq(files_in(work_dir), "epoch_2-00000-of-00002.h5 epoch_2-00001-of-00002.h5 epoch_2.h5");
+    ck_assert_ptr_nonnull(strstr(logged, "epoch_2.h5 is saved: "));
+    start("{type: CheckpointHook, max_keep_ckpts: 1, shards: per_rank}", 4);
+    epochs(1, 1, NULL);
+    ck_assert_str_eq(files_in(work_dir), "epoch_3-00000-of-00001.h5 epoch_3.h5");
+    start("{type: CheckpointHook, max_keep_ckpts: 1}", 4);
+    epochs(1, 1, NULL);
+    ck_assert_str_eq(files_in(work_dir), "epoch_4.h5");
 }
 END_TEST
 
@@ -305,6 +323,8 @@ static const struct {
     {"{type: CheckpointHook, filename_tmpl: '{}{}.h5'}", "a file name with {} once"},
     {"{type: CheckpointHook, filename_tmpl: 'a/{}.h5'}", "a file name with {} once"},
     {"{type: CheckpointHook, interval: -2}", "interval"},
+    {"{type: CheckpointHook, shards: 0}", "shards: expected null, per_rank or a number from 1 to 99999"},
+    {"{type: CheckpointHook, shards: each}", "shards: expected null, per_rank or a number"},
     {"{type: CheckpointHook, priority: soon}", "priority of CheckpointHook"},
 };
 
@@ -341,6 +361,7 @@ int main(void)
     tcase_add_test(tc, every_epoch);
     tcase_add_test(tc, intervals);
     tcase_add_test(tc, save_begin);
+    tcase_add_test(tc, in_shards);
     tcase_add_test(tc, never);
     tcase_add_test(tc, by_iteration);
     tcase_add_test(tc, keeps_the_newest);

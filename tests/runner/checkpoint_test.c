@@ -378,6 +378,104 @@ START_TEST(the_last_good_one)
 }
 END_TEST
 
+/* A shard is lost, or another save's: the checkpoint before is taken, and the warning names the shard. */
+START_TEST(shards_are_lost)
+{
+    run t;
+    char *found, last[128], lost[160], command[512];
+    mu_checkpoint_parts parts = {.optimizer = true, .schedulers = true, .shards = 3};
+    snprintf(last, sizeof last, "%s/epoch_2.h5", folder);
+    snprintf(lost, sizeof lost, "%s/epoch_2-00001-of-00003.h5", folder);
+    run_open(&t, PLAIN, 3);
+    train(&t, 4, 9);
+    ck_ok(mu_checkpoint_save(&t.r, path, everything, NULL));
+    ck_ok(mu_checkpoint_save(&t.r, last, parts, NULL));
+    ck_ok(mu_checkpoint_set_last(&t.r, last));
+    same_files(path, last);
+    ck_ok(mu_checkpoint_find(folder, &found));
+    ck_assert_str_eq(found, last);
+    mu_free(found);
+    ck_ok(mu_checkpoint_resume(&t.r, last, false));
+    snprintf(command, sizeof command, "cp %s %s/kept", lost, folder);
+    ck_assert_int_eq(system(command), 0);
+
+    ck_assert_int_eq(unlink(lost), 0);
+    ck_fails(mu_checkpoint_resume(&t.r, last, false), MU_ERR_IO, "epoch_2-00001-of-00003.h5' cannot be opened");
+    t.r.agreed = false;
+    ck_ok(mu_checkpoint_find(folder, &found));
+    ck_assert_str_eq(found, path);
+    mu_free(found);
+    ck_assert_ptr_nonnull(strstr(warnings, "epoch_2-00001-of-00003.h5"));
+    warnings[0] = '\0';
+    parts.shards = MU_SHARDS_PER_RANK;
+    ck_ok(mu_checkpoint_save(&t.r, last, parts, NULL));
+    ck_ok(mu_checkpoint_find(folder, &found));
+    ck_assert_str_eq(found, last);
+    mu_free(found);
+    ck_assert_str_eq(warnings, "");
+    parts.shards = 3;
+    ck_ok(mu_checkpoint_save(&t.r, last, parts, NULL));
+    snprintf(command, sizeof command, "cp %s/kept %s", folder, lost);
+    ck_assert_int_eq(system(command), 0);
+    ck_ok(mu_checkpoint_find(folder, &found));
+    ck_assert_str_eq(found, path);
+    mu_free(found);
+    ck_assert_ptr_nonnull(strstr(warnings, "epoch_2-00001-of-00003.h5' belongs to another one"));
+    run_close(&t);
+}
+END_TEST
+
+/* What is saved is the state at the begin, whatever becomes of it while it is written. */
+START_TEST(in_the_background)
+{
+    run t;
+    struct stat info;
+    char said[256];
+    run_open(&t, PLAIN, 3);
+    train(&t, 4, 9);
+    ck_ok(mu_checkpoint_save(&t.r, other, everything, NULL));
+    ck_assert(mu_checkpoint_last_seconds(&t.r) < 0);
+    ck_ok(mu_checkpoint_begin(&t.r, path, everything, &(mu_checkpoint_sequel){.last = true, .obsolete = folder}, true));
+    train(&t, 4, 12);
+    ck_ok(mu_checkpoint_wait(&t.r));
+    ck_ok(mu_checkpoint_wait(&t.r));
+    same_files(path, other);
+    ck_assert(mu_checkpoint_last_seconds(&t.r) > 0);
+    ck_assert_ptr_nonnull(strstr(warnings, "the old checkpoint is left: "));
+    snprintf(said, sizeof said, "%s/last_checkpoint", folder);
+    ck_assert_int_eq(stat(said, &info), 0);
+
+    /* An error of the background comes at the next agreement. */
+    ck_assert_int_eq(unlink(said), 0);
+    ck_assert_int_eq(mkdir(said, 0777), 0);
+    ck_ok(mu_checkpoint_begin(&t.r, path, everything, &(mu_checkpoint_sequel){.last = true}, true));
+    while (!mu_checkpoint_failed(&t.r))
+        usleep(1000);
+    ck_fails(mu_runner_agree(&t.r, MU_OK), MU_ERR_IO, "last_checkpoint' is not a regular file");
+    ck_assert(t.r.agreed && !mu_checkpoint_failed(&t.r));
+    t.r.agreed = false;
+    ck_ok(mu_runner_agree(&t.r, MU_OK));
+    ck_fails(mu_checkpoint_begin(&t.r, path, everything, &(mu_checkpoint_sequel){.last = true}, false), MU_ERR_IO, "not a regular file");
+    t.r.agreed = false;
+    ck_assert_int_eq(rmdir(said), 0);
+
+    /* Given up in mid-way: it is ended. */
+    ck_assert_int_eq(unlink(path), 0);
+    ck_ok(mu_checkpoint_begin(&t.r, path, everything, &(mu_checkpoint_sequel){.last = true}, true));
+    mu_checkpoint_close(&t.r);
+    same_files(path, path);
+    run_close(&t);
+}
+END_TEST
+
+static mu_err begin_and_close(mu_runner *r)
+{
+    mu_checkpoint_sequel sequel = {.last = true, .said = "", .obsolete = other};
+    mu_err err = mu_checkpoint_begin(r, path, everything, &sequel, false);
+    mu_checkpoint_close(r);
+    return err;
+}
+
 START_TEST(no_memory)
 {
     run t;
@@ -385,6 +483,7 @@ START_TEST(no_memory)
     train(&t, 4, 9);
     ck_ok(mu_checkpoint_save(&t.r, path, everything, NULL));
     ck_survives_oom(mu_checkpoint_save(&t.r, path, everything, NULL), (void)0);
+    ck_survives_oom(begin_and_close(&t.r), (void)0);
     char *found;
     ck_survives_oom(mu_checkpoint_find(folder, &found), mu_free(found));
     mu_tensor_file *f;
@@ -408,6 +507,8 @@ int main(void)
     tcase_add_test(tcase, another_batch_in_mid_epoch);
     tcase_add_loop_test(tcase, weights_by_name, 0, 3);
     tcase_add_test(tcase, the_last_good_one);
+    tcase_add_test(tcase, shards_are_lost);
+    tcase_add_test(tcase, in_the_background);
     tcase_add_test(tcase, no_memory);
     suite_add_tcase(suite, tcase);
     return test_run(suite);

@@ -87,6 +87,25 @@ static mu_err write_file(const char *to)
     return err;
 }
 
+static mu_err write_sharded(const char *to, int n)
+{
+    mu_tensor_writer *w;
+    MU_TRY(mu_tensor_writer_new(FORMAT, VERSION, &w));
+    mu_err err = declare(w);
+    err = err ? err : mu_tensor_writer_set_shards(w, n);
+    err = err ? err : mu_tensor_writer_write(w, comm, to, NULL);
+    mu_tensor_writer_release(w);
+    return err;
+}
+
+/* "a-00001-of-00002.h5" */
+static const char *shard(int i, int n)
+{
+    static char name[128];
+    snprintf(name, sizeof name, "%s/a-%05d-of-%05d.h5", folder, i, n);
+    return name;
+}
+
 /* Opens and reads everything, comparing checksums. */
 static mu_err read_file(const char *from)
 {
@@ -442,6 +461,121 @@ static void *read_many(void *user)
     return (void *)failed;
 }
 
+static void check_same(const char *x, const char *y)
+{
+    mu_tensor_file *f, *g;
+    ck_ok(mu_tensor_file_open(x, FORMAT, VERSION, &f));
+    ck_ok(mu_tensor_file_open(y, FORMAT, VERSION, &g));
+    ck_assert_int_eq(mu_tensor_file_count(f), mu_tensor_file_count(g));
+    for (int i = 0; i < mu_tensor_file_count(f); i++) {
+        const mu_tensor_entry *d = mu_tensor_file_at(f, i), *e = mu_tensor_file_at(g, i);
+        static char a[16384], b[16384];
+        size_t n = mu_type_bytes(&d->type);
+        ck_assert_str_eq(d->path, e->path);
+        ck_assert(mu_type_equal(&d->type, &e->type) && d->text == e->text && e->hashed);
+        ck_ok(mu_tensor_file_read(f, i, a, n));
+        ck_ok(mu_tensor_file_read(g, i, b, n));
+        ck_assert_mem_eq(a, b, n);
+    }
+    mu_tensor_file_release(f);
+    mu_tensor_file_release(g);
+}
+
+/* Shards of the file hold what is large, the index the rest; together they read as one file does. */
+START_TEST(shards)
+{
+    static const int counts[] = {1, 2, 3, 70};
+    int n = counts[_i];
+    mu_tensor_file *f;
+    struct stat info;
+    ck_ok(write_sharded(path, n));
+    ck_ok(mu_tensor_file_open(path, FORMAT, VERSION, &f));
+    ck_assert_int_eq(mu_tensor_file_shards(f), n);
+    int64_t bytes = 0;
+    for (int i = 0; i < n; i++) {
+        ck_assert_int_eq(stat(shard(i, n), &info), 0);
+        bytes += info.st_size;
+    }
+    ck_assert_int_eq(stat(path, &info), 0);
+    ck_assert_int_eq(mu_tensor_file_bytes(f), bytes + info.st_size);
+    ck_assert_ptr_nonnull(strstr(mu_tensor_file_at(f, mu_tensor_file_find(f, "/state/z.weight"))->file, "-of-"));
+    ck_assert_str_eq(mu_tensor_file_at(f, mu_tensor_file_find(f, "/meta/lr"))->file, path);
+    ck_assert_int_eq(mu_tensor_file_find(f, "/muster_shards"), -1);
+    mu_tensor_file_release(f);
+    ck_ok(write_file(other));
+    check_same(other, path);
+
+    /* Another number, or one file, in its place: no shard is left behind. */
+    char command[192];
+    snprintf(command, sizeof command, "test $(ls %s/a* | wc -l) -eq 6", folder);
+    ck_ok(write_sharded(path, 5));
+    ck_assert_int_eq(system(command), 0);
+    check_same(other, path);
+    ck_ok(mu_tensor_file_remove(path));
+    snprintf(command, sizeof command, "test \"$(ls %s)\" = b.h5", folder);
+    ck_assert_int_eq(system(command), 0);
+    ck_ok(write_sharded(path, n));
+    ck_ok(write_file(path));
+    snprintf(command, sizeof command, "test $(ls %s/a* | wc -l) -eq 1", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
+START_TEST(bad_shards)
+{
+    mu_tensor_file *f;
+    mu_tensor_writer *w;
+    size_t size;
+    char part[256];
+    ck_ok(mu_tensor_writer_new(FORMAT, VERSION, &w));
+    ck_fails(mu_tensor_writer_set_shards(w, -1), MU_ERR_USAGE, "not -1");
+    ck_fails(mu_tensor_writer_set_shards(w, 100000), MU_ERR_USAGE, "not 100000");
+    mu_tensor_writer_release(w);
+
+    ck_ok(write_sharded(path, 2));
+    unsigned char *bytes = slurp(shard(1, 2), &size);
+    ck_fails(mu_tensor_file_open(shard(1, 2), FORMAT, VERSION, &f), MU_ERR_FORMAT, "is a checkpoint shard file, not a checkpoint file");
+    ck_assert_int_eq(unlink(shard(1, 2)), 0);
+    ck_fails(mu_tensor_file_open(path, FORMAT, VERSION, &f), MU_ERR_IO, "a-00001-of-00002.h5' cannot be opened");
+    ck_assert_ptr_nonnull(strstr(test_error_text(), "a shard of '"));
+    spill(shard(1, 2), bytes, size - 1);
+    snprintf(part, sizeof part, "a-00001-of-00002.h5' is cut off at byte %zu of %zu", size - 1, size);
+    ck_fails(mu_tensor_file_open(path, FORMAT, VERSION, &f), MU_ERR_FORMAT, part);
+    bytes = realloc(bytes, size + 1);
+    spill(shard(1, 2), bytes, size + 1);
+    ck_fails(mu_tensor_file_open(path, FORMAT, VERSION, &f), MU_ERR_FORMAT, "a-00001-of-00002.h5' has ");
+    spill(shard(1, 2), bytes, size);
+    ck_ok(read_file(path));
+    bytes[size - 100] ^= 1;
+    spill(shard(1, 2), bytes, size);
+    ck_fails(read_file(path), MU_ERR_FORMAT, "a-00001-of-00002.h5', dataset /state/");
+    bytes[size - 100] ^= 1;
+
+    /* Of another save. */
+    ck_ok(write_sharded(path, 2));
+    spill(shard(1, 2), bytes, size);
+    ck_fails(mu_tensor_file_open(path, FORMAT, VERSION, &f), MU_ERR_FORMAT, "a-00001-of-00002.h5' belongs to another one: its uuid is ");
+    free(bytes);
+
+    /* A full disk in a shard: what stood there stays. */
+    ck_ok(write_sharded(path, 2));
+    bytes = slurp(path, &size);
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit unlimited;
+    getrlimit(RLIMIT_FSIZE, &unlimited);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){9000, unlimited.rlim_max});
+    mu_err err = write_sharded(path, 2);
+    setrlimit(RLIMIT_FSIZE, &unlimited);
+    ck_fails(err, MU_ERR_IO, "free some space");
+    ck_ok(read_file(path));
+    size_t now;
+    unsigned char *after = slurp(path, &now);
+    ck_assert_mem_eq(after, bytes, size);
+    free(bytes);
+    free(after);
+}
+END_TEST
+
 START_TEST(threads_read)
 {
     pthread_t thread[3];
@@ -465,6 +599,8 @@ START_TEST(no_memory)
     char *text;
     ck_survives_oom(write_file(path), (void)0);
     ck_survives_oom(mu_tensor_file_open(path, FORMAT, VERSION, &f), mu_tensor_file_release(f));
+    ck_survives_oom(write_sharded(other, 2), (void)0);
+    ck_survives_oom(mu_tensor_file_open(other, FORMAT, VERSION, &f), mu_tensor_file_release(f));
     ck_ok(mu_tensor_file_open(path, FORMAT, VERSION, &f));
     ck_survives_oom(mu_tensor_file_text(f, "/meta/config", &text), mu_free(text));
     mu_tensor_file_release(f);
@@ -495,6 +631,14 @@ START_TEST(h5py)
              "g.create_dataset('w/a', data=np.arange(6.).reshape(2, 3)); g.close()\n\"",
              getenv("MUSTER_PYTHON") ? getenv("MUSTER_PYTHON") : "python3", path, other);
     ck_assert_int_eq(system(command), 0);
+    ck_ok(write_sharded(path, 2));
+    snprintf(command, sizeof command,
+             "cd / && %s -c \"\nimport h5py, json, numpy as np\n"
+             "f = h5py.File('%s')\n"
+             "assert f['state/z.weight'][29, 99] == np.float32(2999) / np.float32(7) and f['state/counted'][2047] == 2047\n"
+             "assert f['meta/lr'][()] == 0.1 and len(json.loads(f['muster_shards'][()])) == 2\n\"",
+             getenv("MUSTER_PYTHON") ? getenv("MUSTER_PYTHON") : "python3", path);
+    ck_assert_int_eq(system(command), 0);
     mu_tensor_file *f;
     double value[6];
     ck_ok(mu_tensor_file_open(other, FORMAT, VERSION, &f));
@@ -521,6 +665,8 @@ int main(void)
     tcase_add_test(tcase, truncations_are_found);
     tcase_add_test(tcase, flips_are_found);
     tcase_add_test(tcase, other_files);
+    tcase_add_loop_test(tcase, shards, 0, 4);
+    tcase_add_test(tcase, bad_shards);
     tcase_add_test(tcase, threads_read);
     tcase_add_test(tcase, no_memory);
     tcase_add_test(tcase, h5py);

@@ -24,17 +24,20 @@ typedef struct {
 typedef struct {
     mu_hook base;
     int64_t interval, max_keep_ckpts, save_begin;
-    bool by_epoch, save_optimizer, save_param_scheduler, save_last;
+    bool by_epoch, save_optimizer, save_param_scheduler, save_last, async_save;
     char *out_dir, *filename_tmpl;
-    const mu_cfg *save_best, *rule;
+    const mu_cfg *save_best, *rule, *shards;
     mu_strings greater_keys, less_keys;
 
     indicator *best;
     size_t n_best;
     char *folder; /* set before training */
+    int n_shards; /* as in mu_checkpoint_parts */
 } checkpoint_hook;
 
 extern const mu_component mu_component_checkpoint_hook;
+
+enum { MAX_SHARDS = 99999 };
 
 static const char kept_fact[] = "keep_ckpts"; /* names of the regular checkpoints, oldest first, a line each */
 
@@ -117,6 +120,21 @@ static mu_err check_template(const char *name, const mu_cfg *cfg)
     return MU_FAIL_AT(mu_cfg_pos(value ? value : cfg), "filename_tmpl: expected a file name with {} once, found '%s'", name);
 }
 
+/* null, a number, or per_rank. */
+static mu_err read_shards(checkpoint_hook *self)
+{
+    const mu_cfg *cfg = self->shards;
+    if (!cfg || mu_cfg_kind_of(cfg) == MU_CFG_NULL)
+        return MU_OK;
+    if (mu_cfg_kind_of(cfg) == MU_CFG_STRING && strcmp(mu_cfg_string(cfg), "per_rank") == 0)
+        self->n_shards = MU_SHARDS_PER_RANK;
+    else if (mu_cfg_kind_of(cfg) == MU_CFG_INT && mu_cfg_int(cfg) >= 1 && mu_cfg_int(cfg) <= MAX_SHARDS)
+        self->n_shards = (int)mu_cfg_int(cfg);
+    else
+        return MU_FAIL_AT(mu_cfg_pos(cfg), "shards: expected null, per_rank or a number from 1 to %d", MAX_SHARDS);
+    return MU_OK;
+}
+
 static void release(checkpoint_hook *self)
 {
     for (size_t i = 0; i < self->n_best; i++) {
@@ -133,6 +151,7 @@ static mu_err create(void *object, const mu_cfg *cfg)
     checkpoint_hook *self = object;
     if (self->filename_tmpl)
         MU_TRY(check_template(self->filename_tmpl, cfg));
+    MU_TRY(read_shards(self));
     mu_err err = read_best(self);
     if (err)
         release(self);
@@ -165,19 +184,31 @@ static mu_err best_name(const char *metric, const char *name, char **out)
     return MU_OK;
 }
 
-/* ---- writing and removing ---- */
+/* ---- writing ---- */
 
-/* Rank 0. What cannot be removed is in nobody's way. */
-static bool remove_file(const char *path)
+static mu_err path_of(const checkpoint_hook *self, const char *name, char **out)
 {
-    if (unlink(path) == 0)
-        return true;
-    if (errno != ENOENT)
-        MU_WARN("run", "the old checkpoint '%s' cannot be removed: %s", path, strerror(errno));
-    return false;
+    MU_TRY(mu_asprintf(out, "%s/%s", self->folder, name));
+    return MU_OK;
 }
 
-/* `name` becomes the newest of those that are kept; *dropped: those that are too many, a line each, or NULL. Freed by mu_free. */
+/* The paths of names [length], a line each. Freed by mu_free. */
+static mu_err paths_of(const checkpoint_hook *self, const char *names, size_t length, char **out)
+{
+    mu_text all = {0};
+    for (const char *name = names; name < names + length;) {
+        size_t n = strcspn(name, "\n");
+        mu_text_printf(&all, "%s/%.*s\n", self->folder, (int)n, name);
+        name += n + 1;
+    }
+    mu_err err = mu_text_take(&all, out);
+    if (err)
+        mu_text_release(&all);
+    MU_TRY(err);
+    return MU_OK;
+}
+
+/* `name` becomes the newest of those that are kept; *dropped: paths of those that are too many, a line each, or NULL. Freed by mu_free. */
 static mu_err keep(const checkpoint_hook *self, mu_runner *runner, const char *name, char **dropped)
 {
     mu_text all = {0};
@@ -201,7 +232,7 @@ static mu_err keep(const checkpoint_hook *self, mu_runner *runner, const char *n
     for (; !err && n >= self->max_keep_ckpts; n--)
         rest = strchr(rest, '\n') + 1;
     if (!err && rest > all.data)
-        err = mu_strndup(dropped, all.data, (size_t)(rest - all.data));
+        err = paths_of(self, all.data, (size_t)(rest - all.data), dropped);
     if (!err)
         err = mu_message_hub_set_text(runner->hub, kept_fact, rest, true);
     mu_text_release(&all);
@@ -210,12 +241,6 @@ static mu_err keep(const checkpoint_hook *self, mu_runner *runner, const char *n
         *dropped = NULL;
     }
     MU_TRY(err);
-    return MU_OK;
-}
-
-static mu_err path_of(const checkpoint_hook *self, const char *name, char **out)
-{
-    MU_TRY(mu_asprintf(out, "%s/%s", self->folder, name));
     return MU_OK;
 }
 
@@ -234,26 +259,12 @@ static mu_err prepare(const checkpoint_hook *self, mu_runner *runner, bool by_ep
     return MU_OK;
 }
 
-static void remove_dropped(const checkpoint_hook *self, char *names)
+static mu_err write_regular(const checkpoint_hook *self, mu_runner *runner, const char *path, const char *dropped, int64_t iter)
 {
-    for (char *name = strtok(names, "\n"); name; name = strtok(NULL, "\n")) {
-        char *path;
-        if (path_of(self, name, &path) == MU_OK) {
-            remove_file(path);
-            mu_free(path);
-        }
-    }
-}
-
-/* The new one is whole before an old one goes. */
-static mu_err write_regular(const checkpoint_hook *self, mu_runner *runner, const char *path, char *dropped, int64_t iter)
-{
-    mu_checkpoint_parts parts = {.optimizer = self->save_optimizer, .schedulers = self->save_param_scheduler};
-    MU_TRY(mu_runner_agreed(runner, mu_checkpoint_save(runner, path, parts, NULL)));
-    MU_TRY(mu_runner_agreed(runner, mu_checkpoint_set_last(runner, path)));
+    mu_checkpoint_parts parts = {.optimizer = self->save_optimizer, .schedulers = self->save_param_scheduler, .shards = self->n_shards};
+    mu_checkpoint_sequel sequel = {.last = true, .obsolete = dropped};
+    MU_TRY(mu_checkpoint_begin(runner, path, parts, &sequel, self->async_save));
     runner->last_saved_iter = iter;
-    if (dropped && mu_runner_is_main(runner))
-        remove_dropped(self, dropped);
     return MU_OK;
 }
 
@@ -342,14 +353,15 @@ static mu_err judge(const checkpoint_hook *self, mu_runner *runner, indicator *b
     return MU_OK;
 }
 
-/* Weights only. The old one goes when the new one is whole. */
+/* Weights only. The old one goes, and the log is told, when the new one is whole. */
 static mu_err write_best(const checkpoint_hook *self, mu_runner *runner, const indicator *best, const record *r)
 {
-    MU_TRY(mu_runner_agreed(runner, mu_checkpoint_save(runner, r->path, (mu_checkpoint_parts){0}, NULL)));
-    MU_INFO("run", "The best checkpoint with %.4f %s at %" PRId64 " %s is saved to %s.", r->score, best->metric,
-            self->by_epoch ? runner->epoch : runner->iter, self->by_epoch ? "epoch" : "iter", r->name);
-    if (r->old && strcmp(r->old, r->path) != 0 && mu_runner_is_main(runner) && remove_file(r->old))
-        MU_INFO("run", "The previous best checkpoint %s is removed", r->old);
+    char said[512];
+    snprintf(said, sizeof said, "The best checkpoint with %.4f %s at %" PRId64 " %s is saved to %s.", r->score, best->metric,
+             self->by_epoch ? runner->epoch : runner->iter, self->by_epoch ? "epoch" : "iter", r->name);
+    mu_checkpoint_sequel sequel = {.said = said, .obsolete_is = "The previous best checkpoint",
+                                   .obsolete = r->old && strcmp(r->old, r->path) != 0 ? r->old : NULL};
+    MU_TRY(mu_checkpoint_begin(runner, r->path, (mu_checkpoint_parts){.shards = self->n_shards}, &sequel, self->async_save));
     return MU_OK;
 }
 
@@ -510,6 +522,10 @@ static const mu_option options[] = {
               .help = "the same of which less is better"),
     MU_OPTION(checkpoint_hook, filename_tmpl, MU_OPT_STRING, .nullable = true,
               .help = "name of a checkpoint, with {} for the number; null: epoch_{}.h5 or iter_{}.h5"),
+    MU_OPTION(checkpoint_hook, async_save, MU_OPT_BOOL, .boolean_default = true,
+              .help = "write in the background: training waits for a copy in memory only"),
+    MU_OPTION(checkpoint_hook, shards, MU_OPT_ANY, .nullable = true,
+              .help = "files beside an index, or per_rank: as many as ranks; null: one file"),
     MU_OPTION(checkpoint_hook, save_begin, MU_OPT_INT, .bounded_below = true, .min = 0,
               .help = "epoch or iteration at which the first interval begins"),
     MU_OPTION_END,
