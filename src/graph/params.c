@@ -11,6 +11,9 @@ typedef struct {
     void *pending; /* row-major host bytes written before freezing, or NULL: zeros */
     int rank;      /* wanted place in the arena order; INT_MAX: none */
     int order;     /* of declaration */
+    int module;    /* of sharing, or -1; known when the store is frozen, as is what follows */
+    int together;  /* place of its module in the arena order */
+    int32_t unit;  /* -1: a state */
 } entry;
 
 typedef struct {
@@ -27,6 +30,10 @@ struct mu_params {
     int32_t *slots; /* open addressing by name: entry index + 1, or 0 */
     size_t n_slots; /* a power of two, at least twice n_entries */
     arena data, gradients, states;
+
+    mu_params_sharing sharing; /* modules: an owned block */
+    mu_param_unit *units;
+    size_t n_units, unit_capacity;
 };
 
 mu_err mu_params_new(mu_backend *backend, mu_params **out)
@@ -35,6 +42,7 @@ mu_err mu_params_new(mu_backend *backend, mu_params **out)
     MU_TRY(mu_calloc(&params, 1, sizeof *params));
     params->backend = backend;
     params->n_refs = 1;
+    params->sharing.size = 1;
     *out = params;
     return MU_OK;
 }
@@ -65,6 +73,8 @@ void mu_params_release(mu_params *params)
     arena_release(params->backend, &params->states);
     mu_free(params->entries);
     mu_free(params->slots);
+    mu_free((void *)params->sharing.modules);
+    mu_free(params->units);
     mu_free(params);
 }
 
@@ -172,30 +182,194 @@ mu_err mu_params_place(mu_params *params, const char *name, int rank, const mu_l
     return MU_OK;
 }
 
+/* ---- several ranks ---- */
+
+/* The list and its strings in one block. */
+static mu_err copy_modules(const mu_params_sharing *sharing, const char ***out)
+{
+    size_t bytes = (size_t)sharing->n_modules * sizeof(char *);
+    const char **list;
+    for (int i = 0; i < sharing->n_modules; i++)
+        bytes += strlen(sharing->modules[i]) + 1;
+    MU_TRY(mu_alloc(&list, bytes));
+    char *text = (char *)(list + sharing->n_modules);
+    for (int i = 0; i < sharing->n_modules; i++) {
+        size_t length = strlen(sharing->modules[i]) + 1;
+        list[i] = memcpy(text, sharing->modules[i], length);
+        text += length;
+    }
+    *out = list;
+    return MU_OK;
+}
+
+mu_err mu_params_share(mu_params *params, const mu_params_sharing *sharing)
+{
+    const char **modules = NULL;
+    if (params->frozen)
+        return MU_FAIL(MU_ERR_USAGE, "parameters are shared after the arenas were laid out");
+    if (sharing->size < 1 || sharing->rank < 0 || sharing->rank >= sharing->size)
+        return MU_FAIL(MU_ERR_USAGE, "rank %d of %d cannot share parameters", sharing->rank, sharing->size);
+    if (sharing->stage != MU_SHARD_NOTHING)
+        return MU_FAIL(MU_ERR_UNSUPPORTED, "arenas of pieces (stage %d)", (int)sharing->stage);
+    if (sharing->n_modules)
+        MU_TRY(copy_modules(sharing, &modules));
+    mu_free((void *)params->sharing.modules);
+    params->sharing = *sharing;
+    params->sharing.modules = modules;
+    return MU_OK;
+}
+
+const mu_params_sharing *mu_params_sharing_of(const mu_params *params)
+{
+    return &params->sharing;
+}
+
+int mu_params_n_units(const mu_params *params)
+{
+    return (int)params->n_units;
+}
+
+const mu_param_unit *mu_params_unit(const mu_params *params, int i)
+{
+    return &params->units[i];
+}
+
+int mu_params_unit_of(const mu_params *params, int param)
+{
+    return params->entries[param].unit;
+}
+
+mu_param_piece mu_params_piece(const mu_params *params, int i)
+{
+    const mu_param_info *info = &params->entries[i].info;
+    return (mu_param_piece){.bytes = info->bytes, .data = info->offset, .gradient = info->offset, .state = info->offset};
+}
+
+/* The first of sharing.modules whose parts the name begins with, or -1. */
+static int module_of(const mu_params_sharing *sharing, const char *name)
+{
+    for (int i = 0; i < sharing->n_modules; i++) {
+        size_t length = strlen(sharing->modules[i]);
+        if (strncmp(name, sharing->modules[i], length) == 0 && (name[length] == '.' || name[length] == '\0'))
+            return i;
+    }
+    return -1;
+}
+
+/* ---- laying out ---- */
+
+static int compare_int(int a, int b)
+{
+    return (a > b) - (a < b);
+}
+
 static int compare_place(const void *pa, const void *pb)
 {
     const entry *a = pa, *b = pb;
     if (a->info.trainable != b->info.trainable)
         return a->info.trainable ? -1 : 1;
-    if (a->rank != b->rank)
-        return a->rank < b->rank ? -1 : 1;
-    return a->order < b->order ? -1 : a->order > b->order;
+    if (a->together != b->together)
+        return compare_int(a->together, b->together);
+    if (a->module != b->module)
+        return compare_int(a->module, b->module);
+    return a->rank != b->rank ? compare_int(a->rank, b->rank) : compare_int(a->order, b->order);
 }
 
-/* Sets the offsets; sizes of the two arenas in bytes. */
-static mu_err lay_out(entry *entries, size_t n, size_t *data_bytes, size_t *state_bytes)
+/* A module stands where the last of its parameters would: there its gradients are complete. */
+static void sort_entries(mu_params *params)
 {
-    size_t total[2] = {0, 0};
-    for (size_t i = 0; i < n; i++) {
-        mu_param_info *info = &entries[i].info;
-        size_t *at = &total[!info->trainable], end;
-        info->offset = *at;
-        MU_TRY(mu_add_size(*at, info->bytes, &end));
-        MU_TRY(mu_add_size(end, MU_ALIGN, &end));
-        *at = mu_align_up(info->offset + info->bytes);
+    for (size_t i = 0; i < params->n_entries; i++) {
+        entry *e = &params->entries[i];
+        e->module = e->info.trainable ? module_of(&params->sharing, e->name) : -1;
+        e->together = e->rank;
     }
-    *data_bytes = total[0];
-    *state_bytes = total[1];
+    for (int m = 0; m < params->sharing.n_modules; m++) {
+        int last = 0;
+        for (size_t i = 0; i < params->n_entries; i++)
+            if (params->entries[i].module == m && params->entries[i].rank > last)
+                last = params->entries[i].rank;
+        for (size_t i = 0; i < params->n_entries; i++)
+            if (params->entries[i].module == m)
+                params->entries[i].together = last;
+    }
+    if (params->n_entries) {
+        qsort(params->entries, params->n_entries, sizeof *params->entries, compare_place);
+        index_all(params);
+    }
+}
+
+enum { LAST_UNIT_SHARE = 8 };
+
+/* Where the last unit begins that is cut by size. Nothing is computed while it travels, so it is a small one. */
+static size_t begin_last(const mu_params *params, size_t n_trained)
+{
+    size_t bytes = 0, at = n_trained;
+    while (at > 0 && params->entries[at - 1].module < 0 &&
+           bytes + params->entries[at - 1].info.bytes <= params->sharing.unit_bytes / LAST_UNIT_SHARE)
+        bytes += params->entries[--at].info.bytes;
+    return at == n_trained && at > 0 ? at - 1 : at;
+}
+
+static bool begins_unit(const mu_params *params, size_t i, size_t unit_bytes, size_t last)
+{
+    const entry *e = &params->entries[i];
+    size_t wanted = params->sharing.unit_bytes;
+    return i == 0 || e->module != e[-1].module || e->info.type.dtype != e[-1].info.type.dtype ||
+           (e->module < 0 && wanted && (unit_bytes >= wanted || i == last));
+}
+
+/* Ends the last unit at its padded size. */
+static mu_err end_unit(mu_params *params, size_t *at)
+{
+    if (params->n_units == 0)
+        return MU_OK;
+    mu_param_unit *unit = &params->units[params->n_units - 1];
+    size_t grain = (size_t)params->sharing.size * MU_ALIGN;
+    MU_TRY(mu_add_size(*at, grain, &unit->bytes)); /* room to round up */
+    unit->bytes = (*at - unit->offset + grain - 1) / grain * grain;
+    unit->piece_bytes = unit->bytes / (size_t)params->sharing.size;
+    *at = unit->offset + unit->bytes;
+    return MU_OK;
+}
+
+static mu_err place(mu_param_info *info, size_t *at)
+{
+    size_t end;
+    info->offset = *at;
+    MU_TRY(mu_add_size(*at, info->bytes, &end));
+    MU_TRY(mu_add_size(end, MU_ALIGN, &end));
+    *at = mu_align_up(info->offset + info->bytes);
+    return MU_OK;
+}
+
+/* Sets units and offsets; sizes of the two arenas in bytes. */
+static mu_err lay_out(mu_params *params, size_t *data_bytes, size_t *state_bytes)
+{
+    size_t n_trained = 0, at = 0;
+    while (n_trained < params->n_entries && params->entries[n_trained].info.trainable)
+        n_trained++;
+    size_t last = begin_last(params, n_trained);
+    params->n_units = 0;
+    for (size_t i = 0; i < n_trained; i++) {
+        mu_param_unit *unit = params->n_units ? &params->units[params->n_units - 1] : NULL;
+        if (begins_unit(params, i, unit ? at - unit->offset : 0, last)) {
+            MU_TRY(end_unit(params, &at));
+            MU_TRY(mu_grow(&params->units, &params->unit_capacity, params->n_units + 1, sizeof *params->units));
+            unit = &params->units[params->n_units++];
+            *unit = (mu_param_unit){.offset = at, .piece_offset = at / (size_t)params->sharing.size, .first = (int)i};
+        }
+        MU_TRY(place(&params->entries[i].info, &at));
+        params->entries[i].unit = (int32_t)params->n_units - 1;
+        unit->n++;
+    }
+    MU_TRY(end_unit(params, &at));
+    *data_bytes = at;
+    at = 0;
+    for (size_t i = n_trained; i < params->n_entries; i++) {
+        MU_TRY(place(&params->entries[i].info, &at));
+        params->entries[i].unit = -1;
+    }
+    *state_bytes = at;
     return MU_OK;
 }
 
@@ -294,11 +468,8 @@ mu_err mu_params_freeze(mu_params *params, bool with_gradients)
     }
     size_t n = params->n_entries, data_bytes = 0, state_bytes = 0;
     arena data = {0}, gradients = {0}, states = {0};
-    if (n) {
-        qsort(params->entries, n, sizeof *params->entries, compare_place);
-        index_all(params);
-    }
-    MU_TRY(lay_out(params->entries, n, &data_bytes, &state_bytes));
+    sort_entries(params);
+    MU_TRY(lay_out(params, &data_bytes, &state_bytes));
     mu_err err;
     MU_TRY_GOTO(err, arena_new(backend, data_bytes, "parameters", &data), fail);
     MU_TRY_GOTO(err, arena_new(backend, state_bytes, "states", &states), fail);

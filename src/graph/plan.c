@@ -197,6 +197,7 @@ void mu_plan_release(mu_plan *plan)
     mu_free(plan->inputs);
     mu_free(plan->outputs);
     mu_free(plan->events);
+    mu_free(plan->unit_step);
     mu_graph_release(plan->graph);
     mu_params_release(plan->params);
     mu_free(plan);
@@ -233,9 +234,10 @@ static mu_err leave(const mu_plan *plan, const mu_run *run, size_t s, mu_err err
     return mu_error_restore(&kept);
 }
 
-static mu_err run_timed(mu_plan *plan, const mu_run *run, size_t from)
+/* Steps from .. to - 1. */
+static mu_err run_timed(mu_plan *plan, const mu_run *run, size_t from, size_t to)
 {
-    for (size_t s = from; s < plan->n_steps; s++) {
+    for (size_t s = from; s < to; s++) {
         mu_step *step = &plan->steps[s];
         int64_t begin = mu_clock_ns();
         mu_err err = mu_kernel_run(step->kernel, run);
@@ -248,6 +250,26 @@ static mu_err run_timed(mu_plan *plan, const mu_run *run, size_t from)
         step->runs++;
         plan->events[plan->n_events++ % plan->event_capacity] = (mu_plan_event){(int32_t)s, begin, end};
     }
+    return MU_OK;
+}
+
+static mu_err run_steps(mu_plan *plan, const mu_run *run, size_t from, size_t to)
+{
+    if (plan->options.profile)
+        return run_timed(plan, run, from, to);
+    for (size_t s = from; s < to; s++) {
+        mu_err err = mu_kernel_run(plan->steps[s].kernel, run);
+        if (__builtin_expect(err != MU_OK, 0))
+            return leave(plan, run, s + 1, name_failure(plan, s, err));
+    }
+    return MU_OK;
+}
+
+static mu_err tell_unit(mu_plan *plan, int unit)
+{
+    mu_exchange *exchange = mu_params_sharing_of(plan->params)->exchange;
+    char *gradients = mu_params_gradients(plan->params, NULL);
+    MU_TRY(exchange->ops->start_reduce(exchange, unit, gradients + mu_params_unit(plan->params, unit)->offset));
     return MU_OK;
 }
 
@@ -264,21 +286,21 @@ mu_err mu_plan_begin_run(mu_plan *plan, size_t *first)
 
 mu_err mu_plan_run(mu_plan *plan, const mu_run *run)
 {
-    size_t first;
+    size_t at;
     if (!run)
         run = &no_run;
-    mu_err err = mu_plan_begin_run(plan, &first);
+    mu_err err = mu_plan_begin_run(plan, &at);
     if (err)
         return plan->options.dry ? err : leave(plan, run, 0, err);
-    if (plan->options.profile) {
-        MU_TRY(run_timed(plan, run, first));
-    } else {
-        for (size_t s = first; s < plan->n_steps; s++) {
-            err = mu_kernel_run(plan->steps[s].kernel, run);
-            if (__builtin_expect(err != MU_OK, 0))
-                return leave(plan, run, s + 1, name_failure(plan, s, err));
-        }
+    for (int u = 0; u < plan->n_units; u++) {
+        size_t until = (size_t)(plan->unit_step[u] + 1);
+        MU_TRY(run_steps(plan, run, at, until));
+        at = until > at ? until : at;
+        err = tell_unit(plan, u);
+        if (err)
+            return leave(plan, run, at, err);
     }
+    MU_TRY(run_steps(plan, run, at, plan->n_steps));
     plan->fresh = true;
     return MU_OK;
 }

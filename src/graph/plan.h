@@ -32,8 +32,9 @@ void mu_plan_release(mu_plan *plan);
 void *mu_plan_input(mu_plan *plan, const char *name, mu_type *type);
 
 /* One pass over the kernels. Collective only when the graph has collective operations (SyncBN): a rank on which a kernel fails still takes its part
- * in those that follow, so that nobody waits for it. `run` may be NULL: zeros. Parameters without a path to the loss keep whatever
- * is in their gradient (zero after freezing). */
+ * in those that follow, so that nobody waits for it. A plan with gradients tells the exchange of its parameters (params.h) of every unit of them as soon
+ * as it is complete, in ascending order, unless a kernel fails before. `run` may be NULL: zeros. Parameters without a path to the loss keep whatever is
+ * in their gradient (zero after freezing). */
 MU_CHECKED mu_err mu_plan_run(mu_plan *plan, const mu_run *run);
 
 /* Parameters or states were written from outside: folded weights are computed anew before the next run. */
@@ -49,7 +50,7 @@ mu_type mu_plan_output_type(const mu_plan *plan, const char *output);
 MU_CHECKED mu_err mu_plan_read_step(mu_plan *plan, int i, int output, mu_type *type, void *host, size_t bytes);
 
 /* After MU_ERR_NUMERIC or on suspicion: runs node by node and fails at the first node whose output holds a NaN or infinity,
- * naming node, operation, operand ranges. Not collective: collective operations act as on one rank (MU_ALONE). */
+ * naming node, operation, operand ranges. Not collective: collective operations act as on one rank (MU_ALONE), and no exchange is told. */
 MU_CHECKED mu_err mu_plan_run_checked(mu_plan *plan, const mu_run *run);
 
 typedef struct {

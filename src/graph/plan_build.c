@@ -617,6 +617,31 @@ static mu_err settle_params(builder *b)
     return MU_OK;
 }
 
+/* After which step every unit of gradients is complete. A unit waits for those before it, whichever way this plan goes through the network: so
+ * all ranks tell them in the same order. */
+static mu_err find_unit_steps(builder *b)
+{
+    mu_plan *plan = b->plan;
+    if (b->evaluation || plan->options.dry || !mu_params_sharing_of(plan->params)->exchange)
+        return MU_OK;
+    plan->n_units = mu_params_n_units(plan->params);
+    MU_TRY(mu_calloc(&plan->unit_step, (size_t)plan->n_units + 1, sizeof *plan->unit_step));
+    for (int u = 0; u < plan->n_units; u++)
+        plan->unit_step[u] = -1;
+    for (size_t i = 0; i < plan->n_buffers; i++) {
+        const mu_buffer *buffer = &plan->buffers[i];
+        if (buffer->kind != MU_BUFFER_GRADIENT || buffer->first > buffer->last)
+            continue;
+        int at = mu_params_find(plan->params, mu_graph_value(b->g, buffer->value)->name);
+        int32_t *step = &plan->unit_step[mu_params_unit_of(plan->params, at)];
+        *step = buffer->last > *step ? buffer->last : *step;
+    }
+    for (int u = 1; u < plan->n_units; u++)
+        if (plan->unit_step[u] < plan->unit_step[u - 1])
+            plan->unit_step[u] = plan->unit_step[u - 1];
+    return MU_OK;
+}
+
 static void sum_stats(mu_plan *plan)
 {
     for (size_t s = plan->n_once; s < plan->n_steps; s++) {
@@ -679,6 +704,7 @@ static mu_err build(builder *b)
     MU_TRY(lay_out_flat(plan, MU_BUFFER_CONST, &plan->constant_bytes));
     MU_TRY(lay_out_flat(plan, MU_BUFFER_INPUT, &plan->input_bytes));
     MU_TRY(settle_params(b));
+    MU_TRY(find_unit_steps(b));
     sum_stats(plan);
     return MU_OK;
 }

@@ -69,6 +69,8 @@ struct mu_plan {
     void *arena, *constants, *input_arena, *staging; /* staging: host side of the inputs of a device */
     size_t constant_bytes, input_bytes;
     mu_plan_stats stats;
+    int32_t *unit_step; /* [n_units] units of gradients, complete after this step, ascending; -1: from the beginning. NULL: nobody is told */
+    int n_units;
     bool fresh; /* the `once` steps have run since the last refresh */
 
     mu_plan_event *events; /* ring of the last ones, with `profile` */

@@ -2,6 +2,7 @@ nobase_pkginclude_HEADERS += src/graph/autodiff.h src/graph/exchange.h src/graph
 	src/graph/plan_cache.h src/graph/print.h
 libmuster_la_SOURCES += \
 	src/graph/autodiff.c \
+	src/graph/flat_kernel.c src/graph/flat_kernel.h \
 	src/graph/offsets.c src/graph/offsets.h \
 	src/graph/params.c \
 	src/graph/plan.c src/graph/plan_build.c src/graph/plan_debug.c src/graph/plan_impl.h \

@@ -195,46 +195,82 @@ static mu_err read_log_vars(const mu_model_state *state, mu_plan_kind kind, cons
     return MU_OK;
 }
 
-/* Gradients in host memory: an activation that hides a NaN from the loss does not hide it from them. */
-static bool gradients_finite(const mu_model *model)
+mu_err mu_model_check_gradients(const mu_model *model)
 {
     const mu_params *params = model->state->params;
     const char *gradients = mu_params_gradients(params, NULL);
     if (!gradients || !model->state->options.backend->host_memory)
-        return true;
+        return MU_OK;
     for (int i = 0; i < mu_params_count(params); i++) {
         const mu_param_info *info = mu_params_at(params, i);
         if (info->trainable && !mu_all_finite(info->type.dtype, gradients + info->offset,
                                               (int64_t)(info->bytes / mu_dtype_size(info->type.dtype))))
-            return false;
+            return MU_FAIL(MU_ERR_NUMERIC, "the gradient of \"%s\" is not finite", info->name);
     }
-    return true;
+    return MU_OK;
 }
 
-/* The loss, or its gradient, is not finite: names the first operation, running the same inputs again node by node. */
-static mu_err explain(mu_plan *plan, const mu_run *run, double loss)
+/* What the trouble is: the loss, or its gradients. */
+static mu_err name_trouble(const mu_model_state *state)
 {
-    mu_err err = mu_plan_run_checked(plan, run);
+    long long step = (long long)state->run.step;
+    double loss = state->loss;
+    if (isfinite(loss))
+        mu_error_context("step %lld: the loss is %g, but its gradients are not finite", step, loss);
+    else
+        mu_error_context("step %lld: the loss is %s", step, isnan(loss) ? "NaN" : loss > 0 ? "infinite" : "-infinite");
+    return mu_error_hint("a smaller learning rate, a warm-up or clip_grad often help; look at the data first");
+}
+
+mu_err mu_model_explain(mu_model *model)
+{
+    const mu_model_state *state = model->state;
+    mu_err err = mu_plan_run_checked(state->slot[MU_PLAN_TRAIN].plan, &state->run);
+    if (!err && isfinite(state->loss))
+        return MU_OK;
     if (!err)
         err = MU_FAIL(MU_ERR_NUMERIC, "every operation gives finite values when it is run alone, but the total does not");
-    if (isfinite(loss))
-        mu_error_context("step %lld: the loss is %g, but its gradients are not finite", (long long)run->step, loss);
-    else
-        mu_error_context("step %lld: the loss is %s", (long long)run->step,
-                         isnan(loss) ? "NaN" : loss > 0 ? "infinite" : "-infinite");
-    return mu_error_hint("a smaller learning rate, a warm-up or clip_grad often help; look at the data first");
+    return err == MU_ERR_NUMERIC ? name_trouble(state) : err;
+}
+
+mu_err mu_model_load_train(mu_model *model, const mu_batch *batch)
+{
+    mu_model_slot *slot;
+    MU_TRY(load(model, batch, MU_PLAN_TRAIN, &slot));
+    model->state->run = (mu_run){.sample_offset = batch->first, .sample_stride = batch->stride};
+    return MU_OK;
+}
+
+mu_err mu_model_run_train(mu_model *model, uint64_t seed, int64_t step, mu_log_vars *out)
+{
+    mu_model_state *state = model->state;
+    const mu_model_slot *slot = &state->slot[MU_PLAN_TRAIN];
+    mu_log_vars vars;
+    if (!slot->plan)
+        return MU_FAIL(MU_ERR_USAGE, "there is no batch to train with: mu_model_load_train comes first");
+    state->run.seed = seed;
+    state->run.step = step;
+    MU_TRY(mu_plan_run(slot->plan, &state->run));
+    MU_TRY(read_log_vars(state, MU_PLAN_TRAIN, slot, &vars));
+    state->loss = vars.item[0].value;
+    if (!isfinite(state->loss)) {
+        (void)MU_FAIL(MU_ERR_NUMERIC, "the total loss is not finite");
+        return name_trouble(state);
+    }
+    *out = vars;
+    return MU_OK;
 }
 
 mu_err mu_model_train_step(mu_model *model, const mu_batch *batch, uint64_t seed, int64_t step, mu_log_vars *out)
 {
-    mu_model_slot *slot;
     mu_log_vars vars;
-    MU_TRY(load(model, batch, MU_PLAN_TRAIN, &slot));
-    mu_run run = {.seed = seed, .step = step, .sample_offset = batch->first, .sample_stride = batch->stride};
-    MU_TRY(mu_plan_run(slot->plan, &run));
-    MU_TRY(read_log_vars(model->state, MU_PLAN_TRAIN, slot, &vars));
-    if (!isfinite(vars.item[0].value) || !gradients_finite(model))
-        MU_TRY(explain(slot->plan, &run, vars.item[0].value));
+    MU_TRY(mu_model_load_train(model, batch));
+    mu_err err = mu_model_run_train(model, seed, step, &vars);
+    if (!err)
+        err = mu_model_check_gradients(model);
+    if (err == MU_ERR_NUMERIC)
+        MU_TRY(mu_model_explain(model));
+    MU_TRY(err);
     *out = vars;
     return MU_OK;
 }

@@ -67,8 +67,18 @@ typedef struct {
     mu_log_var item[MU_MAX_LOSSES];
 } mu_log_vars;
 
-/* Forward and backward of one batch: gradients of the total loss with respect to this rank's mean. A loss that is not finite is
- * MU_ERR_NUMERIC, which names the first operation (the batch is run again, node by node). Not collective. */
+/* The training step of one batch, in parts. load: preprocesses, checks, makes the plan where there is none: what this rank does alone. run: forward and
+ * backward, gradients of the total loss with respect to this rank's mean; where ranks share the parameters they travel meanwhile (graph/exchange.h).
+ * Of what was loaded; seed and step are those of its random numbers. A loss that is not finite is MU_ERR_NUMERIC. */
+MU_CHECKED mu_err mu_model_load_train(mu_model *model, const mu_batch *batch);
+MU_CHECKED mu_err mu_model_run_train(mu_model *model, uint64_t seed, int64_t step, mu_log_vars *out);
+/* MU_ERR_NUMERIC when a gradient in host memory is not finite: an activation that hides a NaN from the loss does not hide it from them. Where they travel:
+ * when they have arrived. */
+MU_CHECKED mu_err mu_model_check_gradients(const mu_model *model);
+/* After MU_ERR_NUMERIC of these on any rank, nothing travelling any more: runs what was loaded again, node by node. MU_ERR_NUMERIC names the first operation
+ * whose values are not finite; MU_OK: there is none on this rank. */
+MU_CHECKED mu_err mu_model_explain(mu_model *model);
+/* All of this, for one rank alone. */
 MU_CHECKED mu_err mu_model_train_step(mu_model *model, const mu_batch *batch, uint64_t seed, int64_t step, mu_log_vars *out);
 /* Losses without gradients, with running statistics: validation losses. */
 MU_CHECKED mu_err mu_model_loss(mu_model *model, const mu_batch *batch, mu_log_vars *out);

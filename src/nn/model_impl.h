@@ -25,6 +25,8 @@ typedef struct mu_model_state {
     bool prepared;
     bool stale; /* evaluation plans are to be refreshed */
     mu_model_slot slot[MU_N_PLAN_KINDS];
+    mu_run run;  /* of the training batch that is loaded */
+    double loss; /* of the last training run */
     mu_trace_names names[MU_N_PLAN_KINDS]; /* set by the first plan of a kind */
     mu_trace_names fields;                 /* names of inputs, interned */
     size_t field_capacity;

@@ -1,7 +1,7 @@
 #include "optim/optim.h"
 
 #include "core/mem.h"
-#include "optim/kernel.h"
+#include "graph/flat_kernel.h"
 
 #include <math.h>
 
@@ -203,7 +203,7 @@ static mu_err prepare_update(binding *b, const mu_optim *optim, const range *r, 
     for (int i = 0; i < 2 + r->n_states; i++)
         in[i] = MU_TYPE(r->dtype, r->count);
     in[n_in - 1] = MU_TYPE(MU_F64, MU_OPTIM_SCALARS);
-    MU_TRY(mu_optim_kernel_new(b->backend, ops->op, &attrs, in, n_in, out));
+    MU_TRY(mu_flat_kernel_new(b->backend, ops->op, &attrs, in, n_in, out));
     return MU_OK;
 }
 
@@ -214,9 +214,9 @@ static mu_err prepare_range(binding *b, const mu_optim *optim, range *r)
     MU_TRY(prepare_update(b, optim, r, false, &r->update));
     if (ops_of(optim)->attrs(optim, &b->groups[r->group], true).first)
         MU_TRY(prepare_update(b, optim, r, true, &r->first_update));
-    MU_TRY(mu_optim_kernel_new(b->backend, &mu_op_square_sum, NULL, &gradient, 1, &r->square_sum));
-    MU_TRY(mu_optim_kernel_new(b->backend, &mu_op_minimum, NULL, bounded, 2, &r->at_most));
-    MU_TRY(mu_optim_kernel_new(b->backend, &mu_op_maximum, NULL, bounded, 2, &r->at_least));
+    MU_TRY(mu_flat_kernel_new(b->backend, &mu_op_square_sum, NULL, &gradient, 1, &r->square_sum));
+    MU_TRY(mu_flat_kernel_new(b->backend, &mu_op_minimum, NULL, bounded, 2, &r->at_most));
+    MU_TRY(mu_flat_kernel_new(b->backend, &mu_op_maximum, NULL, bounded, 2, &r->at_least));
     if (r->at_most->inplace[0] != 1 || r->at_least->inplace[0] != 1)
         return MU_FAIL(MU_ERR_UNSUPPORTED, "this backend does not clamp gradients in place");
     return MU_OK;

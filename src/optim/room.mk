@@ -1,5 +1,5 @@
 nobase_pkginclude_HEADERS += src/optim/optim.h src/optim/scheduler.h src/optim/schedule_trace.h src/optim/wrapper.h
-libmuster_la_SOURCES += src/optim/optim.c src/optim/kernel.c src/optim/kernel.h src/optim/adam.c src/optim/sgd.c \
+libmuster_la_SOURCES += src/optim/optim.c src/optim/adam.c src/optim/sgd.c \
 	src/optim/scheduler.c src/optim/constant_lr.c src/optim/cosine_annealing_lr.c src/optim/exponential_lr.c \
 	src/optim/linear_lr.c src/optim/multi_step_lr.c src/optim/poly_lr.c src/optim/step_lr.c src/optim/schedule_trace.c \
-	src/optim/gradients.c src/optim/gradients.h src/optim/wrapper.c src/optim/paramwise.c src/optim/paramwise.h
+	src/optim/wrapper.c src/optim/paramwise.c src/optim/paramwise.h

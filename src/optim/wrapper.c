@@ -2,7 +2,6 @@
 
 #include "core/log.h"
 #include "core/mem.h"
-#include "optim/gradients.h"
 #include "optim/paramwise.h"
 
 #include <math.h>
@@ -10,13 +9,12 @@
 typedef struct mu_optim_wrapper_state {
     double max_norm, clip_value; /* 0: not clipped */
     mu_paramwise *paramwise;     /* may be NULL */
-    int64_t done, max, pending;  /* batches; pending: those in sums */
+    int64_t done, max;           /* batches */
 
     /* From here on, since bind. */
-    mu_gradients *gradients; /* NULL: not bound */
-    mu_params *params;       /* retained by gradients */
-    mu_comm *comm;           /* borrowed */
-    int *group_of;           /* [n] by index into traits */
+    mu_params *params;     /* borrowed from the optimizer's binding; NULL: not bound */
+    mu_parallel *parallel; /* borrowed */
+    int *group_of;         /* [n] by index into traits */
 } state;
 
 typedef struct {
@@ -149,7 +147,6 @@ static void unbind(mu_optim_wrapper *self)
     if (!s->params)
         return;
     mu_optim_unbind(self->optim);
-    mu_gradients_release(s->gradients);
     mu_free(s->group_of);
     *s = (state){.max_norm = s->max_norm, .clip_value = s->clip_value, .paramwise = s->paramwise, .done = s->done, .max = s->max};
 }
@@ -184,7 +181,7 @@ static int intern(mu_optim_group *groups, int *n, mu_optim_group g)
 static mu_err check_duplicate(const state *s, const char *name)
 {
     if (s->paramwise && mu_paramwise_bypass_duplicate(s->paramwise)) {
-        if (s->comm->rank == 0)
+        if (mu_parallel_comm(s->parallel)->rank == 0)
             MU_WARN("optim", "parameter \"%s\" is met again and skipped (bypass_duplicate)", name);
         return MU_OK;
     }
@@ -220,7 +217,7 @@ static mu_err assign(state *s, const mu_param_traits *traits, int n, double lr_s
 static void warn_unmatched(const state *s)
 {
     const char *key;
-    if (!s->paramwise || s->comm->rank != 0)
+    if (!s->paramwise || mu_parallel_comm(s->parallel)->rank != 0)
         return;
     for (size_t i = 0; (key = mu_paramwise_unmatched(s->paramwise, i)); i++)
         MU_WARN("optim", "paramwise_cfg.custom_keys: \"%s\" is part of no parameter's name", key);
@@ -248,16 +245,13 @@ done:
 static mu_err bind(mu_optim_wrapper *self, mu_backend *backend, const mu_param_traits *traits, int n, double lr_scale)
 {
     state *s = self->state;
-    MU_TRY(mu_gradients_new(backend, s->params, s->comm, &s->gradients));
     MU_TRY(mu_calloc(&s->group_of, (size_t)n, sizeof *s->group_of));
     MU_TRY(bind_optim(self, backend, traits, n, lr_scale));
-    if (self->accumulative_counts > 1)
-        MU_TRY(mu_gradients_make_sums(s->gradients));
     return MU_OK;
 }
 
 mu_err mu_optim_wrapper_bind(mu_optim_wrapper *wrapper, mu_backend *backend, mu_params *params,
-                             const mu_param_traits *traits, int n, double lr_scale, mu_comm *comm)
+                             const mu_param_traits *traits, int n, double lr_scale, mu_parallel *parallel)
 {
     if (n < 1) {
         MU_FAIL(MU_ERR_CONFIG, "the model has no parameters to train");
@@ -266,7 +260,7 @@ mu_err mu_optim_wrapper_bind(mu_optim_wrapper *wrapper, mu_backend *backend, mu_
     state *s = wrapper->state;
     unbind(wrapper);
     s->params = params;
-    s->comm = comm;
+    s->parallel = parallel;
     mu_err err = bind(wrapper, backend, traits, n, lr_scale);
     if (err)
         unbind(wrapper);
@@ -285,60 +279,29 @@ void mu_optim_wrapper_set_progress(mu_optim_wrapper *wrapper, int64_t done, int6
     wrapper->state->max = max;
 }
 
-void *mu_optim_wrapper_accumulated(const mu_optim_wrapper *wrapper, int64_t *count)
+bool mu_optim_wrapper_accumulates(const mu_optim_wrapper *wrapper)
 {
-    const state *s = wrapper->state;
-    *count = s->pending;
-    return s->pending ? mu_gradients_sums(s->gradients) : NULL;
+    return wrapper->accumulative_counts > 1;
 }
 
-mu_err mu_optim_wrapper_set_accumulated(mu_optim_wrapper *wrapper, int64_t count)
+bool mu_optim_wrapper_updates(const mu_optim_wrapper *wrapper)
 {
-    state *s = wrapper->state;
-    if (!s->gradients || count < 0)
-        return MU_FAIL(MU_ERR_USAGE, "gradients of %lld batches cannot be restored%s", (long long)count,
-                       s->gradients ? "" : " before the parameters are bound");
-    if (count && !mu_gradients_sums(s->gradients))
-        MU_TRY(mu_gradients_make_sums(s->gradients));
-    s->pending = count;
-    return MU_OK;
+    int64_t next = wrapper->state->done + 1;
+    return next % wrapper->accumulative_counts == 0 || next == wrapper->state->max;
 }
 
-static mu_err step(mu_optim_wrapper *wrapper, mu_update_info *info)
+mu_err mu_optim_wrapper_update(mu_optim_wrapper *wrapper, int64_t batches, mu_update_info *out)
 {
     state *s = wrapper->state;
-    mu_optim_step_options options = {
-        .gradient_scale = 1 / (double)(s->pending + 1), .max_value = s->clip_value, .max_norm = s->max_norm};
-    mu_err merged = s->pending ? mu_gradients_merge(s->gradients) : MU_OK; /* a rank that fails here still takes part in the average */
-    MU_TRY(mu_gradients_average(s->gradients));
-    MU_TRY(merged);
-    MU_TRY(mu_optim_step(wrapper->optim, &options, s->max_norm > 0 ? &info->grad_norm : NULL));
-    info->updated = true;
-    return MU_OK;
-}
-
-mu_err mu_optim_wrapper_share_accumulated(mu_optim_wrapper *wrapper)
-{
-    state *s = wrapper->state;
-    if (s->pending)
-        MU_TRY(mu_gradients_average_sums(s->gradients));
-    return MU_OK;
-}
-
-mu_err mu_optim_wrapper_update(mu_optim_wrapper *wrapper, mu_update_info *out)
-{
-    state *s = wrapper->state;
-    mu_update_info info = {.grad_norm = NAN};
-    if (!s->gradients)
+    mu_update_info info = {.updated = mu_optim_wrapper_updates(wrapper), .grad_norm = NAN};
+    if (!s->params)
         return MU_FAIL(MU_ERR_USAGE, "%s is not bound to parameters", mu_component_of(wrapper)->name);
-    s->done++;
-    if (s->done % wrapper->accumulative_counts != 0 && s->done != s->max) {
-        MU_TRY(mu_gradients_gather(s->gradients, s->pending == 0));
-        s->pending++;
-    } else {
-        MU_TRY(step(wrapper, &info));
-        s->pending = 0;
+    if (info.updated) {
+        mu_optim_step_options options = {
+            .gradient_scale = 1 / (double)batches, .max_value = s->clip_value, .max_norm = s->max_norm};
+        MU_TRY(mu_optim_step(wrapper->optim, &options, s->max_norm > 0 ? &info.grad_norm : NULL));
     }
+    s->done++;
     *out = info;
     return MU_OK;
 }
@@ -346,7 +309,7 @@ mu_err mu_optim_wrapper_update(mu_optim_wrapper *wrapper, mu_update_info *out)
 const mu_component mu_component_optim_wrapper = {
     .kind = "optim_wrapper",
     .name = "OptimWrapper",
-    .doc = "Averages gradients over the ranks, accumulates and clips them, and updates the parameters in groups.",
+    .doc = "Accumulates gradients, clips them, and updates the parameters in groups.",
     .size = sizeof(mu_optim_wrapper),
     .options = mu_optim_wrapper_keys,
     .create = create,

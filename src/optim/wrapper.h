@@ -1,11 +1,11 @@
 /* Optimizer wrappers: components (kind "optim_wrapper"): OptimWrapper, and AmpOptimWrapper with matrix products in bf16.
  *
- * They average gradients over the ranks, accumulate, clip and step. */
+ * They say when gradients of several batches are used, clip them and step. The ranks' mean is parallel's business. */
 #ifndef MU_OPTIM_WRAPPER_H
 #define MU_OPTIM_WRAPPER_H
 
-#include "dist/average.h"
 #include "optim/optim.h"
+#include "parallel/parallel.h"
 
 /* What the rules of paramwise_cfg look at, per trained parameter. */
 typedef struct {
@@ -32,10 +32,11 @@ extern const mu_option mu_optim_wrapper_keys[];
 mu_dtype mu_optim_wrapper_autocast(const mu_optim_wrapper *wrapper);
 
 /* Makes the groups (DefaultOptimWrapperConstructor: paramwise_cfg) and binds the optimizer. traits[n]: the trained parameters. A key of
- * custom_keys that matches nothing is warned about. lr_scale multiplies every group's lr (auto_scale_lr); 1: not. comm is borrowed.
+ * custom_keys that matches nothing is warned about. lr_scale multiplies every group's lr (auto_scale_lr); 1: not. parallel is opened, and borrowed.
  * Group 0 has the optimizer's own values whether or not a parameter is in it; equal settings share a group. */
 MU_CHECKED mu_err mu_optim_wrapper_bind(mu_optim_wrapper *wrapper, mu_backend *backend, mu_params *params,
-                                        const mu_param_traits *traits, int n, double lr_scale, mu_comm *comm);
+                                        const mu_param_traits *traits, int n, double lr_scale, mu_parallel *parallel);
+bool mu_optim_wrapper_accumulates(const mu_optim_wrapper *wrapper);
 mu_optim *mu_optim_wrapper_optim(const mu_optim_wrapper *wrapper);
 /* The group of a parameter, by index into traits; -1: it is not updated. Logs show the lr of the first one's as `lr`, and that of
  * group 0 as `base_lr` where there are several groups. */
@@ -49,15 +50,10 @@ typedef struct {
     bool updated;    /* false: gradients were only accumulated */
     double grad_norm; /* before clipping; NaN unless clipped by norm */
 } mu_update_info;
-/* Collective, after a training step that went well on all ranks: accumulates, or averages over the ranks and steps. A gradient norm that is
- * not finite is MU_ERR_NUMERIC on all ranks alike. */
-MU_CHECKED mu_err mu_optim_wrapper_update(mu_optim_wrapper *wrapper, mu_update_info *out);
-/* Sums of this rank's gradients that are not yet used: they belong into a checkpoint; arena for mu_params_arena_read and _write, or
- * NULL when there are none. count: how many batches they are of. */
-void *mu_optim_wrapper_accumulated(const mu_optim_wrapper *wrapper, int64_t *count);
-/* Collective. Gives all ranks the mean of their sums, which leaves the next update the same: before they are written, so that a run of any
- * number of ranks can go on with them. */
-MU_CHECKED mu_err mu_optim_wrapper_share_accumulated(mu_optim_wrapper *wrapper);
-MU_CHECKED mu_err mu_optim_wrapper_set_accumulated(mu_optim_wrapper *wrapper, int64_t count); /* makes the arena */
+/* Does the next update step, or are its gradients only accumulated? What mu_parallel_begin is told. */
+bool mu_optim_wrapper_updates(const mu_optim_wrapper *wrapper);
+/* Between mu_parallel_finish and mu_parallel_publish: steps with the gradients of so many batches, or lets it be. A gradient norm that is not finite
+ * is MU_ERR_NUMERIC on all ranks alike. */
+MU_CHECKED mu_err mu_optim_wrapper_update(mu_optim_wrapper *wrapper, int64_t batches, mu_update_info *out);
 
 #endif

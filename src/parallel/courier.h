@@ -23,7 +23,7 @@ struct mu_parcel {
     void *data, *piece;
     int64_t count;   /* elements of `data`; a multiple of the ranks' number unless REDUCE */
     mu_dtype dtype;
-    mu_dtype wire;   /* MU_BF16 or MU_F16: what travels, and is summed step by step; MU_NONE: dtype */
+    mu_dtype wire;   /* MU_BF16 or MU_F16, for data of f32 or f64: what travels, and is summed step by step; MU_NONE: dtype */
     /* private */
     mu_parcel *next;
     bool pending;
@@ -31,8 +31,14 @@ struct mu_parcel {
     double began, ended; /* mu_clock: when it was sent and done */
 };
 
-/* Collective. comm is borrowed. wire_bytes: the largest parcel that travels in another dtype (0: none does). */
-MU_CHECKED mu_err mu_courier_new(mu_comm *comm, size_t wire_bytes, mu_courier **out);
+typedef struct {
+    int n_threads;     /* with which the caller computes: are there cores to spare? */
+    size_t wire_bytes; /* of the largest parcel that travels in another dtype (0: none does) */
+    bool fixed_order;  /* mu_comm_set_fixed_order: in the communicator of the courier */
+} mu_courier_options;
+
+/* Collective. comm is borrowed. */
+MU_CHECKED mu_err mu_courier_new(mu_comm *comm, const mu_courier_options *options, mu_courier **out);
 /* Collective; waits for what is on its way. NULL is allowed. */
 void mu_courier_release(mu_courier *courier);
 

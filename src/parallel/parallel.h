@@ -3,9 +3,11 @@
  *
  * A wrapper says how the parameter store is laid out, listens to the plans (mu_exchange) and brings gradients to the mean over the ranks. One step:
  *
+ *     mu_parallel_share_states(p)
  *     mu_parallel_begin(p, updates)      before the model runs
- *     ...                                 forward and backward; gradients travel meanwhile
- *     mu_parallel_end_run(p)             also when the run failed: nobody is left waiting
+ *     err = ...                           forward and backward; gradients travel meanwhile
+ *     err = mu_parallel_end_run(p, err)  also when the run failed: nobody is left waiting
+ *                                        the ranks agree on err; on failure mu_parallel_drain(p), and the step is over
  *     mu_parallel_finish(p, &batches)    gradients of what this rank updates are means over the ranks
  *     mu_optim_step(...)
  *     mu_parallel_publish(p)             every rank has all parameters again, or will have had when a plan wants them
@@ -22,12 +24,27 @@ typedef struct mu_parallel_state mu_parallel_state;
 /* The first member of every wrapper's struct. */
 typedef struct {
     mu_exchange exchange; /* what plans call */
-    bool broadcast_buffers, fixed_order, hierarchical, detect_anomalous_params;
-    const char *wire; /* "float32", "bfloat16" */
-    double bucket_cap_mb; /* NaN: measured */
+    bool broadcast_buffers, fixed_order, detect_anomalous_params;
+    char *wire;           /* "float32", "bfloat16" */
+    double bucket_cap_mb; /* 0: chosen */
     mu_parallel_state *state;
 } mu_parallel;
-extern const mu_option mu_parallel_keys[]; /* the common ones */
+
+/* The options of all wrappers; `struct_` begins with a mu_parallel. */
+#define MU_PARALLEL_OPTIONS(struct_) MU_PARALLEL_OPTIONS_AT(offsetof(struct_, base))
+#define MU_PARALLEL_OPTIONS_AT(base_)                                                                                                        \
+    {.key = "bucket_cap_mb", .type = MU_OPT_FLOAT, .offset = (base_) + offsetof(mu_parallel, bucket_cap_mb), .nullable = true,                \
+     .bounded_below = true, .above_min = true, .text_default = "null", .unit = "MiB", .help = "gradients that travel together"},               \
+    {.key = "broadcast_buffers", .type = MU_OPT_BOOL, .offset = (base_) + offsetof(mu_parallel, broadcast_buffers), .boolean_default = true,  \
+     .help = "every training step begins with the running statistics of rank 0"},                                                             \
+    {.key = "fixed_order", .type = MU_OPT_BOOL, .offset = (base_) + offsetof(mu_parallel, fixed_order),                                       \
+     .help = "add gradients in the order of the ranks: the same bits from run to run, more slowly"},                                          \
+    {.key = "gradient_dtype", .type = MU_OPT_STRING, .offset = (base_) + offsetof(mu_parallel, wire), .text_default = "float32",              \
+     .choices = mu_parallel_wires, .help = "of what travels: bfloat16 is half as much"},                                                      \
+    {.key = "detect_anomalous_params", .type = MU_OPT_BOOL, .offset = (base_) + offsetof(mu_parallel, detect_anomalous_params),               \
+     .help = "a parameter without influence on the loss is an error, not a warning"}
+extern const char *const mu_parallel_wires[];
+extern const mu_option mu_parallel_keys[]; /* these alone */
 
 /* The component's table of functions. */
 typedef struct {
@@ -35,19 +52,29 @@ typedef struct {
     mu_err (*share)(const mu_parallel *parallel, mu_params_sharing *out);
 } mu_parallel_ops;
 
-/* Collective, before the model is bound: measures the network where the size of buckets is left open, and tells how the store is shared. comm is
- * borrowed until unbind. */
-MU_CHECKED mu_err mu_parallel_open(mu_parallel *parallel, mu_comm *comm, mu_params_sharing *out);
+/* Collective, once, before the parameters are laid out: chooses the size of buckets where it is left open, and tells how the store is shared
+ * (mu_params_share; the wrapper outlives the plans). bytes: of all gradients. deterministic: nothing is measured, and the order is fixed. comm is
+ * borrowed. */
+MU_CHECKED mu_err mu_parallel_open(mu_parallel *parallel, mu_comm *comm, size_t bytes, bool deterministic, mu_params_sharing *out);
+mu_comm *mu_parallel_comm(const mu_parallel *parallel); /* since open */
 /* Collective. The store is frozen; retained. accumulates: sums of gradients over batches are kept. */
 MU_CHECKED mu_err mu_parallel_bind(mu_parallel *parallel, mu_backend *backend, mu_params *params, bool accumulates);
-/* Collective. Also done by mu_destroy, which is then collective. */
+/* Collective. */
 void mu_parallel_unbind(mu_parallel *parallel);
+/* destroy of a component that has nothing else to free: unbinds. */
+void mu_parallel_destroy(void *object);
 
-/* Before a training run. updates: the optimizer steps after it; else its gradients are kept, and nothing travels (stage 0 and 1). */
+/* Collective, before a training run. Rank 0's running statistics to all, with broadcast_buffers. */
+MU_CHECKED mu_err mu_parallel_share_states(mu_parallel *parallel);
+
+/* Before a training run. updates: the optimizer steps after it; else its gradients are added up, and nothing travels (stage 0 and 1). */
 void mu_parallel_begin(mu_parallel *parallel, bool updates);
-/* After it, on every rank: hands over what a failed run did not. */
-void mu_parallel_end_run(mu_parallel *parallel);
-/* Collective. *batches: of how many batches the gradients are sums of (over time). */
+/* After it, on every rank: hands over what a failed run did not, or adds the gradients up. err: of the run; returned, with its record, or else
+ * what goes wrong here. Not collective. */
+MU_CHECKED mu_err mu_parallel_end_run(mu_parallel *parallel, mu_err err);
+/* After end_run, instead of finish, when all ranks know that a run failed: nothing touches the gradients any more. */
+void mu_parallel_drain(mu_parallel *parallel);
+/* Collective. *batches: of how many batches the gradients are sums of (over time); without updates, how many have been added up. */
 MU_CHECKED mu_err mu_parallel_finish(mu_parallel *parallel, int64_t *batches);
 /* Collective. After an optimizer's step. */
 MU_CHECKED mu_err mu_parallel_publish(mu_parallel *parallel);

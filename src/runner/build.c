@@ -183,6 +183,8 @@ static mu_err make_model(mu_runner *runner, mu_loader *loader, bool training)
                                 .data_preprocessor = mu_runner_get(runner, "data_preprocessor")};
     MU_TRY(mu_build("model", mu_runner_get(runner, "model"), NULL, "model", (void **)&runner->model));
     MU_TRY(mu_model_bind(runner->model, &options));
+    if (training)
+        MU_TRY(mu_params_share(mu_model_params(runner->model), &runner->own->sharing));
     MU_TRY(mu_loader_example(loader, 0, &example));
     mu_err err = mu_model_prepare(runner->model, mu_batch_buffer_batch(example), training);
     mu_batch_buffer_release(example);
@@ -233,9 +235,29 @@ static mu_err reopen_deterministic(mu_runner *runner)
     return mu_backend_open(runner->device, &options, &runner->backend);
 }
 
+static mu_err build_parallel(mu_runner *runner)
+{
+    static const char type[] = "MMDistributedDataParallel", standard[] = "{\"type\": \"MMDistributedDataParallel\"}";
+    const mu_cfg *cfg = mu_runner_get(runner, "model_wrapper_cfg");
+    void **out = (void **)&runner->parallel;
+    if (cfg)
+        return mu_runner_build_typed("model_wrapper", cfg, type, "model_wrapper_cfg", out);
+    MU_TRY(mu_cfg_parse_json(standard, sizeof standard - 1, "<defaults>", &runner->own->parallel_cfg));
+    return mu_build("model_wrapper", runner->own->parallel_cfg, NULL, "model_wrapper_cfg", out);
+}
+
+/* Collective. */
+static mu_err open_parallel(mu_runner *runner)
+{
+    MU_TRY(mu_runner_agree(runner, build_parallel(runner)));
+    return mu_runner_agreed(runner, mu_parallel_open(runner->parallel, runner->comm, 0, runner->deterministic, &runner->own->sharing));
+}
+
 mu_err mu_runner_build_model(mu_runner *runner, mu_loader *loader, bool training)
 {
     bool same = true;
+    if (training)
+        MU_TRY(open_parallel(runner));
     MU_TRY(make_in_turn(runner, loader, training));
     MU_TRY(same_everywhere(runner, &same));
     if (!same) {
@@ -325,7 +347,7 @@ static mu_err bind_optim(mu_runner *runner)
     MU_TRY(collect_traits(runner, &search.traits, &search.n));
     mu_model_unused_params(runner->model, drop_unused, &search);
     mu_err err = mu_optim_wrapper_bind(runner->optim, runner->backend, mu_model_params(runner->model), search.traits, search.n,
-                                       lr_scale(runner), runner->comm);
+                                       lr_scale(runner), runner->parallel);
     mu_free(search.traits);
     MU_TRY(err);
     return bind_schedulers(runner);
@@ -333,5 +355,7 @@ static mu_err bind_optim(mu_runner *runner)
 
 mu_err mu_runner_build_optim(mu_runner *runner)
 {
+    MU_TRY(mu_runner_agreed(runner, mu_parallel_bind(runner->parallel, runner->backend, mu_model_params(runner->model),
+                                                     mu_optim_wrapper_accumulates(runner->optim))));
     return mu_runner_agree(runner, bind_optim(runner));
 }

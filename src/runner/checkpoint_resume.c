@@ -221,10 +221,10 @@ static mu_err read_accumulated(job *j)
         return MU_OK;
     MU_TRY(mu_tensor_file_i64(j->file, CKPT_OPTIMIZER "accumulated_batches", &count));
     MU_TRY(meta_i64(j, "world_size", &ranks));
-    MU_TRY(mu_optim_wrapper_set_accumulated(j->runner->optim, count));
+    MU_TRY(mu_parallel_set_accumulated(j->runner->parallel, count));
     snprintf(prefix, sizeof prefix, CKPT_OPTIMIZER "accumulated/rank_%d/", j->runner->comm->rank);
     return read_arena(j, ranks == j->runner->comm->size ? read_state : read_mean, prefix,
-                      mu_optim_wrapper_accumulated(j->runner->optim, &found));
+                      mu_parallel_accumulated(j->runner->parallel, &found));
 }
 
 static mu_err read_optimizer(job *j)

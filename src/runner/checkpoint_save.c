@@ -137,7 +137,7 @@ static mu_err add_states(job *j, mu_optim *optim)
 static mu_err add_accumulated(job *j)
 {
     int64_t count = 0;
-    void *arena = mu_optim_wrapper_accumulated(j->runner->optim, &count);
+    void *arena = mu_parallel_accumulated(j->runner->parallel, &count);
     if (!arena || count == 0)
         return MU_OK;
     MU_TRY(mu_tensor_writer_i64(j->writer, CKPT_OPTIMIZER "accumulated_batches", count));

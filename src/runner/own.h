@@ -11,6 +11,8 @@ struct mu_runner_own {
     mu_work_dir *dir; /* rank 0 */
     mu_run_log *log;
     mu_cfg *hooks_cfg, *dump_cfg; /* of the default hooks; of DumpResults */
+    mu_cfg *parallel_cfg;         /* of the default parallel wrapper */
+    mu_params_sharing sharing;    /* what the parallel wrapper wants */
 };
 
 /* Of the config; NULL when it is absent or null. */
@@ -32,7 +34,7 @@ MU_CHECKED mu_err mu_runner_build_typed(const char *kind, const mu_cfg *cfg, con
 MU_CHECKED mu_err mu_runner_build_loop(mu_runner *runner, mu_phase phase);
 /* Collective. Model, bound and prepared for batches of `loader`, with the same parameter arenas on every rank. */
 MU_CHECKED mu_err mu_runner_build_model(mu_runner *runner, mu_loader *loader, bool training);
-/* Collective. Optimizer wrapper and schedulers of a prepared model. */
+/* Collective. Binds the parallel wrapper, the optimizer wrapper and the schedulers of a prepared model. */
 MU_CHECKED mu_err mu_runner_build_optim(mu_runner *runner);
 
 #endif

@@ -231,6 +231,7 @@ void mu_runner_release(mu_runner *runner)
         mu_destroy(runner->scheduler[i]);
     mu_free(runner->scheduler);
     mu_destroy(runner->optim);
+    mu_destroy(runner->parallel);
     mu_destroy(runner->model);
     mu_backend_close(runner->backend);
     mu_log_processor_release(runner->log_processor);
@@ -240,6 +241,7 @@ void mu_runner_release(mu_runner *runner)
         mu_work_dir_release(runner->own->dir);
         mu_cfg_release(runner->own->hooks_cfg);
         mu_cfg_release(runner->own->dump_cfg);
+        mu_cfg_release(runner->own->parallel_cfg);
     }
     mu_free(runner->own);
     mu_free(runner->experiment_name);

@@ -35,6 +35,7 @@ struct mu_runner {
 
     mu_backend *backend;
     mu_model *model;
+    mu_parallel *parallel; /* of training */
     mu_optim_wrapper *optim;
     mu_scheduler **scheduler;
     int n_schedulers;

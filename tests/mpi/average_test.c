@@ -1,15 +1,14 @@
-/* Averages of gradients, and optimizer wrappers on several ranks: run by itself (one rank) and under mpirun by average_test.sh. */
+/* Optimizer wrappers on several ranks: run by itself (one rank) and under mpirun by average_test.sh. */
 #include "dist/launch.h"
 #include "optim/wrapper.h"
 
 #include "config/config.h"
 #include "core/mem.h"
+#include "optim/shared.h"
 #include "optim/toy.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum { MAX_COUNT = 5003 };
 
 static mu_comm *world;
 static int failures, checks;
@@ -31,95 +30,6 @@ static int failures, checks;
         CHECK(strstr(mu_error_last()->message, (part)), "\"%s\" lacks \"%s\"", mu_error_last()->message, (part));      \
     } while (0)
 
-static double value(int rank, int64_t i)
-{
-    return sin((double)(i + 1) * (rank + 2)) + 0.5 * rank;
-}
-
-/* count elements with a guard on either side, in buckets of `bytes`; the result is converted to f64. */
-static void average(double *out, int64_t count, mu_dtype dtype, size_t bytes)
-{
-    static double wide[MAX_COUNT + 2], data[MAX_COUNT + 2];
-    for (int64_t i = 0; i < count + 2; i++)
-        wide[i] = i == 0 || i == count + 1 ? 7 : value(world->rank, i - 1);
-    mu_convert(data, dtype, wide, MU_F64, count + 2);
-    int64_t blocks = mu_mem_get_counts().total_blocks;
-    OK(mu_comm_average(world, (char *)data + mu_dtype_size(dtype), count, dtype, bytes));
-    CHECK(mu_mem_get_counts().total_blocks == blocks, "it has allocated");
-    mu_convert(wide, MU_F64, data, dtype, count + 2);
-    CHECK(wide[0] == 7 && wide[count + 1] == 7, "%d elements in buckets of %d bytes: guards %g, %g", (int)count, (int)bytes,
-          wide[0], wide[count + 1]);
-    memcpy(out, wide + 1, (size_t)count * sizeof *out);
-}
-
-static void check_values(int64_t count, mu_dtype dtype, size_t bytes)
-{
-    static double found[MAX_COUNT];
-    double epsilon = dtype == MU_F64 ? 0x1p-52 : 0x1p-23;
-    average(found, count, dtype, bytes);
-    for (int64_t i = 0; i < count; i++) {
-        double sum = 0, size = 0;
-        for (int r = 0; r < world->size; r++) {
-            sum += value(r, i);
-            size += fabs(value(r, i));
-        }
-        CHECK(fabs(found[i] - sum / world->size) <= 2 * epsilon * size, "%d of %d in buckets of %d bytes: %.17g instead of %.17g",
-              (int)i, (int)count, (int)bytes, found[i], sum / world->size);
-    }
-}
-
-static void check_average(void)
-{
-    static const int64_t counts[] = {0, 1, 2, 3, 63, 64, 1001, MAX_COUNT};
-    static const size_t bytes[] = {0, 1, 4, 100, 1000, 4096, 1 << 20, SIZE_MAX};
-    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
-        for (size_t b = 0; b < sizeof bytes / sizeof *bytes; b++) {
-            if (counts[c] > 1001 && bytes[b] < 1000)
-                continue;
-            check_values(counts[c], MU_F32, bytes[b]);
-            check_values(counts[c], MU_F64, bytes[b]);
-        }
-}
-
-/* With a fixed order the ranks are added in ascending order: the same bits whatever the buckets, and as a plain loop has them. */
-static void check_fixed_order(void)
-{
-    static double found[MAX_COUNT];
-    static const size_t bytes[] = {64, 1000, 1 << 20};
-    OK(mu_comm_set_fixed_order(world, true));
-    for (size_t b = 0; b < sizeof bytes / sizeof *bytes; b++) {
-        average(found, 501, MU_F32, bytes[b]);
-        for (int64_t i = 0; i < 501; i++) {
-            float sum = (float)value(0, i);
-            for (int r = 1; r < world->size; r++)
-                sum += (float)value(r, i);
-            sum /= (float)world->size;
-            CHECK(found[i] == sum, "%d in buckets of %d bytes: %.9g instead of %.9g", (int)i, (int)bytes[b], found[i], sum);
-        }
-    }
-    OK(mu_comm_set_fixed_order(world, false));
-}
-
-static void check_wrong_use(void)
-{
-    int64_t counts[4] = {1, 2, 3, 4};
-    FAILS(mu_comm_average(world, counts, 4, MU_I64, 100), MU_ERR_USAGE, "4 elements of i64");
-    FAILS(mu_comm_average(world, counts, -1, MU_F64, 100), MU_ERR_USAGE, "-1 elements of f64");
-    CHECK(counts[3] == 4, "%d", (int)counts[3]);
-}
-
-/* One rank touches nothing, not even to divide. */
-static void check_self(void)
-{
-    mu_comm *self = NULL;
-    float nan_and_zero[2] = {NAN, -0.0f}, before[2];
-    memcpy(before, nan_and_zero, sizeof before);
-    OK(mu_comm_self_new(&self));
-    OK(mu_comm_average(self, nan_and_zero, 2, MU_F32, 4));
-    CHECK(memcmp(before, nan_and_zero, sizeof before) == 0, "bits changed");
-    mu_comm_release(self);
-}
-
 static const mu_param_traits traits[] = {
     {.name = "fc.weight", .ndim = 2},
     {.name = "gain", .ndim = 1},
@@ -129,7 +39,9 @@ static const mu_param_traits traits[] = {
 typedef struct {
     mu_backend *backend;
     mu_config *config;
+    mu_cfg *cfg;
     mu_params *params;
+    mu_parallel *parallel;
     mu_optim_wrapper *wrapper;
 } run;
 
@@ -145,13 +57,17 @@ static mu_err run_begin(run *r, const char *text, bool on_host, mu_comm *comm)
     r->wrapper = object;
     MU_TRY(toy_params(r->backend, &r->params));
     MU_TRY(toy_start(r->params));
-    MU_TRY(mu_optim_wrapper_bind(r->wrapper, r->backend, r->params, traits, 3, 1, comm));
+    MU_TRY(shared_open(comm, "", &r->cfg, &r->parallel, NULL));
+    MU_TRY(mu_parallel_bind(r->parallel, r->backend, r->params, mu_optim_wrapper_accumulates(r->wrapper)));
+    MU_TRY(mu_optim_wrapper_bind(r->wrapper, r->backend, r->params, traits, 3, 1, r->parallel));
     return MU_OK;
 }
 
 static void run_end(run *r)
 {
     mu_destroy(r->wrapper);
+    mu_destroy(r->parallel);
+    mu_cfg_release(r->cfg);
     mu_params_release(r->params);
     mu_config_release(r->config);
     mu_backend_close(r->backend);
@@ -176,12 +92,12 @@ static void check_update(bool on_host)
     for (int batch = 0, begun = 0; batch < BATCHES; batch++) {
         mu_update_info info, whole;
         OK(toy_backward(together.params, batch * global + world->rank * PER_RANK, PER_RANK));
-        OK(mu_optim_wrapper_update(together.wrapper, &info));
+        OK(shared_update(together.parallel, together.wrapper, &info));
         CHECK(info.updated == (batch % 3 == 2 || batch == BATCHES - 1), "batch %d", batch);
         if (!info.updated)
             continue;
         OK(toy_backward(alone.params, begun * global, (batch + 1 - begun) * global));
-        OK(mu_optim_wrapper_update(alone.wrapper, &whole));
+        OK(shared_update(alone.parallel, alone.wrapper, &whole));
         CHECK(fabs(info.grad_norm / whole.grad_norm - 1) < 1e-6, "batch %d: %g, %g", batch, info.grad_norm, whole.grad_norm);
         begun = batch + 1;
         OK(toy_move(alone.params, mu_params_data(alone.params, NULL), a, false));
@@ -207,27 +123,27 @@ static void check_shared_sums(void)
     OK(run_begin(&straight, in_threes, true, world));
     OK(run_begin(&stopped, in_threes, false, world));
     OK(run_begin(&resumed, in_threes, true, self));
-    OK(mu_optim_wrapper_share_accumulated(stopped.wrapper));
+    OK(mu_parallel_share_accumulated(stopped.parallel));
     for (int batch = 0; batch < 2; batch++) {
         OK(toy_backward(straight.params, batch * size + rank, 1));
-        OK(mu_optim_wrapper_update(straight.wrapper, &info));
+        OK(shared_update(straight.parallel, straight.wrapper, &info));
         OK(toy_backward(stopped.params, batch * size + rank, 1));
-        OK(mu_optim_wrapper_update(stopped.wrapper, &info));
+        OK(shared_update(stopped.parallel, stopped.wrapper, &info));
     }
-    OK(mu_optim_wrapper_share_accumulated(stopped.wrapper));
-    OK(toy_move(stopped.params, mu_optim_wrapper_accumulated(stopped.wrapper, &count), sums, false));
+    OK(mu_parallel_share_accumulated(stopped.parallel));
+    OK(toy_move(stopped.params, mu_parallel_accumulated(stopped.parallel, &count), sums, false));
     CHECK(count == 2, "%d", (int)count);
     memcpy(a, sums, sizeof a);
     OK(mu_comm_broadcast(world, a, TOY_N, MU_F64, 0));
     CHECK(memcmp(a, sums, sizeof a) == 0, "the ranks have different sums");
     mu_optim_wrapper_set_progress(resumed.wrapper, 2, -1);
-    OK(mu_optim_wrapper_set_accumulated(resumed.wrapper, 2));
-    OK(toy_move(resumed.params, mu_optim_wrapper_accumulated(resumed.wrapper, &count), sums, true));
+    OK(mu_parallel_set_accumulated(resumed.parallel, 2));
+    OK(toy_move(resumed.params, mu_parallel_accumulated(resumed.parallel, &count), sums, true));
     OK(toy_backward(straight.params, 2 * size + rank, 1));
-    OK(mu_optim_wrapper_update(straight.wrapper, &info));
+    OK(shared_update(straight.parallel, straight.wrapper, &info));
     CHECK(info.updated, "straight");
     OK(toy_backward(resumed.params, 2 * size, size));
-    OK(mu_optim_wrapper_update(resumed.wrapper, &info));
+    OK(shared_update(resumed.parallel, resumed.wrapper, &info));
     CHECK(info.updated, "resumed");
     OK(toy_move(straight.params, mu_params_data(straight.params, NULL), a, false));
     OK(toy_move(resumed.params, mu_params_data(resumed.params, NULL), b, false));
@@ -249,7 +165,7 @@ static void check_nan(void)
     OK(toy_move(r.params, mu_params_data(r.params, NULL), before, false));
     gradient[2] = world->rank == world->size - 1 ? NAN : 1;
     OK(toy_move(r.params, mu_params_gradients(r.params, NULL), gradient, true));
-    FAILS(mu_optim_wrapper_update(r.wrapper, &info), MU_ERR_NUMERIC, "norm of the gradients is nan");
+    FAILS(shared_update(r.parallel, r.wrapper, &info), MU_ERR_NUMERIC, "norm of the gradients is nan");
     OK(toy_move(r.params, mu_params_data(r.params, NULL), after, false));
     CHECK(memcmp(before, after, sizeof after) == 0, "updated");
     run_end(&r);
@@ -263,10 +179,6 @@ int main(void)
         return 1;
     }
     int rank = world->rank, size = world->size;
-    check_average();
-    check_fixed_order();
-    check_wrong_use();
-    check_self();
     check_update(true);
     check_update(false);
     check_shared_sums();

@@ -3,6 +3,7 @@
 #include "core/log.h"
 
 #include "build.h"
+#include "shared.h"
 #include "toy.h"
 
 static mu_backend *backend;
@@ -30,9 +31,20 @@ static const mu_param_traits traits[] = {
 
 typedef struct {
     mu_config *config;
+    mu_cfg *parallel_cfg;
     mu_params *params;
+    mu_parallel *parallel;
     mu_optim_wrapper *wrapper;
 } run;
+
+static void run_end(run *r)
+{
+    mu_destroy(r->wrapper);
+    mu_destroy(r->parallel);
+    mu_params_release(r->params);
+    mu_cfg_release(r->parallel ? r->parallel_cfg : NULL);
+    mu_config_release(r->config);
+}
 
 static mu_err run_begin(run *r, const char *text)
 {
@@ -43,27 +55,20 @@ static mu_err run_begin(run *r, const char *text)
     r->wrapper = object;
     MU_TRY_GOTO(err, toy_params(backend, &r->params), fail);
     MU_TRY_GOTO(err, toy_start(r->params), fail);
-    MU_TRY_GOTO(err, mu_optim_wrapper_bind(r->wrapper, backend, r->params, traits, 3, 1, self), fail);
+    MU_TRY_GOTO(err, shared_open(self, "", &r->parallel_cfg, &r->parallel, NULL), fail);
+    MU_TRY_GOTO(err, mu_parallel_bind(r->parallel, backend, r->params, mu_optim_wrapper_accumulates(r->wrapper)), fail);
+    MU_TRY_GOTO(err, mu_optim_wrapper_bind(r->wrapper, backend, r->params, traits, 3, 1, r->parallel), fail);
     return MU_OK;
 fail:
-    mu_destroy(r->wrapper);
-    mu_params_release(r->params);
-    mu_config_release(r->config);
+    run_end(r);
     return err;
-}
-
-static void run_end(run *r)
-{
-    mu_destroy(r->wrapper);
-    mu_params_release(r->params);
-    mu_config_release(r->config);
 }
 
 static mu_update_info update(run *r, int from, int n)
 {
     mu_update_info info;
     ck_ok(toy_backward(r->params, from, n));
-    ck_ok(mu_optim_wrapper_update(r->wrapper, &info));
+    ck_ok(shared_update(r->parallel, r->wrapper, &info));
     return info;
 }
 
@@ -131,10 +136,10 @@ START_TEST(a_run_of_unknown_length_keeps_its_rest)
     ck_ok(run_begin(&r, "{type: OptimWrapper, " SGD ", accumulative_counts: 3}"));
     for (int i = 0; i < 8; i++)
         ck_assert_int_eq(update(&r, i, 1).updated, i % 3 == 2);
-    ck_assert_ptr_nonnull(mu_optim_wrapper_accumulated(r.wrapper, &count));
+    ck_assert_ptr_nonnull(mu_parallel_accumulated(r.parallel, &count));
     ck_assert_int_eq(count, 2);
     ck_assert(update(&r, 8, 1).updated);
-    ck_assert_ptr_null(mu_optim_wrapper_accumulated(r.wrapper, &count));
+    ck_assert_ptr_null(mu_parallel_accumulated(r.parallel, &count));
     ck_assert_int_eq(count, 0);
     run_end(&r);
 }
@@ -154,21 +159,21 @@ START_TEST(continues_bit_by_bit)
         (void)update(&straight, 2 * i, 2);
     for (int i = 0; i < 6; i++)
         (void)update(&first, 2 * i, 2);
-    void *sums = mu_optim_wrapper_accumulated(first.wrapper, &count);
+    void *sums = mu_parallel_accumulated(first.parallel, &count);
     ck_assert_int_eq(count, 2);
     read(&first, values);
     ck_ok(toy_move(second.params, mu_params_data(second.params, NULL), values, true));
-    ck_ok(mu_optim_wrapper_set_accumulated(second.wrapper, count));
+    ck_ok(mu_parallel_set_accumulated(second.parallel, count));
     ck_ok(toy_move(first.params, sums, values, false));
-    ck_ok(toy_move(second.params, mu_optim_wrapper_accumulated(second.wrapper, &count), values, true));
+    ck_ok(toy_move(second.params, mu_parallel_accumulated(second.parallel, &count), values, true));
     mu_optim_wrapper_set_progress(second.wrapper, 6, -1);
     for (int i = 6; i < 10; i++)
         ck_assert_int_eq(update(&second, 2 * i, 2).updated, i == 7);
     same(&second, &straight, 0);
-    void *left = mu_optim_wrapper_accumulated(straight.wrapper, &count);
+    void *left = mu_parallel_accumulated(straight.parallel, &count);
     double wanted[TOY_N];
     ck_ok(toy_move(straight.params, left, wanted, false));
-    ck_ok(toy_move(second.params, mu_optim_wrapper_accumulated(second.wrapper, &count), values, false));
+    ck_ok(toy_move(second.params, mu_parallel_accumulated(second.parallel, &count), values, false));
     ck_assert_mem_eq(values, wanted, sizeof values);
     run_end(&straight);
     run_end(&first);
@@ -184,12 +189,12 @@ START_TEST(accumulated_gradients_survive_another_count)
     int64_t count;
     ck_ok(run_begin(&r, "{type: OptimWrapper, optimizer: {type: SGD, lr: 0.1}}"));
     ck_ok(run_begin(&wanted, "{type: OptimWrapper, optimizer: {type: SGD, lr: 0.05}}"));
-    ck_ok(mu_optim_wrapper_set_accumulated(r.wrapper, 1));
-    ck_ok(toy_move(r.params, mu_optim_wrapper_accumulated(r.wrapper, &count), zeros, true));
+    ck_ok(mu_parallel_set_accumulated(r.parallel, 1));
+    ck_ok(toy_move(r.params, mu_parallel_accumulated(r.parallel, &count), zeros, true));
     ck_assert(update(&r, 0, 2).updated);
     ck_assert(update(&wanted, 0, 2).updated);
     same(&r, &wanted, 1e-6);
-    ck_fails(mu_optim_wrapper_set_accumulated(r.wrapper, -1), MU_ERR_USAGE, "gradients of -1 batches");
+    ck_fails(mu_parallel_set_accumulated(r.parallel, -1), MU_ERR_USAGE, "gradients of -1 batches");
     run_end(&r);
     run_end(&wanted);
 }
@@ -256,7 +261,7 @@ START_TEST(makes_groups)
     ck_assert_double_eq(mu_optim_group_at(o, 2)->lr, 1);
     ck_assert_double_eq(mu_optim_group_at(o, 2)->weight_decay, 0);
     /* Bound again: scaled, a state among the parameters is skipped, a parameter that is not named stays as it is. */
-    ck_ok(mu_optim_wrapper_bind(r.wrapper, backend, r.params, more, 3, 4, self));
+    ck_ok(mu_optim_wrapper_bind(r.wrapper, backend, r.params, more, 3, 4, r.parallel));
     ck_assert_int_eq(mu_optim_n_groups(o), 2);
     ck_assert_int_eq(mu_optim_wrapper_group_of(r.wrapper, 1), -1);
     ck_assert_double_eq(mu_optim_group_at(o, 0)->lr, 2);
@@ -302,12 +307,12 @@ START_TEST(warns)
     ck_ok(run_begin(&r, "{type: OptimWrapper, " SGD ", paramwise_cfg: {custom_keys: {neck: {lr_mult: 2}, fc: {}}}}"));
     ck_assert_ptr_nonnull(strstr(lines, "custom_keys: \"neck\" is part of no parameter's name"));
     ck_assert_ptr_null(strstr(lines, "\"fc\""));
-    ck_fails(mu_optim_wrapper_bind(r.wrapper, backend, r.params, twice, 3, 1, self), MU_ERR_USAGE, "\"gain\" is to be updated twice");
+    ck_fails(mu_optim_wrapper_bind(r.wrapper, backend, r.params, twice, 3, 1, r.parallel), MU_ERR_USAGE, "\"gain\" is to be updated twice");
     run_end(&r);
     lines[0] = '\0';
     ck_ok(run_begin(&r, "{type: OptimWrapper, " SGD ", paramwise_cfg: {bypass_duplicate: true}}"));
     ck_assert_str_eq(lines, "");
-    ck_ok(mu_optim_wrapper_bind(r.wrapper, backend, r.params, twice, 3, 1, self));
+    ck_ok(mu_optim_wrapper_bind(r.wrapper, backend, r.params, twice, 3, 1, r.parallel));
     ck_assert_ptr_nonnull(strstr(lines, "\"gain\" is met again"));
     ck_assert_int_eq(mu_optim_wrapper_group_of(r.wrapper, 2), 0);
     mu_log_set_sink(NULL, NULL);
@@ -321,10 +326,11 @@ START_TEST(wrong_use)
     run r;
     mu_update_info info;
     ck_ok(run_begin(&r, "{type: OptimWrapper, " SGD "}"));
-    ck_fails(mu_optim_wrapper_bind(r.wrapper, backend, r.params, &unknown, 1, 1, self), MU_ERR_NOT_FOUND, "\"fc.wieght\"");
-    ck_fails(mu_optim_wrapper_update(r.wrapper, &info), MU_ERR_USAGE, "OptimWrapper is not bound");
-    ck_fails(mu_optim_wrapper_set_accumulated(r.wrapper, 1), MU_ERR_USAGE, "before the parameters are bound");
-    ck_fails(mu_optim_wrapper_bind(r.wrapper, backend, r.params, NULL, 0, 1, self), MU_ERR_CONFIG, "no parameters to train");
+    ck_fails(mu_optim_wrapper_bind(r.wrapper, backend, r.params, &unknown, 1, 1, r.parallel), MU_ERR_NOT_FOUND, "\"fc.wieght\"");
+    ck_fails(mu_optim_wrapper_update(r.wrapper, 1, &info), MU_ERR_USAGE, "OptimWrapper is not bound");
+    mu_parallel_unbind(r.parallel);
+    ck_fails(mu_parallel_set_accumulated(r.parallel, 1), MU_ERR_USAGE, "before the parameters are bound");
+    ck_fails(mu_optim_wrapper_bind(r.wrapper, backend, r.params, NULL, 0, 1, r.parallel), MU_ERR_CONFIG, "no parameters to train");
     run_end(&r);
 }
 END_TEST
@@ -353,7 +359,7 @@ START_TEST(a_norm_that_is_not_finite_updates_nothing)
     ck_ok(run_begin(&r, "{type: OptimWrapper, " SGD ", clip_grad: {max_norm: 1}}"));
     read(&r, before);
     ck_ok(toy_move(r.params, mu_params_gradients(r.params, NULL), g, true));
-    ck_fails(mu_optim_wrapper_update(r.wrapper, &info), MU_ERR_NUMERIC, "norm of the gradients is nan in step 1");
+    ck_fails(shared_update(r.parallel, r.wrapper, &info), MU_ERR_NUMERIC, "norm of the gradients is nan in step 1");
     ck_assert_double_eq(info.grad_norm, 7);
     read(&r, after);
     ck_assert_mem_eq(before, after, sizeof after);
@@ -412,8 +418,8 @@ START_TEST(out_of_memory_for_sums)
 {
     run r;
     ck_ok(run_begin(&r, "{type: OptimWrapper, " SGD "}"));
-    ck_survives_oom(mu_optim_wrapper_set_accumulated(r.wrapper, 2),
-                    ck_ok(mu_optim_wrapper_bind(r.wrapper, backend, r.params, traits, 3, 1, self)));
+    ck_survives_oom(mu_parallel_set_accumulated(r.parallel, 2),
+                    ck_ok(mu_parallel_bind(r.parallel, backend, r.params, false)));
     run_end(&r);
 }
 END_TEST

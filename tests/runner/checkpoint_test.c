@@ -3,6 +3,7 @@
 #include "runner/checkpoint.h"
 
 #include "../data/toy_set.h"
+#include "../optim/shared.h"
 #include "test.h"
 
 #include <sys/stat.h>
@@ -21,6 +22,7 @@
 
 typedef struct {
     mu_config *config;
+    mu_cfg *parallel_cfg;
     mu_runner r;
 } run;
 
@@ -58,8 +60,9 @@ static void teardown(void)
     ck_assert_int_eq(system(command), 0);
 }
 
-static void open_optim(mu_runner *r)
+static void open_optim(run *t)
 {
+    mu_runner *r = &t->r;
     const mu_modules *modules = mu_model_modules(r->model);
     mu_param_traits traits[16];
     int n = 0;
@@ -67,7 +70,9 @@ static void open_optim(mu_runner *r)
         if (mu_modules_param(modules, i)->trainable)
             traits[n++] = (mu_param_traits){.name = mu_modules_param(modules, i)->name};
     ck_ok(mu_build("optim_wrapper", mu_cfg_get(r->cfg, "optim_wrapper"), NULL, "", (void **)&r->optim));
-    ck_ok(mu_optim_wrapper_bind(r->optim, r->backend, mu_model_params(r->model), traits, n, 1, comm));
+    ck_ok(shared_open(comm, "", &t->parallel_cfg, &r->parallel, NULL));
+    ck_ok(mu_parallel_bind(r->parallel, r->backend, mu_model_params(r->model), mu_optim_wrapper_accumulates(r->optim)));
+    ck_ok(mu_optim_wrapper_bind(r->optim, r->backend, mu_model_params(r->model), traits, n, 1, r->parallel));
     const mu_cfg *list = mu_cfg_get(r->cfg, "param_scheduler");
     r->n_schedulers = (int)mu_cfg_size(list);
     r->scheduler = calloc((size_t)r->n_schedulers, sizeof *r->scheduler);
@@ -95,7 +100,7 @@ static void run_open(run *t, const char *yaml, uint64_t seed)
     ck_ok(mu_model_prepare(r->model, mu_batch_buffer_batch(example), true));
     mu_batch_buffer_release(example);
     ck_ok(mu_model_init_weights(r->model, seed, NULL, NULL, NULL));
-    open_optim(r);
+    open_optim(t);
     ck_ok(mu_message_hub_new(&r->hub));
 }
 
@@ -107,6 +112,8 @@ static void run_close(run *t)
     free(r->scheduler);
     mu_message_hub_release(r->hub);
     mu_destroy(r->optim);
+    mu_destroy(r->parallel);
+    mu_cfg_release(t->parallel_cfg);
     mu_destroy(r->model);
     mu_loader_release(r->train_loader);
     mu_backend_close(r->backend);
@@ -134,7 +141,7 @@ static void train(run *t, int64_t last, int64_t stop)
             ck_assert_ptr_nonnull(batch);
             ck_ok(mu_model_train_step(r->model, batch, r->seed, r->iter, &vars));
             mu_optim_wrapper_set_progress(r->optim, r->iter, 4 * r->epoch_length);
-            ck_ok(mu_optim_wrapper_update(r->optim, &update));
+            ck_ok(shared_update(r->parallel, r->optim, &update));
             mu_model_changed(r->model);
             ck_ok(mu_message_hub_scalar(r->hub, "train/loss", vars.item[0].value, 1, true));
             r->epoch_iter++;

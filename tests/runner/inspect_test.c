@@ -5,6 +5,7 @@
 #include "runner/mistake.h"
 #include "runner/runner.h"
 
+#include "../optim/shared.h"
 #include "test.h"
 
 static void silent(void *user, mu_log_level level, const char *room, const char *line)
@@ -81,6 +82,8 @@ START_TEST(memory_is_what_a_run_takes)
     mu_backend *backend;
     mu_model *model;
     mu_optim_wrapper *wrapper;
+    mu_parallel *parallel;
+    mu_cfg *parallel_cfg;
     mu_comm *comm;
     size_t data, states, gradients;
     ck_ok(inspect(text, NULL, &j));
@@ -95,6 +98,7 @@ START_TEST(memory_is_what_a_run_takes)
     const mu_cfg *root = mu_config_root(j.config);
     ck_ok(mu_build("model", mu_cfg_get(root, "model"), NULL, "model", (void **)&model));
     ck_ok(mu_build("optim_wrapper", mu_cfg_get(root, "optim_wrapper"), NULL, "optim_wrapper", (void **)&wrapper));
+    ck_ok(shared_open(comm, "", &parallel_cfg, &parallel, NULL));
     ck_ok(mu_model_bind(model, &(mu_model_options){.backend = backend}));
     ck_ok(mu_model_prepare(model, &batch, true));
     mu_params *params = mu_model_params(model);
@@ -120,12 +124,14 @@ START_TEST(memory_is_what_a_run_takes)
     ck_assert_int_eq(j.in.trainable, trained);
     /* Two states a parameter: as much as is allocated, but for a few small tables. */
     int64_t before = mu_mem_get_counts().live_bytes;
-    ck_ok(mu_optim_wrapper_bind(wrapper, backend, params, traits, n, 1, comm));
+    ck_ok(mu_optim_wrapper_bind(wrapper, backend, params, traits, n, 1, parallel));
     int64_t taken = mu_mem_get_counts().live_bytes - before;
     ck_assert_uint_eq(j.in.optimizer_bytes, 2 * gradients);
     ck_assert_int_ge(taken, (int64_t)j.in.optimizer_bytes);
     ck_assert_int_lt(taken, (int64_t)j.in.optimizer_bytes + 8192);
     mu_destroy(wrapper);
+    mu_destroy(parallel);
+    mu_cfg_release(parallel_cfg);
     mu_destroy(model);
     mu_comm_release(comm);
     mu_backend_close(backend);

@@ -69,46 +69,91 @@ int64_t mu_loop_interval(int64_t interval, const int64_t (*dynamic)[2], size_t n
     return interval;
 }
 
-/* What this rank does alone: load, hooks, forward, backward. */
-static mu_err compute(mu_runner *runner, mu_hook_event *event, mu_log_vars *vars)
+static void name_iteration(const mu_runner *runner)
+{
+    mu_error_context("training, epoch %lld, iteration %lld", (long long)runner->epoch + 1, (long long)runner->iter + 1);
+}
+
+/* What this rank does alone. */
+static mu_err load(mu_runner *runner, mu_hook_event *event)
 {
     MU_TRY(mu_loader_next(runner->train_loader, &event->batch));
     if (!event->batch)
         return MU_FAIL(MU_ERR_INTERNAL, "the loader gave %lld of %lld batches", (long long)runner->epoch_iter,
                        (long long)runner->epoch_length);
     MU_TRY(mu_runner_call(runner, MU_BEFORE_TRAIN_ITER, event));
-    return mu_model_train_step(runner->model, event->batch, runner->seed, runner->iter, vars);
+    return mu_model_load_train(runner->model, event->batch);
 }
 
-/* Losses of the global batch instead of this rank's: all ranks have as many samples. */
-static mu_err average(mu_runner *runner, mu_log_vars *vars)
+/* Forward and backward; gradients travel meanwhile. The error is this rank's. */
+static mu_err compute(mu_runner *runner, mu_log_vars *vars)
 {
-    double value[MU_MAX_LOSSES];
-    if (runner->comm->size == 1)
-        return MU_OK;
+    bool updates = mu_optim_wrapper_updates(runner->optim);
+    mu_parallel_begin(runner->parallel, updates);
+    mu_err err = mu_model_run_train(runner->model, runner->seed, runner->iter, vars);
+    if (!err && !updates)
+        err = mu_model_check_gradients(runner->model);
+    return mu_parallel_end_run(runner->parallel, err);
+}
+
+/* Collective. Some rank has failed, this one or another: those whose values are not finite look for the operation that made them so. */
+static mu_err explain(mu_runner *runner, mu_err err)
+{
+    mu_error own = *mu_error_last();
+    mu_parallel_drain(runner->parallel);
+    mu_err found = err == MU_ERR_NUMERIC ? mu_model_explain(runner->model) : err;
+    if (found)
+        name_iteration(runner);
+    runner->agreed = true;
+    MU_TRY(mu_comm_agree(runner->comm, found));
+    return mu_error_restore(&own); /* every rank's numbers are finite, but not their sum */
+}
+
+/* Collective, in one message: has any rank failed, and the losses of the global batch instead of this rank's: all ranks have as many samples. */
+static mu_err average(mu_runner *runner, mu_err err, mu_log_vars *vars)
+{
+    double word[1 + MU_MAX_LOSSES] = {err != MU_OK};
+    for (int i = 0; !err && i < vars->n; i++)
+        word[1 + i] = vars->item[i].value;
+    MU_TRY(mu_runner_agreed(runner, mu_comm_all_reduce(runner->comm, word, 1 + MU_MAX_LOSSES, MU_F64, MU_COMM_MEAN)));
+    if (word[0] > 0)
+        return explain(runner, err);
     for (int i = 0; i < vars->n; i++)
-        value[i] = vars->item[i].value;
-    MU_TRY(mu_comm_all_reduce(runner->comm, value, vars->n, MU_F64, MU_COMM_MEAN));
-    for (int i = 0; i < vars->n; i++)
-        vars->item[i].value = value[i];
+        vars->item[i].value = word[1 + i];
+    return MU_OK;
+}
+
+/* Collective. Once the gradients have arrived they are the same everywhere, and so is what they lead to. */
+static mu_err update(mu_runner *runner, mu_update_info *info)
+{
+    int64_t batches;
+    MU_TRY(mu_parallel_finish(runner->parallel, &batches));
+    mu_err err = mu_optim_wrapper_updates(runner->optim) ? mu_model_check_gradients(runner->model) : MU_OK;
+    if (err)
+        return explain(runner, err);
+    MU_TRY(mu_optim_wrapper_update(runner->optim, batches, info));
+    if (info->updated)
+        MU_TRY(mu_parallel_publish(runner->parallel));
+    mu_model_changed(runner->model);
     return MU_OK;
 }
 
 mu_err mu_train_loop_iter(mu_runner *runner)
 {
     mu_log_vars vars;
-    mu_update_info update;
+    mu_update_info info;
     mu_hook_event event = {.batch_index = runner->by_epoch ? runner->epoch_iter : runner->iter};
-    mu_err err = compute(runner, &event, &vars);
+    mu_err err = load(runner, &event);
     if (err && !runner->agreed)
-        mu_error_context("training, epoch %lld, iteration %lld", (long long)runner->epoch + 1, (long long)runner->iter + 1);
+        name_iteration(runner);
     MU_TRY(mu_runner_agree(runner, err));
-    MU_TRY(average(runner, &vars));
+    MU_TRY(mu_parallel_share_states(runner->parallel));
     mu_optim_wrapper_set_progress(runner->optim, runner->iter, runner->max_iters);
-    MU_TRY(mu_optim_wrapper_update(runner->optim, &update));
-    mu_model_changed(runner->model);
+    err = compute(runner, &vars);
+    MU_TRY(average(runner, err, &vars));
+    MU_TRY(update(runner, &info));
     event.log_vars = &vars;
-    event.grad_norm = update.grad_norm;
+    event.grad_norm = info.grad_norm;
     runner->epoch_iter++;
     runner->iters_done++;
     MU_TRY(mu_runner_call(runner, MU_AFTER_TRAIN_ITER, &event));

@@ -1,11 +1,11 @@
 /* Single kernels over flat ranges of the arenas. */
-#ifndef MU_OPTIM_KERNEL_H
-#define MU_OPTIM_KERNEL_H
+#ifndef MU_GRAPH_FLAT_KERNEL_H
+#define MU_GRAPH_FLAT_KERNEL_H
 
 #include "backend.h"
 
 /* A kernel without its addresses, row-major. Operands of dtype none are absent; outputs follow from the shape rule. */
-MU_CHECKED mu_err mu_optim_kernel_new(mu_backend *backend, const mu_op *op, const void *attrs, const mu_type *in, int n_in,
+MU_CHECKED mu_err mu_flat_kernel_new(mu_backend *backend, const mu_op *op, const void *attrs, const mu_type *in, int n_in,
                                       mu_kernel **out);
 
 #endif

@@ -1,11 +1,11 @@
-#include "optim/kernel.h"
+#include "graph/flat_kernel.h"
 
-mu_err mu_optim_kernel_new(mu_backend *backend, const mu_op *op, const void *attrs, const mu_type *in, int n_in,
+mu_err mu_flat_kernel_new(mu_backend *backend, const mu_op *op, const void *attrs, const mu_type *in, int n_in,
                            mu_kernel **out)
 {
     const mu_layout *row_major[MU_OP_VARIADIC] = {NULL};
     mu_type out_type[MU_OP_MAX_OUT] = {{.dtype = MU_NONE}};
-    mu_call call = {.op = op, .attrs = attrs, .n_in = n_in, .n_out = op->n_out, .in = in, .out = out_type, .name = "optimizer"};
+    mu_call call = {.op = op, .attrs = attrs, .n_in = n_in, .n_out = op->n_out, .in = in, .out = out_type, .name = "flat"};
     MU_TRY(op->infer(&call, out_type));
     MU_TRY(backend->ops->prepare(backend, &call, row_major, row_major, out));
     return MU_OK;

@@ -1,0 +1,346 @@
+#include "parallel/parallel.h"
+
+#include "core/mem.h"
+#include "parallel/sums.h"
+
+#include <math.h>
+
+enum { DEFAULT_BUCKET_MB = 25 };
+
+struct mu_parallel_state {
+    mu_comm *comm; /* borrowed */
+    bool fixed_order;
+
+    /* Since bind. */
+    mu_backend *backend; /* borrowed */
+    mu_params *params;   /* retained; NULL: not bound */
+    mu_courier *courier;
+    mu_sums *sums;     /* NULL: nothing is accumulated */
+    mu_parcel *parcel; /* [n_units] */
+    int n_units;
+    char *staging; /* the gradients on the host, where they are elsewhere */
+
+    /* Of the run. */
+    bool updates;
+    int next;        /* unit that is handed over next */
+    int64_t batches; /* in sums */
+    mu_err err;      /* of this rank */
+    mu_error error;
+};
+
+const char *const mu_parallel_wires[] = {"float32", "bfloat16", NULL};
+const mu_option mu_parallel_keys[] = {MU_PARALLEL_OPTIONS_AT(0), MU_OPTION_END};
+
+static const mu_parallel_ops *ops_of(const mu_parallel *parallel)
+{
+    return mu_component_of(parallel)->ops;
+}
+
+mu_comm *mu_parallel_comm(const mu_parallel *parallel)
+{
+    return parallel->state->comm;
+}
+
+/* ---- what plans call ---- */
+
+static void note(mu_parallel_state *s, mu_err err)
+{
+    if (!err || s->err)
+        return;
+    s->err = err;
+    s->error = *mu_error_last();
+    s->error.code = err;
+}
+
+/* The sums of the batches before, then off. */
+static void hand_over(mu_parallel_state *s)
+{
+    int unit = s->next++;
+    if (s->batches && !s->err)
+        note(s, mu_sums_merge(s->sums, unit));
+    if (!s->staging)
+        mu_courier_send(s->courier, &s->parcel[unit]);
+}
+
+static mu_err start_reduce(mu_exchange *exchange, int unit, void *gradients)
+{
+    mu_parallel_state *s = ((mu_parallel *)exchange)->state;
+    (void)gradients;
+    if (!s->params || !s->updates)
+        return MU_OK;
+    if (unit != s->next)
+        return MU_FAIL(MU_ERR_INTERNAL, "unit %d of the gradients is complete before unit %d", unit, s->next);
+    hand_over(s);
+    return MU_OK;
+}
+
+static mu_err wait_reduce(mu_exchange *exchange, int unit)
+{
+    mu_parallel_state *s = ((mu_parallel *)exchange)->state;
+    MU_TRY(mu_courier_wait(s->courier, &s->parcel[unit]));
+    return MU_OK;
+}
+
+static mu_err nothing_to_gather(mu_exchange *exchange, int unit, void *data)
+{
+    (void)exchange, (void)unit, (void)data;
+    return MU_OK;
+}
+
+static mu_err nothing_gathered(mu_exchange *exchange, int unit)
+{
+    (void)exchange, (void)unit;
+    return MU_OK;
+}
+
+static const mu_exchange_ops exchange_ops = {.start_reduce = start_reduce, .wait_reduce = wait_reduce,
+                                             .start_gather = nothing_to_gather, .wait_gather = nothing_gathered};
+
+/* ---- life ---- */
+
+mu_err mu_parallel_open(mu_parallel *parallel, mu_comm *comm, size_t bytes, bool deterministic, mu_params_sharing *out)
+{
+    mu_params_sharing sharing = {.rank = comm->rank, .size = comm->size};
+    (void)bytes;
+    if (parallel->state)
+        return MU_FAIL(MU_ERR_USAGE, "%s is opened twice", mu_component_of(parallel)->name);
+    MU_TRY(mu_comm_agree(comm, mu_calloc(&parallel->state, 1, sizeof *parallel->state)));
+    parallel->state->comm = comm;
+    parallel->state->fixed_order = parallel->fixed_order || deterministic;
+    parallel->exchange = (mu_exchange){.ops = &exchange_ops, .prefetch = 1};
+    if (comm->size > 1) {
+        double mb = parallel->bucket_cap_mb > 0 ? parallel->bucket_cap_mb : DEFAULT_BUCKET_MB;
+        sharing.unit_bytes = (size_t)fmin(fmax(mb * (1 << 20), 1), 0x1p40);
+        sharing.exchange = &parallel->exchange;
+    }
+    MU_TRY(ops_of(parallel)->share(parallel, &sharing));
+    *out = sharing;
+    return MU_OK;
+}
+
+static mu_dtype unit_dtype(const mu_params *params, int unit)
+{
+    return mu_params_at(params, mu_params_unit(params, unit)->first)->type.dtype;
+}
+
+/* What belongs to this rank alone. */
+static mu_err allocate(mu_parallel_state *s, bool narrow, bool accumulates)
+{
+    size_t bytes;
+    char *gradients = mu_params_gradients(s->params, &bytes);
+    s->n_units = mu_params_n_units(s->params);
+    MU_TRY(mu_calloc(&s->parcel, (size_t)s->n_units, sizeof *s->parcel));
+    if (!s->backend->host_memory && s->comm->size > 1)
+        MU_TRY(mu_alloc(&s->staging, bytes));
+    for (int u = 0; u < s->n_units; u++) {
+        const mu_param_unit *unit = mu_params_unit(s->params, u);
+        mu_dtype dtype = unit_dtype(s->params, u);
+        s->parcel[u] = (mu_parcel){.kind = MU_PARCEL_REDUCE, .data = (s->staging ? s->staging : gradients) + unit->offset,
+                                   .count = (int64_t)(unit->bytes / mu_dtype_size(dtype)), .dtype = dtype,
+                                   .wire = narrow && (dtype == MU_F32 || dtype == MU_F64) ? MU_BF16 : MU_NONE};
+    }
+    if (accumulates)
+        MU_TRY(mu_sums_new(s->backend, s->params, &s->sums));
+    return MU_OK;
+}
+
+static size_t largest_unit(const mu_params *params)
+{
+    size_t most = 0;
+    for (int u = 0; u < mu_params_n_units(params); u++)
+        most = mu_params_unit(params, u)->bytes > most ? mu_params_unit(params, u)->bytes : most;
+    return most;
+}
+
+mu_err mu_parallel_bind(mu_parallel *parallel, mu_backend *backend, mu_params *params, bool accumulates)
+{
+    mu_parallel_state *s = parallel->state;
+    bool narrow = parallel->wire && strcmp(parallel->wire, "bfloat16") == 0;
+    mu_parallel_unbind(parallel);
+    s->backend = backend;
+    s->params = mu_params_retain(params);
+    mu_err err = mu_comm_agree(s->comm, allocate(s, narrow, accumulates));
+    mu_courier_options options = {
+        .n_threads = backend->n_threads, .wire_bytes = narrow ? largest_unit(params) : 0, .fixed_order = s->fixed_order};
+    if (!err)
+        err = mu_courier_new(s->comm, &options, &s->courier);
+    if (err)
+        mu_parallel_unbind(parallel);
+    MU_TRY(err);
+    return MU_OK;
+}
+
+void mu_parallel_unbind(mu_parallel *parallel)
+{
+    mu_parallel_state *s = parallel->state;
+    if (!s || !s->params)
+        return;
+    mu_courier_release(s->courier);
+    mu_sums_release(s->sums);
+    mu_params_release(s->params);
+    mu_free(s->parcel);
+    mu_free(s->staging);
+    *s = (mu_parallel_state){.comm = s->comm, .fixed_order = s->fixed_order};
+}
+
+void mu_parallel_destroy(void *object)
+{
+    mu_parallel *parallel = object;
+    mu_parallel_unbind(parallel);
+    mu_free(parallel->state);
+    parallel->state = NULL;
+}
+
+/* ---- a step ---- */
+
+void mu_parallel_begin(mu_parallel *parallel, bool updates)
+{
+    mu_parallel_state *s = parallel->state;
+    s->updates = updates;
+    s->next = 0;
+    s->err = MU_OK;
+}
+
+static mu_err accumulate(mu_parallel_state *s)
+{
+    if (!s->sums)
+        return MU_FAIL(MU_ERR_USAGE, "gradients are to be accumulated, which was not said before");
+    MU_TRY(mu_sums_gather(s->sums, s->batches == 0));
+    s->batches++;
+    return MU_OK;
+}
+
+mu_err mu_parallel_end_run(mu_parallel *parallel, mu_err err)
+{
+    mu_parallel_state *s = parallel->state;
+    if (err)
+        note(s, err);
+    while (s->updates && s->next < s->n_units)
+        hand_over(s);
+    if (!s->updates && !s->err)
+        note(s, accumulate(s));
+    if (s->err)
+        MU_TRY(mu_error_restore(&s->error));
+    return MU_OK;
+}
+
+void mu_parallel_drain(mu_parallel *parallel)
+{
+    mu_parallel_state *s = parallel->state;
+    for (int u = 0; u < s->n_units; u++) {
+        mu_err ignored = mu_courier_wait(s->courier, &s->parcel[u]);
+        (void)ignored;
+    }
+}
+
+static mu_err wait_all(mu_parallel_state *s)
+{
+    mu_err err = MU_OK;
+    for (int u = 0; u < s->n_units && !err; u++)
+        err = mu_courier_wait(s->courier, &s->parcel[u]);
+    return err;
+}
+
+/* Collective. An arena like the gradients' by way of the host, all units at once. A rank whose device fails still takes part. */
+static mu_err average_staged(mu_parallel_state *s, char *arena)
+{
+    size_t bytes;
+    (void)mu_params_gradients(s->params, &bytes);
+    mu_err err = s->backend->ops->synchronize(s->backend);
+    if (!err)
+        err = s->backend->ops->download(s->backend, s->staging, arena, bytes);
+    for (int u = 0; u < s->n_units; u++)
+        mu_courier_send(s->courier, &s->parcel[u]);
+    MU_TRY(wait_all(s));
+    MU_TRY(err);
+    MU_TRY(s->backend->ops->upload(s->backend, arena, s->staging, bytes));
+    return MU_OK;
+}
+
+mu_err mu_parallel_finish(mu_parallel *parallel, int64_t *batches)
+{
+    mu_parallel_state *s = parallel->state;
+    if (s->updates) {
+        mu_err err = s->staging ? average_staged(s, mu_params_gradients(s->params, NULL)) : wait_all(s);
+        MU_TRY(err);
+        *batches = s->batches + 1;
+        s->batches = 0;
+    } else {
+        *batches = s->batches;
+    }
+    return MU_OK;
+}
+
+mu_err mu_parallel_publish(mu_parallel *parallel)
+{
+    (void)parallel;
+    return MU_OK;
+}
+
+mu_comm *mu_parallel_pieces(const mu_parallel *parallel)
+{
+    (void)parallel;
+    return NULL;
+}
+
+mu_err mu_parallel_share_states(mu_parallel *parallel)
+{
+    mu_parallel_state *s = parallel->state;
+    size_t bytes;
+    void *states = mu_params_states(s->params, &bytes);
+    if (parallel->broadcast_buffers && s->comm->size > 1 && bytes)
+        MU_TRY(mu_comm_broadcast_bytes(s->comm, states, bytes, 0));
+    return MU_OK;
+}
+
+/* ---- accumulated gradients ---- */
+
+void *mu_parallel_accumulated(const mu_parallel *parallel, int64_t *batches)
+{
+    const mu_parallel_state *s = parallel->state;
+    *batches = s->batches;
+    return s->batches ? mu_sums_arena(s->sums) : NULL;
+}
+
+/* The parcels of the gradients, sent with the sums in their place. */
+static mu_err average_sums(mu_parallel_state *s, char *arena)
+{
+    char *gradients = mu_params_gradients(s->params, NULL);
+    for (int u = 0; u < s->n_units; u++) {
+        s->parcel[u].data = arena + mu_params_unit(s->params, u)->offset;
+        mu_courier_send(s->courier, &s->parcel[u]);
+    }
+    mu_err err = wait_all(s);
+    for (int u = 0; u < s->n_units; u++)
+        s->parcel[u].data = gradients + mu_params_unit(s->params, u)->offset;
+    return err;
+}
+
+mu_err mu_parallel_share_accumulated(mu_parallel *parallel)
+{
+    mu_parallel_state *s = parallel->state;
+    if (!s->batches)
+        return MU_OK;
+    char *arena = mu_sums_arena(s->sums);
+    mu_err err = s->staging ? average_staged(s, arena) : average_sums(s, arena);
+    MU_TRY(err);
+    return MU_OK;
+}
+
+mu_err mu_parallel_set_accumulated(mu_parallel *parallel, int64_t batches)
+{
+    mu_parallel_state *s = parallel->state;
+    if (!s || !s->params || batches < 0)
+        return MU_FAIL(MU_ERR_USAGE, "gradients of %lld batches cannot be restored%s", (long long)batches,
+                       s && s->params ? "" : " before the parameters are bound");
+    if (batches && !s->sums)
+        MU_TRY(mu_sums_new(s->backend, s->params, &s->sums));
+    s->batches = batches;
+    return MU_OK;
+}
+
+mu_courier_times mu_parallel_take_times(mu_parallel *parallel)
+{
+    mu_parallel_state *s = parallel->state;
+    return s->courier ? mu_courier_take_times(s->courier) : (mu_courier_times){0};
+}
