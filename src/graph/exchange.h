@@ -15,7 +15,7 @@ typedef struct {
     mu_err (*start_reduce)(mu_exchange *exchange, int unit, void *gradients);
     /* Their memory may be used for something else. Called by plans only where they share it (stage 2 and 3). */
     mu_err (*wait_reduce)(mu_exchange *exchange, int unit);
-    /* Stage 3: all ranks' pieces of a unit's parameters into `data`, the whole unit. */
+    /* Stage 3: all ranks' pieces of a unit's parameters into `data`, the whole unit. Once more in a run where it was given up between. */
     mu_err (*start_gather)(mu_exchange *exchange, int unit, void *data);
     mu_err (*wait_gather)(mu_exchange *exchange, int unit);
 } mu_exchange_ops;
@@ -23,7 +23,8 @@ typedef struct {
 /* The first member of what implements it. */
 struct mu_exchange {
     const mu_exchange_ops *ops;
-    int prefetch; /* units that are gathered ahead of the one in use; reductions on their way before their memory is wanted: 1 or more */
+    int prefetch;         /* units that are gathered ahead of the one in use; reductions on their way before their memory is wanted: 1 or more */
+    int forward_prefetch; /* units that are gathered ahead in forward */
 };
 
 #endif

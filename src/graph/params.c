@@ -1,40 +1,13 @@
 #include "graph/params.h"
 
 #include "core/mem.h"
+#include "graph/params_impl.h"
 
 #include <limits.h>
 #include <stdlib.h>
 
-typedef struct {
-    mu_param_info info;
-    char *name;
-    void *pending; /* row-major host bytes written before freezing, or NULL: zeros */
-    int rank;      /* wanted place in the arena order; INT_MAX: none */
-    int order;     /* of declaration */
-    int module;    /* of sharing, or -1; known when the store is frozen, as is what follows */
-    int together;  /* place of its module in the arena order */
-    int32_t unit;  /* -1: a state */
-} entry;
-
-typedef struct {
-    void *base;
-    size_t bytes;
-} arena;
-
-struct mu_params {
-    mu_backend *backend; /* borrowed */
-    int n_refs;
-    bool frozen;
-    entry *entries;
-    size_t n_entries, capacity;
-    int32_t *slots; /* open addressing by name: entry index + 1, or 0 */
-    size_t n_slots; /* a power of two, at least twice n_entries */
-    arena data, gradients, states;
-
-    mu_params_sharing sharing; /* modules: an owned block */
-    mu_param_unit *units;
-    size_t n_units, unit_capacity;
-};
+typedef mu_param_entry entry;
+typedef mu_param_arena arena;
 
 mu_err mu_params_new(mu_backend *backend, mu_params **out)
 {
@@ -75,6 +48,7 @@ void mu_params_release(mu_params *params)
     mu_free(params->slots);
     mu_free((void *)params->sharing.modules);
     mu_free(params->units);
+    mu_free(params->sums);
     mu_free(params);
 }
 
@@ -209,12 +183,12 @@ mu_err mu_params_share(mu_params *params, const mu_params_sharing *sharing)
         return MU_FAIL(MU_ERR_USAGE, "parameters are shared after the arenas were laid out");
     if (sharing->size < 1 || sharing->rank < 0 || sharing->rank >= sharing->size)
         return MU_FAIL(MU_ERR_USAGE, "rank %d of %d cannot share parameters", sharing->rank, sharing->size);
-    if (sharing->stage != MU_SHARD_NOTHING)
-        return MU_FAIL(MU_ERR_UNSUPPORTED, "arenas of pieces (stage %d)", (int)sharing->stage);
     if (sharing->n_modules)
         MU_TRY(copy_modules(sharing, &modules));
     mu_free((void *)params->sharing.modules);
     params->sharing = *sharing;
+    if (sharing->size == 1)
+        params->sharing.stage = MU_SHARD_NOTHING;
     params->sharing.modules = modules;
     return MU_OK;
 }
@@ -237,12 +211,6 @@ const mu_param_unit *mu_params_unit(const mu_params *params, int i)
 int mu_params_unit_of(const mu_params *params, int param)
 {
     return params->entries[param].unit;
-}
-
-mu_param_piece mu_params_piece(const mu_params *params, int i)
-{
-    const mu_param_info *info = &params->entries[i].info;
-    return (mu_param_piece){.bytes = info->bytes, .data = info->offset, .gradient = info->offset, .state = info->offset};
 }
 
 /* The first of sharing.modules whose parts the name begins with, or -1. */
@@ -342,8 +310,8 @@ static mu_err place(mu_param_info *info, size_t *at)
     return MU_OK;
 }
 
-/* Sets units and offsets; sizes of the two arenas in bytes. */
-static mu_err lay_out(mu_params *params, size_t *data_bytes, size_t *state_bytes)
+/* Sets units and offsets. */
+static mu_err lay_out(mu_params *params)
 {
     size_t n_trained = 0, at = 0;
     while (n_trained < params->n_entries && params->entries[n_trained].info.trainable)
@@ -363,13 +331,13 @@ static mu_err lay_out(mu_params *params, size_t *data_bytes, size_t *state_bytes
         unit->n++;
     }
     MU_TRY(end_unit(params, &at));
-    *data_bytes = at;
+    params->whole_bytes = at;
     at = 0;
     for (size_t i = n_trained; i < params->n_entries; i++) {
         MU_TRY(place(&params->entries[i].info, &at));
         params->entries[i].unit = -1;
     }
-    *state_bytes = at;
+    params->state_bytes = at;
     return MU_OK;
 }
 
@@ -385,6 +353,15 @@ static mu_err upload_zeros(mu_backend *backend, char *base, size_t bytes)
     return err;
 }
 
+mu_err mu_params_clear(mu_backend *backend, void *base, size_t bytes)
+{
+    if (backend->host_memory)
+        memset(base, 0, bytes);
+    else
+        MU_TRY(upload_zeros(backend, base, bytes));
+    return MU_OK;
+}
+
 static mu_err arena_new(mu_backend *backend, size_t bytes, const char *what, arena *out)
 {
     arena a = {.bytes = bytes};
@@ -393,10 +370,7 @@ static mu_err arena_new(mu_backend *backend, size_t bytes, const char *what, are
         mu_error_context("%.1f MiB for %s", (double)bytes / (1 << 20), what);
         return err;
     }
-    if (backend->host_memory)
-        memset(a.base, 0, bytes);
-    else
-        err = upload_zeros(backend, a.base, bytes);
+    err = mu_params_clear(backend, a.base, bytes);
     if (err)
         arena_release(backend, &a);
     else
@@ -423,8 +397,7 @@ done:
     return err;
 }
 
-/* Between row-major host memory and a place in an arena. */
-static mu_err store(mu_backend *backend, const mu_param_info *info, char *base, const void *host)
+mu_err mu_params_store(mu_backend *backend, const mu_param_info *info, char *base, const void *host)
 {
     size_t bytes = mu_type_bytes(&info->type);
     if (!info->layout) {
@@ -441,7 +414,7 @@ done:
     return err;
 }
 
-static mu_err load(mu_backend *backend, const mu_param_info *info, char *base, void *host)
+mu_err mu_params_load(mu_backend *backend, const mu_param_info *info, char *base, void *host)
 {
     size_t bytes = mu_type_bytes(&info->type);
     if (!info->layout) {
@@ -458,29 +431,43 @@ done:
     return err;
 }
 
+mu_err mu_params_lay_out(mu_params *params)
+{
+    sort_entries(params);
+    MU_TRY(lay_out(params));
+    params->laid_out = true;
+    return MU_OK;
+}
+
+/* Into arenas that may be in pieces, whatever their address. */
+static mu_err carry_over(mu_params *params, int i, const arena *data, const arena *states)
+{
+    const entry *e = &params->entries[i];
+    if (!e->pending)
+        return MU_OK;
+    if (e->info.trainable && params->sharing.stage >= MU_SHARD_PARAMETERS)
+        return mu_params_store_piece(params, i, data->base, e->pending);
+    return mu_params_store(params->backend, &e->info, e->info.trainable ? data->base : states->base, e->pending);
+}
+
 mu_err mu_params_freeze(mu_params *params, bool with_gradients)
 {
     mu_backend *backend = params->backend;
+    arena data = {0}, gradients = {0}, states = {0};
     if (params->frozen) {
         if (with_gradients && !params->gradients.base)
-            MU_TRY(arena_new(backend, params->data.bytes, "gradients", &params->gradients));
+            MU_TRY(arena_new(backend, mu_params_arena_bytes(params, MU_SHARD_GRADIENTS), "gradients", &params->gradients));
         return MU_OK;
     }
-    size_t n = params->n_entries, data_bytes = 0, state_bytes = 0;
-    arena data = {0}, gradients = {0}, states = {0};
-    sort_entries(params);
-    MU_TRY(lay_out(params, &data_bytes, &state_bytes));
+    MU_TRY(mu_params_lay_out(params));
     mu_err err;
-    MU_TRY_GOTO(err, arena_new(backend, data_bytes, "parameters", &data), fail);
-    MU_TRY_GOTO(err, arena_new(backend, state_bytes, "states", &states), fail);
+    MU_TRY_GOTO(err, arena_new(backend, mu_params_arena_bytes(params, MU_SHARD_PARAMETERS), "parameters", &data), fail);
+    MU_TRY_GOTO(err, arena_new(backend, params->state_bytes, "states", &states), fail);
     if (with_gradients)
-        MU_TRY_GOTO(err, arena_new(backend, data_bytes, "gradients", &gradients), fail);
-    for (size_t i = 0; i < n; i++) {
-        entry *e = &params->entries[i];
-        if (e->pending)
-            MU_TRY_GOTO(err, store(backend, &e->info, e->info.trainable ? data.base : states.base, e->pending), fail);
-    }
-    for (size_t i = 0; i < n; i++) {
+        MU_TRY_GOTO(err, arena_new(backend, mu_params_arena_bytes(params, MU_SHARD_GRADIENTS), "gradients", &gradients), fail);
+    for (int i = 0; i < mu_params_count(params); i++)
+        MU_TRY_GOTO(err, carry_over(params, i, &data, &states), fail);
+    for (size_t i = 0; i < params->n_entries; i++) {
         mu_free(params->entries[i].pending);
         params->entries[i].pending = NULL;
     }
@@ -511,7 +498,22 @@ const mu_param_info *mu_params_at(const mu_params *params, int i)
     return &params->entries[i].info;
 }
 
-static char *arena_of(const mu_params *params, const mu_param_info *info)
+/* This rank's part of a value, wherever it belongs. */
+static mu_err write_into(mu_params *params, const entry *e, void *base, const void *host)
+{
+    if (e->info.trainable && mu_params_in_pieces(params, base))
+        return mu_params_store_piece(params, (int)(e - params->entries), base, host);
+    return mu_params_store(params->backend, &e->info, base, host);
+}
+
+static mu_err read_from(mu_params *params, const entry *e, void *base, void *host)
+{
+    if (e->info.trainable && mu_params_in_pieces(params, base))
+        return mu_params_refuse_pieces(params, e->name);
+    return mu_params_load(params->backend, &e->info, base, host);
+}
+
+static void *arena_of(const mu_params *params, const mu_param_info *info)
 {
     return info->trainable ? params->data.base : params->states.base;
 }
@@ -521,7 +523,7 @@ mu_err mu_params_write(mu_params *params, const char *name, const void *host)
     entry *e;
     MU_TRY(find(params, name, &e));
     if (params->frozen) {
-        MU_TRY(store(params->backend, &e->info, arena_of(params, &e->info), host));
+        MU_TRY(write_into(params, e, arena_of(params, &e->info), host));
         return MU_OK;
     }
     size_t bytes = mu_type_bytes(&e->info.type);
@@ -536,7 +538,7 @@ mu_err mu_params_read(mu_params *params, const char *name, void *host)
     entry *e;
     MU_TRY(find(params, name, &e));
     if (params->frozen) {
-        MU_TRY(load(params->backend, &e->info, arena_of(params, &e->info), host));
+        MU_TRY(read_from(params, e, arena_of(params, &e->info), host));
         return MU_OK;
     }
     size_t bytes = mu_type_bytes(&e->info.type);
@@ -557,7 +559,7 @@ mu_err mu_params_read_gradient(mu_params *params, const char *name, void *host)
         (void)MU_FAIL(MU_ERR_USAGE, "\"%s\" has no gradient: the store was laid out without gradients", name);
         return mu_error_hint("make a plan of a graph that mu_graph_backward() has extended");
     }
-    MU_TRY(load(params->backend, &e->info, params->gradients.base, host));
+    MU_TRY(read_from(params, e, params->gradients.base, host));
     return MU_OK;
 }
 
@@ -583,20 +585,40 @@ void *mu_params_states(const mu_params *params, size_t *bytes)
     return arena_at(&params->states, bytes);
 }
 
-mu_err mu_params_arena_new(mu_params *params, const char *what, void **out)
+static mu_err further_arena(mu_params *params, mu_shard_stage stage, const char *what, void **out)
 {
     arena a;
     if (!params->frozen)
         return MU_FAIL(MU_ERR_USAGE, "the arenas are not laid out yet");
-    MU_TRY(arena_new(params->backend, params->data.bytes, what, &a));
+    MU_TRY(arena_new(params->backend, mu_params_arena_bytes(params, stage), what, &a));
     *out = a.base;
+    return MU_OK;
+}
+
+mu_err mu_params_arena_new(mu_params *params, const char *what, void **out)
+{
+    MU_TRY(further_arena(params, MU_SHARD_OPTIMIZER, what, out));
+    return MU_OK;
+}
+
+mu_err mu_params_sums_new(mu_params *params, const char *what, void **out)
+{
+    MU_TRY(mu_grow(&params->sums, &params->sums_capacity, params->n_sums + 1, sizeof *params->sums));
+    MU_TRY(further_arena(params, MU_SHARD_GRADIENTS, what, &params->sums[params->n_sums]));
+    *out = params->sums[params->n_sums++];
     return MU_OK;
 }
 
 void mu_params_arena_release(mu_params *params, void *base)
 {
-    if (base)
-        params->backend->ops->dealloc(params->backend, base);
+    if (!base)
+        return;
+    for (size_t i = 0; i < params->n_sums; i++)
+        if (params->sums[i] == base) {
+            params->sums[i] = params->sums[--params->n_sums];
+            break;
+        }
+    params->backend->ops->dealloc(params->backend, base);
 }
 
 static mu_err find_trained(mu_params *params, const char *name, entry **out)
@@ -613,7 +635,7 @@ mu_err mu_params_arena_write(mu_params *params, void *base, const char *name, co
 {
     entry *e;
     MU_TRY(find_trained(params, name, &e));
-    MU_TRY(store(params->backend, &e->info, base, host));
+    MU_TRY(write_into(params, e, base, host));
     return MU_OK;
 }
 
@@ -621,6 +643,6 @@ mu_err mu_params_arena_read(mu_params *params, void *base, const char *name, voi
 {
     entry *e;
     MU_TRY(find_trained(params, name, &e));
-    MU_TRY(load(params->backend, &e->info, base, host));
+    MU_TRY(read_from(params, e, base, host));
     return MU_OK;
 }

@@ -117,7 +117,13 @@ static mu_err allocate(mu_plan *plan)
                     [MU_BUFFER_STATE] = mu_params_states(plan->params, NULL)};
     for (size_t i = 0; i < plan->n_buffers; i++) {
         mu_buffer *b = &plan->buffers[i];
-        b->address = base[b->kind] ? (char *)base[b->kind] + b->offset : plan->arena; /* no base: all of them are empty */
+        if (b->parent < 0)
+            b->address = base[b->kind] ? (char *)base[b->kind] + b->offset : plan->arena; /* no base: all of them are empty */
+    }
+    for (size_t i = 0; i < plan->n_buffers; i++) {
+        mu_buffer *b = &plan->buffers[i];
+        if (b->parent >= 0)
+            b->address = (char *)plan->buffers[b->parent].address + b->offset;
     }
     for (size_t i = 0; i < plan->n_inputs; i++) {
         const mu_buffer *b = &plan->buffers[plan->inputs[i].buffer];
@@ -159,6 +165,14 @@ static mu_err make(mu_plan *plan, const mu_graph *graph)
     return MU_OK;
 }
 
+static mu_err own_store(mu_plan *plan, const mu_params_sharing *sharing)
+{
+    plan->own_store = true;
+    MU_TRY(mu_params_new(plan->backend, &plan->params));
+    MU_TRY(mu_params_share(plan->params, sharing));
+    return MU_OK;
+}
+
 mu_err mu_plan_new(const mu_graph *graph, mu_backend *backend, mu_params *params, const mu_plan_options *options,
                    mu_plan **out)
 {
@@ -170,7 +184,10 @@ mu_err mu_plan_new(const mu_graph *graph, mu_backend *backend, mu_params *params
     plan->params = params ? mu_params_retain(params) : NULL;
     if (options)
         plan->options = *options;
-    mu_err err = make(plan, graph);
+    plan->options.sharing = NULL;
+    mu_err err = !params && options->sharing ? own_store(plan, options->sharing) : MU_OK;
+    if (!err)
+        err = make(plan, graph);
     if (err)
         mu_plan_release(plan);
     else
@@ -197,7 +214,8 @@ void mu_plan_release(mu_plan *plan)
     mu_free(plan->inputs);
     mu_free(plan->outputs);
     mu_free(plan->events);
-    mu_free(plan->unit_step);
+    mu_free(plan->calls);
+    mu_free(plan->gaps);
     mu_graph_release(plan->graph);
     mu_params_release(plan->params);
     mu_free(plan);
@@ -220,24 +238,15 @@ static mu_err name_failure(mu_plan *plan, size_t s, mu_err err)
     return mu_error_trace(err, __FILE__, __LINE__, __func__);
 }
 
-/* After a failure, from step s on: what is collective still runs, with nothing from this rank, so that the others go on. Returns `err` with the
- * record of the failure. Where the communicator itself has failed nobody waits for this one. */
-static mu_err leave(const mu_plan *plan, const mu_run *run, size_t s, mu_err err)
-{
-    mu_error kept = *mu_error_last();
-    mu_run absent = *run;
-    absent.presence = MU_ABSENT;
-    mu_err sent = err;
-    for (; s < plan->n_steps && sent != MU_ERR_COMM; s++)
-        if (plan->steps[s].node && plan->steps[s].node->op->flags & MU_OP_COLLECTIVE)
-            sent = mu_kernel_run(plan->steps[s].kernel, &absent);
-    return mu_error_restore(&kept);
-}
+/* What comes next in a run. */
+typedef struct {
+    size_t step, call;
+} place;
 
-/* Steps from .. to - 1. */
-static mu_err run_timed(mu_plan *plan, const mu_run *run, size_t from, size_t to)
+static mu_err run_timed(mu_plan *plan, const mu_run *run, place *at, size_t to)
 {
-    for (size_t s = from; s < to; s++) {
+    while (at->step < to) {
+        size_t s = at->step++;
         mu_step *step = &plan->steps[s];
         int64_t begin = mu_clock_ns();
         mu_err err = mu_kernel_run(step->kernel, run);
@@ -245,7 +254,7 @@ static mu_err run_timed(mu_plan *plan, const mu_run *run, size_t from, size_t to
             err = plan->backend->ops->synchronize(plan->backend);
         int64_t end = mu_clock_ns();
         if (err)
-            return leave(plan, run, s + 1, name_failure(plan, s, err));
+            return name_failure(plan, s, err);
         step->seconds += (double)(end - begin) * 1e-9;
         step->runs++;
         plan->events[plan->n_events++ % plan->event_capacity] = (mu_plan_event){(int32_t)s, begin, end};
@@ -253,24 +262,57 @@ static mu_err run_timed(mu_plan *plan, const mu_run *run, size_t from, size_t to
     return MU_OK;
 }
 
-static mu_err run_steps(mu_plan *plan, const mu_run *run, size_t from, size_t to)
+static mu_err run_steps(mu_plan *plan, const mu_run *run, place *at, size_t to)
 {
     if (plan->options.profile)
-        return run_timed(plan, run, from, to);
-    for (size_t s = from; s < to; s++) {
+        return run_timed(plan, run, at, to);
+    while (at->step < to) {
+        size_t s = at->step++;
         mu_err err = mu_kernel_run(plan->steps[s].kernel, run);
         if (__builtin_expect(err != MU_OK, 0))
-            return leave(plan, run, s + 1, name_failure(plan, s, err));
+            return name_failure(plan, s, err);
     }
     return MU_OK;
 }
 
-static mu_err tell_unit(mu_plan *plan, int unit)
+static mu_err run_all(mu_plan *plan, const mu_run *run, place *at)
 {
-    mu_exchange *exchange = mu_params_sharing_of(plan->params)->exchange;
-    char *gradients = mu_params_gradients(plan->params, NULL);
-    MU_TRY(exchange->ops->start_reduce(exchange, unit, gradients + mu_params_unit(plan->params, unit)->offset));
+    while (at->call < plan->n_calls) {
+        const mu_plan_call *call = &plan->calls[at->call];
+        MU_TRY(run_steps(plan, run, at, (size_t)call->step));
+        at->call++;
+        MU_TRY(mu_plan_make_call(plan, call));
+    }
+    MU_TRY(run_steps(plan, run, at, plan->n_steps));
     return MU_OK;
+}
+
+/* What is collective up to a step, with nothing from this rank. Where the communicator itself has failed nobody waits for it. */
+static void attend(const mu_plan *plan, const mu_run *absent, place *at, size_t to, bool *broken)
+{
+    for (; at->step < to; at->step++) {
+        const mu_step *step = &plan->steps[at->step];
+        if (!*broken && step->node && step->node->op->flags & MU_OP_COLLECTIVE)
+            *broken = mu_kernel_run(step->kernel, absent) == MU_ERR_COMM;
+    }
+}
+
+/* After a failure: what the others wait for still happens, so that they go on. Whole gradients are left to whoever looks after the run
+ * (exchange.h). Returns `err` with its record. */
+static mu_err leave(mu_plan *plan, const mu_run *run, place at, mu_err err)
+{
+    mu_error kept = *mu_error_last();
+    mu_run absent = *run;
+    absent.presence = MU_ABSENT;
+    bool broken = err == MU_ERR_COMM, waits = plan->params && mu_params_sharing_of(plan->params)->stage >= MU_SHARD_GRADIENTS;
+    for (; waits && at.call < plan->n_calls; at.call++) {
+        const mu_plan_call *call = &plan->calls[at.call];
+        attend(plan, &absent, &at, (size_t)call->step, &broken);
+        if (mu_plan_make_call(plan, call) != MU_OK)
+            mu_error_clear(); /* that the run failed is known */
+    }
+    attend(plan, &absent, &at, plan->n_steps, &broken);
+    return mu_error_restore(&kept);
 }
 
 mu_err mu_plan_begin_run(mu_plan *plan, size_t *first)
@@ -286,21 +328,14 @@ mu_err mu_plan_begin_run(mu_plan *plan, size_t *first)
 
 mu_err mu_plan_run(mu_plan *plan, const mu_run *run)
 {
-    size_t at;
+    place at = {0};
     if (!run)
         run = &no_run;
-    mu_err err = mu_plan_begin_run(plan, &at);
+    mu_err err = mu_plan_begin_run(plan, &at.step);
+    if (!err)
+        err = run_all(plan, run, &at);
     if (err)
-        return plan->options.dry ? err : leave(plan, run, 0, err);
-    for (int u = 0; u < plan->n_units; u++) {
-        size_t until = (size_t)(plan->unit_step[u] + 1);
-        MU_TRY(run_steps(plan, run, at, until));
-        at = until > at ? until : at;
-        err = tell_unit(plan, u);
-        if (err)
-            return leave(plan, run, at, err);
-    }
-    MU_TRY(run_steps(plan, run, at, plan->n_steps));
+        return plan->options.dry ? err : leave(plan, run, at, err);
     plan->fresh = true;
     return MU_OK;
 }

@@ -18,6 +18,7 @@ typedef struct {
     bool keep_all;       /* no memory reuse: every step's outputs can be read after a run (mu_plan_read_step) */
     bool profile;        /* time every node */
     bool dry;            /* prepare and lay out, but allocate and bind nothing: `muster check` */
+    const mu_params_sharing *sharing; /* of a dry plan without a store: that of one of its own; borrowed for the call. NULL: nobody shares */
 } mu_plan_options;
 
 /* Runs the passes, prepares the kernels, lays out memory. Parameters and states that `params` lacks are declared (zeros);
@@ -31,10 +32,10 @@ void mu_plan_release(mu_plan *plan);
  * that run uploads). NULL when the plan does not read an input of this name. */
 void *mu_plan_input(mu_plan *plan, const char *name, mu_type *type);
 
-/* One pass over the kernels. Collective only when the graph has collective operations (SyncBN): a rank on which a kernel fails still takes its part
- * in those that follow, so that nobody waits for it. A plan with gradients tells the exchange of its parameters (params.h) of every unit of them as soon
- * as it is complete, in ascending order, unless a kernel fails before. `run` may be NULL: zeros. Parameters without a path to the loss keep whatever is
- * in their gradient (zero after freezing). */
+/* One pass over the kernels. Collective when the graph has collective operations (SyncBN), or ranks have gradients or parameters in pieces: a rank on
+ * which something fails still takes its part in what follows, so that nobody waits for it. A plan with gradients tells the exchange of its parameters
+ * (params.h) of every unit of them as soon as it is complete, in ascending order; of whole ones only as long as nothing fails. `run` may be NULL: zeros.
+ * Parameters without a path to the loss keep whatever is in their gradient (zero after freezing), where gradients are whole. */
 MU_CHECKED mu_err mu_plan_run(mu_plan *plan, const mu_run *run);
 
 /* Parameters or states were written from outside: folded weights are computed anew before the next run. */
@@ -52,6 +53,8 @@ MU_CHECKED mu_err mu_plan_read_step(mu_plan *plan, int i, int output, mu_type *t
 /* After MU_ERR_NUMERIC or on suspicion: runs node by node and fails at the first node whose output holds a NaN or infinity,
  * naming node, operation, operand ranges. Not collective: collective operations act as on one rank (MU_ALONE), and no exchange is told. */
 MU_CHECKED mu_err mu_plan_run_checked(mu_plan *plan, const mu_run *run);
+/* Can it be called? Not where parameters are in pieces: MU_ERR_USAGE. */
+bool mu_plan_is_alone(const mu_plan *plan);
 
 typedef struct {
     const char *name, *op, *impl; /* borrowed from the plan */

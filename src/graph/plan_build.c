@@ -4,6 +4,7 @@
  * a buffer, which views and in-place results share. Steps that depend on parameters, states and constants only go to a list of
  * their own when nothing in the plan changes those; they run once per refresh. */
 #include "graph/offsets.h"
+#include "graph/params_impl.h"
 #include "graph/passes/rewriter.h"
 #include "graph/plan_impl.h"
 
@@ -32,6 +33,8 @@ typedef struct {
     const mu_graph *g;
     mu_backend *backend;
     bool evaluation; /* no gradients: parameters do not change between refreshes */
+    bool gathers;    /* parameters are there only around their use */
+    int32_t place;   /* the node that is being built */
 
     copy *copies;
     size_t n_copies, copy_capacity;
@@ -68,7 +71,8 @@ static mu_err new_buffer(builder *b, mu_buffer_kind kind, mu_value value, size_t
     mu_plan *plan = b->plan;
     MU_TRY(mu_grow(&plan->buffers, &b->buffer_capacity, plan->n_buffers + 1, sizeof *plan->buffers));
     MU_TRY(mu_grow(&b->pending, &b->pending_capacity, plan->n_buffers + 1, sizeof *b->pending));
-    plan->buffers[plan->n_buffers] = (mu_buffer){.kind = kind, .bytes = bytes, .first = INT32_MAX, .last = -1, .value = value};
+    plan->buffers[plan->n_buffers] = (mu_buffer){.kind = kind, .bytes = bytes, .first = INT32_MAX, .last = -1, .value = value,
+                                                  .parent = -1};
     b->pending[plan->n_buffers] = 0;
     *out = (int32_t)plan->n_buffers++;
     return MU_OK;
@@ -149,7 +153,7 @@ static mu_err new_step(builder *b, bool once, mu_kernel *kernel, mu_value value,
         operands[i] = -1;
     mu_step *step = &list->step[list->n++];
     *step = (mu_step){.kernel = kernel, .in = operands, .out = operands + kernel->call.n_in, .scratch = -1, .value = value,
-                      .node = node, .once = once, .flops = node ? mu_call_flops(&kernel->call) : 0,
+                      .node = node, .place = b->place, .once = once, .flops = node ? mu_call_flops(&kernel->call) : 0,
                       .bytes = mu_call_bytes(&kernel->call)};
     const mu_node *maker = node ? node : mu_graph_value(b->g, value)->node;
     step->backward = maker && maker->backward;
@@ -239,23 +243,40 @@ static mu_value direct_target(const builder *b, mu_value v, const mu_layout **la
     return same_type || !*layout ? p : MU_NO_VALUE;
 }
 
-/* Sees to it that every gradient is in its place; the rest is copies: of leaves, of values that are two gradients, and of
- * those that came out in another layout. */
+static mu_err settle_gradient(builder *b, int i)
+{
+    mu_value p = mu_graph_gradient_param(b->g, i), v = mu_graph_gradient(b->g, i);
+    int32_t to;
+    MU_TRY(gradient_buffer(b, p, &to));
+    for (int32_t c = b->first_copy[v.id]; c >= 0; c = b->copies[c].next)
+        if (b->copies[c].buffer == to)
+            return MU_OK;
+    MU_TRY(place_leaf(b, v, NULL));
+    copy from = b->copies[b->first_copy[v.id]];
+    MU_TRY(reorder_step(b, false, v, from.buffer, from.layout, to, b->param[p.id].layout));
+    MU_TRY(add_copy(b, v, to, b->param[p.id].layout));
+    return MU_OK;
+}
+
+/* Sees to it that every gradient is in its place as soon as it is known; what was not computed there is copied: values that are two
+ * gradients, and those that came out in another layout. */
+static mu_err settle_gradients_of(builder *b, const mu_node *node)
+{
+    for (int o = 0; o < node->n_out; o++) {
+        if (!node->out[o].id || !b->target[node->out[o].id])
+            continue;
+        for (int i = 0; i < mu_graph_n_gradients(b->g); i++)
+            if (mu_graph_gradient(b->g, i).id == node->out[o].id)
+                MU_TRY(settle_gradient(b, i));
+    }
+    return MU_OK;
+}
+
+/* The rest: leaves. */
 static mu_err finish_gradients(builder *b)
 {
-    for (int i = 0; i < mu_graph_n_gradients(b->g); i++) {
-        mu_value p = mu_graph_gradient_param(b->g, i), v = mu_graph_gradient(b->g, i);
-        int32_t to;
-        MU_TRY(gradient_buffer(b, p, &to));
-        bool there = false;
-        for (int32_t c = b->first_copy[v.id]; c >= 0; c = b->copies[c].next)
-            there |= b->copies[c].buffer == to;
-        if (!there) {
-            MU_TRY(place_leaf(b, v, NULL));
-            copy from = b->copies[b->first_copy[v.id]];
-            MU_TRY(reorder_step(b, false, v, from.buffer, from.layout, to, b->param[p.id].layout));
-        }
-    }
+    for (int i = 0; i < mu_graph_n_gradients(b->g); i++)
+        MU_TRY(settle_gradient(b, i));
     return MU_OK;
 }
 
@@ -396,11 +417,21 @@ static mu_err build_node(builder *b, const mu_node *node, bool once)
     return MU_OK;
 }
 
+/* Parameters are gathered again for backward: what was made of them for forward need not be kept. */
+static void forget_copies(builder *b)
+{
+    for (int32_t v = 1; v <= mu_graph_n_values(b->g); v++)
+        if (mu_graph_value(b->g, (mu_value){v})->kind == MU_VALUE_PARAM && b->first_copy[v] >= 0)
+            b->copies[b->first_copy[v]].next = -1;
+}
+
 static mu_err build_steps(builder *b)
 {
     int32_t n_nodes = mu_graph_n_nodes(b->g);
+    bool forward = b->gathers;
     for (int32_t i = 0; i < n_nodes; i++) {
         const mu_node *node = mu_graph_node(b->g, i);
+        b->place = i;
         bool once = runs_once(b, node);
         for (int o = 0; once && o < node->n_out; o++)
             b->once[node->out[o].id] = true;
@@ -410,9 +441,15 @@ static mu_err build_steps(builder *b)
     }
     for (int32_t i = 0; i < n_nodes; i++) {
         const mu_node *node = mu_graph_node(b->g, i);
+        b->place = i;
+        if (forward && node->backward)
+            forget_copies(b);
+        forward = forward && !node->backward;
         if (!runs_once(b, node))
             MU_TRY(build_node(b, node, false));
+        MU_TRY(settle_gradients_of(b, node));
     }
+    b->place = n_nodes;
     MU_TRY(finish_gradients(b));
     return MU_OK;
 }
@@ -545,7 +582,7 @@ static mu_err declare_leaves(builder *b)
         const mu_value_info *info = mu_graph_value(b->g, (mu_value){v});
         if (info->kind != MU_VALUE_PARAM && info->kind != MU_VALUE_STATE)
             continue;
-        if (b->plan->options.dry && mu_params_find(params, info->name) < 0)
+        if (b->plan->options.dry && !b->plan->own_store && mu_params_find(params, info->name) < 0)
             continue;
         MU_TRY(mu_params_declare(params, info->name, info->type, info->kind == MU_VALUE_PARAM));
         if (mu_params_frozen(params)) {
@@ -593,6 +630,10 @@ static mu_err place_params(builder *b)
 static mu_err settle_params(builder *b)
 {
     mu_plan *plan = b->plan;
+    if (plan->own_store) {
+        MU_TRY(place_params(b));
+        MU_TRY(mu_params_lay_out(plan->params));
+    }
     if (!plan->options.dry) {
         if (!mu_params_frozen(plan->params))
             MU_TRY(place_params(b));
@@ -607,6 +648,10 @@ static mu_err settle_params(builder *b)
             plan->stats.state_bytes += bytes;
     }
     plan->stats.gradient_bytes = b->evaluation ? 0 : plan->stats.param_bytes;
+    if (plan->params && plan->params->laid_out && plan->params->sharing.size > 1) {
+        plan->stats.param_bytes = mu_params_arena_bytes(plan->params, MU_SHARD_PARAMETERS);
+        plan->stats.gradient_bytes = b->evaluation ? 0 : mu_params_arena_bytes(plan->params, MU_SHARD_GRADIENTS);
+    }
     for (size_t i = 0; i < plan->n_buffers && !plan->options.dry; i++) {
         mu_buffer *buffer = &plan->buffers[i];
         if (buffer->kind < MU_BUFFER_PARAM)
@@ -614,31 +659,6 @@ static mu_err settle_params(builder *b)
         int at = mu_params_find(plan->params, mu_graph_value(b->g, buffer->value)->name);
         buffer->offset = mu_params_at(plan->params, at)->offset;
     }
-    return MU_OK;
-}
-
-/* After which step every unit of gradients is complete. A unit waits for those before it, whichever way this plan goes through the network: so
- * all ranks tell them in the same order. */
-static mu_err find_unit_steps(builder *b)
-{
-    mu_plan *plan = b->plan;
-    if (b->evaluation || plan->options.dry || !mu_params_sharing_of(plan->params)->exchange)
-        return MU_OK;
-    plan->n_units = mu_params_n_units(plan->params);
-    MU_TRY(mu_calloc(&plan->unit_step, (size_t)plan->n_units + 1, sizeof *plan->unit_step));
-    for (int u = 0; u < plan->n_units; u++)
-        plan->unit_step[u] = -1;
-    for (size_t i = 0; i < plan->n_buffers; i++) {
-        const mu_buffer *buffer = &plan->buffers[i];
-        if (buffer->kind != MU_BUFFER_GRADIENT || buffer->first > buffer->last)
-            continue;
-        int at = mu_params_find(plan->params, mu_graph_value(b->g, buffer->value)->name);
-        int32_t *step = &plan->unit_step[mu_params_unit_of(plan->params, at)];
-        *step = buffer->last > *step ? buffer->last : *step;
-    }
-    for (int u = 1; u < plan->n_units; u++)
-        if (plan->unit_step[u] < plan->unit_step[u - 1])
-            plan->unit_step[u] = plan->unit_step[u - 1];
     return MU_OK;
 }
 
@@ -683,10 +703,12 @@ static mu_err prepare_tables(builder *b)
     }
     find_targets(b);
     b->evaluation = mu_graph_n_gradients(b->g) == 0;
+    const mu_params_sharing *sharing = b->plan->params ? mu_params_sharing_of(b->plan->params) : NULL;
+    b->gathers = sharing && sharing->stage >= MU_SHARD_PARAMETERS;
     for (size_t v = 1; v < n; v++) {
         mu_value_kind kind = mu_graph_value(b->g, (mu_value){(int32_t)v})->kind;
         b->once[v] = kind == MU_VALUE_CONST ||
-                     (b->evaluation && !b->updated[v] && (kind == MU_VALUE_PARAM || kind == MU_VALUE_STATE));
+                     (b->evaluation && !b->updated[v] && (kind == MU_VALUE_STATE || (kind == MU_VALUE_PARAM && !b->gathers)));
     }
     return MU_OK;
 }
@@ -700,11 +722,11 @@ static mu_err build(builder *b)
     MU_TRY(build_slots(b));
     MU_TRY(join_lists(b));
     find_lifetimes(plan);
+    MU_TRY(settle_params(b));
+    MU_TRY(mu_plan_add_units(plan, &b->buffer_capacity));
     MU_TRY(lay_out_arena(plan));
     MU_TRY(lay_out_flat(plan, MU_BUFFER_CONST, &plan->constant_bytes));
     MU_TRY(lay_out_flat(plan, MU_BUFFER_INPUT, &plan->input_bytes));
-    MU_TRY(settle_params(b));
-    MU_TRY(find_unit_steps(b));
     sum_stats(plan);
     return MU_OK;
 }

@@ -171,6 +171,11 @@ mu_err mu_plan_run_checked(mu_plan *plan, const mu_run *run)
     size_t first;
     mu_run alone = run ? *run : (mu_run){0};
     alone.presence = MU_ALONE;
+    if (!mu_plan_is_alone(plan)) {
+        MU_FAIL(MU_ERR_USAGE, "the parameters lie in pieces on %d ranks: a rank alone cannot run the plan again",
+                mu_params_sharing_of(plan->params)->size);
+        return mu_error_hint("look with parameters that are not sharded: sharding_strategy: SHARD_GRAD_OP");
+    }
     MU_TRY(mu_plan_begin_run(plan, &first));
     for (size_t s = first; s < plan->n_steps; s++)
         MU_TRY(run_step_checked(plan, &plan->steps[s], &alone));

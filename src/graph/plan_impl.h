@@ -24,7 +24,8 @@ typedef struct {
     bool once;           /* written before the first run only */
     bool scratch;
     mu_value value;   /* the first one in it, of plan->graph; none for scratch. PARAM..STATE: the leaf */
-    size_t offset;    /* in its arena */
+    int32_t parent;   /* the buffer of the unit that it is a part of, or -1 */
+    size_t offset;    /* in its arena, or in its parent */
     void *address;    /* NULL in a dry plan */
 } mu_buffer;
 
@@ -34,6 +35,7 @@ typedef struct {
     int32_t scratch;   /* buffer or -1 */
     mu_value value;    /* output 0, or what a reorder moves */
     const mu_node *node; /* of plan->graph; NULL for reorders */
+    int32_t place;     /* of the node that it serves, in plan->graph; the number of nodes: of none */
     bool backward, once;
     int64_t flops, bytes;
     double seconds;
@@ -53,9 +55,27 @@ typedef struct {
     int64_t begin_ns, end_ns;
 } mu_plan_event;
 
+/* What the exchange between ranks is told before a step. */
+typedef enum { MU_CALL_START_REDUCE, MU_CALL_WAIT_REDUCE, MU_CALL_START_GATHER, MU_CALL_WAIT_GATHER } mu_plan_call_kind;
+typedef struct {
+    mu_plan_call_kind kind;
+    int32_t unit;
+    int32_t order;            /* at one boundary: reductions, then gathers that start, then those that end, by this */
+    int32_t boundary;         /* comes before the steps of this place; the same on all ranks, whatever their steps are */
+    int32_t step;             /* the first of them */
+    int32_t buffer;           /* the unit's memory in this plan, or -1: in the store */
+    int32_t first_gap, n_gaps; /* START_REDUCE: what no step of this plan writes */
+} mu_plan_call;
+
+/* A range of a unit's memory. */
+typedef struct {
+    size_t offset, bytes;
+} mu_plan_gap;
+
 struct mu_plan {
     mu_backend *backend; /* borrowed */
-    mu_params *params;   /* retained; NULL in a dry plan */
+    mu_params *params;   /* retained; NULL in a dry plan, or its own, of which there is only the layout */
+    bool own_store;
     mu_plan_options options;
     mu_graph *graph; /* after all passes; owns names, constants */
 
@@ -69,8 +89,9 @@ struct mu_plan {
     void *arena, *constants, *input_arena, *staging; /* staging: host side of the inputs of a device */
     size_t constant_bytes, input_bytes;
     mu_plan_stats stats;
-    int32_t *unit_step; /* [n_units] units of gradients, complete after this step, ascending; -1: from the beginning. NULL: nobody is told */
-    int n_units;
+    mu_plan_call *calls;
+    mu_plan_gap *gaps;
+    size_t n_calls, n_gaps;
     bool fresh; /* the `once` steps have run since the last refresh */
 
     mu_plan_event *events; /* ring of the last ones, with `profile` */
@@ -79,6 +100,11 @@ struct mu_plan {
 
 /* Fills steps, buffers, slots and stats from plan->graph; freezes the store unless the plan is dry (plan_build.c). */
 MU_CHECKED mu_err mu_plan_build(mu_plan *plan);
+
+/* Where ranks share the store: lists the calls, and makes the memory of units part of the arena where they are not kept as a whole. After the
+ * lifetimes are found, before the arena is laid out. *capacity: of plan->buffers (plan_units.c). */
+MU_CHECKED mu_err mu_plan_add_units(mu_plan *plan, size_t *capacity);
+MU_CHECKED mu_err mu_plan_make_call(mu_plan *plan, const mu_plan_call *call);
 
 /* Uploads the inputs where needed and tells at which step a run begins; the caller sets `fresh` when it ends well. */
 MU_CHECKED mu_err mu_plan_begin_run(mu_plan *plan, size_t *first);

@@ -1,8 +1,8 @@
 if WITH_CHECK
 check_LTLIBRARIES += tests/graph/libtoys.la
-check_PROGRAMS += tests/graph/offsets_test tests/graph/params_test tests/graph/autodiff_test tests/graph/plan_test tests/graph/pass_test tests/graph/random_test tests/graph/cache_test tests/graph/memory_test tests/graph/steady_test
+check_PROGRAMS += tests/graph/offsets_test tests/graph/params_test tests/graph/autodiff_test tests/graph/plan_test tests/graph/pass_test tests/graph/random_test tests/graph/cache_test tests/graph/memory_test tests/graph/shard_test tests/graph/steady_test
 endif
-tests_graph_libtoys_la_SOURCES = tests/graph/toys.c tests/graph/toys.h tests/graph/blocked.c tests/graph/blocked.h
+tests_graph_libtoys_la_SOURCES = tests/graph/toys.c tests/graph/toy_net.c tests/graph/toys.h tests/graph/blocked.c tests/graph/blocked.h
 tests_graph_libtoys_la_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_graph_offsets_test_SOURCES = tests/graph/offsets_test.c
 tests_graph_offsets_test_CPPFLAGS = $(TEST_CPPFLAGS)
@@ -31,3 +31,6 @@ tests_graph_memory_test_LDADD = tests/graph/libtoys.la tests/train/libmodels.la 
 tests_graph_steady_test_SOURCES = tests/graph/steady_test.c
 tests_graph_steady_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_graph_steady_test_LDADD = tests/graph/libtoys.la tests/train/libmodels.la $(TEST_LDADD)
+tests_graph_shard_test_SOURCES = tests/graph/shard_test.c
+tests_graph_shard_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_graph_shard_test_LDADD = tests/graph/libtoys.la $(TEST_LDADD)

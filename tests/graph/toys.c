@@ -9,11 +9,21 @@ typedef struct {
     int32_t buffer;
 } owned;
 
+static bool in_arena(const mu_buffer *b)
+{
+    return (b->kind == MU_BUFFER_ARENA || b->parent >= 0) && b->bytes;
+}
+
+static size_t begin_of(const mu_plan *plan, const mu_buffer *b)
+{
+    return b->offset + (b->parent >= 0 ? plan->buffers[b->parent].offset : 0);
+}
+
 static void write_buffer(const mu_plan *plan, owned *list, size_t *n, int32_t buffer)
 {
     const mu_buffer *b = &plan->buffers[buffer];
-    size_t begin = b->offset, end = b->offset + b->bytes, kept = 0;
-    if (b->kind != MU_BUFFER_ARENA || !b->bytes)
+    size_t begin = begin_of(plan, b), end = begin + b->bytes, kept = 0;
+    if (!in_arena(b))
         return;
     ck_assert_uint_le(end, plan->stats.arena_bytes);
     for (size_t i = 0; i < *n; i++)
@@ -26,8 +36,10 @@ static void write_buffer(const mu_plan *plan, owned *list, size_t *n, int32_t bu
 static void read_buffer(const mu_plan *plan, const owned *list, size_t n, int32_t buffer, const char *who)
 {
     const mu_buffer *b = &plan->buffers[buffer];
-    if (b->kind != MU_BUFFER_ARENA || !b->bytes)
+    if (!in_arena(b))
         return;
+    if (b->kind == MU_BUFFER_PARAM) /* written with its unit */
+        buffer = b->parent;
     for (size_t i = 0; i < n; i++)
         if (list[i].buffer == buffer)
             return;
@@ -50,18 +62,35 @@ static void check_step(const mu_plan *plan, const mu_step *step)
             if (all[i] < 0 || all[j] < 0 || all[i] == all[j])
                 continue;
             const mu_buffer *a = &plan->buffers[all[i]], *b = &plan->buffers[all[j]];
-            ck_assert(a->kind != MU_BUFFER_ARENA || b->kind != MU_BUFFER_ARENA || !a->bytes || !b->bytes ||
-                      a->offset + a->bytes <= b->offset || b->offset + b->bytes <= a->offset);
+            size_t from_a = begin_of(plan, a), from_b = begin_of(plan, b);
+            ck_assert(!in_arena(a) || !in_arena(b) || from_a + a->bytes <= from_b || from_b + b->bytes <= from_a);
         }
+}
+
+/* What travels is written when it starts to come, and read until it has left. */
+static void check_call(const mu_plan *plan, const mu_plan_call *call, owned *list, size_t *n)
+{
+    for (size_t i = 0; call->kind == MU_CALL_START_REDUCE && i < plan->n_buffers; i++)
+        if (plan->buffers[i].parent == call->buffer && call->buffer >= 0)
+            read_buffer(plan, list, *n, (int32_t)i, "the exchange");
+    if (call->buffer < 0)
+        return;
+    if (call->kind == MU_CALL_START_GATHER || call->kind == MU_CALL_START_REDUCE)
+        write_buffer(plan, list, n, call->buffer);
+    else
+        read_buffer(plan, list, *n, call->buffer, "the exchange");
 }
 
 void toy_check_memory(const mu_plan *plan)
 {
     owned *list = calloc(plan->n_buffers + 1, sizeof *list);
     size_t n = 0;
-    for (int run = 0; run < 2; run++) /* the second without the steps that run once */
+    for (int run = 0; run < 2; run++) { /* the second without the steps that run once */
+        size_t c = 0;
         for (size_t s = run ? plan->n_once : 0; s < plan->n_steps; s++) {
             const mu_step *step = &plan->steps[s];
+            for (; c < plan->n_calls && plan->calls[c].step <= (int32_t)s; c++)
+                check_call(plan, &plan->calls[c], list, &n);
             for (int i = 0; i < step->kernel->call.n_in; i++)
                 if (step->in[i] >= 0)
                     read_buffer(plan, list, n, step->in[i], mu_plan_value_name(plan, step->value));
@@ -72,6 +101,9 @@ void toy_check_memory(const mu_plan *plan)
                 if (step->out[o] >= 0)
                     write_buffer(plan, list, &n, step->out[o]);
         }
+        for (; c < plan->n_calls; c++)
+            check_call(plan, &plan->calls[c], list, &n);
+    }
     for (size_t i = 0; i < plan->n_outputs; i++)
         read_buffer(plan, list, n, plan->outputs[i].buffer, "the caller");
     free(list);

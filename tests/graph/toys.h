@@ -112,6 +112,9 @@ static inline void toy_inputs(const mu_graph *g, mu_plan *plan)
     }
 }
 
+/* A network of operations drawn from a seed, in f64: input x [2,4,6,6] and y [2,8], shared parameters, some outputs and a loss. */
+MU_CHECKED mu_err toy_net(uint64_t seed, bool training, mu_graph **out);
+
 /* Walks through a plan with addresses only: what a step reads must be what was last written there. */
 void toy_check_memory(const mu_plan *plan);
 
