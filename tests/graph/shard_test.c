@@ -119,8 +119,10 @@ static void world_open(world *w, const mu_graph *g, mu_backend *backend, const s
         ck_assert_int_le(mu_params_n_units(w->params[r]), MAX_UNITS);
         toy_check_memory(w->plan[r]);
     }
-    const mu_param_unit *last = mu_params_unit(w->params[0], mu_params_n_units(w->params[0]) - 1);
-    w->sum = calloc(last->offset + last->bytes, 1);
+    size_t bytes = 1;
+    for (int i = 0; i < mu_params_n_units(w->params[0]); i++)
+        bytes += mu_params_unit(w->params[0], i)->bytes;
+    w->sum = calloc(bytes, 1);
 }
 
 static void world_close(world *w)
