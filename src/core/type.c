@@ -220,6 +220,16 @@ void mu_convert(void *dst, mu_dtype dst_dtype, const void *src, mu_dtype src_dty
         memcpy(dst, src, (size_t)count * mu_dtype_size(src_dtype));
         return;
     }
+    if (src_dtype == MU_F32 && dst_dtype == MU_BF16) { /* gradients on their way: loops that vectorise */
+        for (int64_t i = 0; i < count; i++)
+            ((uint16_t *)dst)[i] = mu_f32_to_bf16(((const float *)src)[i]);
+        return;
+    }
+    if (src_dtype == MU_BF16 && dst_dtype == MU_F32) {
+        for (int64_t i = 0; i < count; i++)
+            ((float *)dst)[i] = mu_bf16_to_f32(((const uint16_t *)src)[i]);
+        return;
+    }
     if (src_dtype == MU_I64 && is_integer(dst_dtype)) { /* doubles hold 53 bits only */
         for (int64_t i = 0; i < count; i++) {
             int64_t v = ((const int64_t *)src)[i];

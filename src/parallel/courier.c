@@ -48,29 +48,51 @@ static bool in_other_dtype(const mu_parcel *p)
     return p->wire != MU_NONE && p->wire != p->dtype;
 }
 
-/* Sums travel, so that the division is rounded once, and in the wider dtype. */
-static mu_err start(mu_courier *c, slot *s)
+static char *slice(const mu_courier *c, void *whole, const mu_parcel *p, mu_dtype dtype)
+{
+    return (char *)whole + (size_t)(p->count / c->comm->size * c->comm->rank) * mu_dtype_size(dtype);
+}
+
+static mu_err start_plain(mu_courier *c, slot *s)
 {
     mu_parcel *p = s->parcel;
     int64_t share = p->count / c->comm->size;
-    if (!in_other_dtype(p)) {
-        switch (p->kind) {
-        case MU_PARCEL_REDUCE: return mu_comm_start_all_reduce(c->comm, p->data, p->count, p->dtype, MU_COMM_MEAN, &s->request);
-        case MU_PARCEL_REDUCE_SCATTER:
-        case MU_PARCEL_GATHER: break;
-        }
-    } else if (p->kind == MU_PARCEL_REDUCE) {
-        mu_convert(s->wire, p->wire, p->data, p->dtype, p->count);
-        return mu_comm_start_all_reduce(c->comm, s->wire, p->count, p->wire, MU_COMM_SUM, &s->request);
+    switch (p->kind) {
+    case MU_PARCEL_REDUCE: return mu_comm_start_all_reduce(c->comm, p->data, p->count, p->dtype, MU_COMM_MEAN, &s->request);
+    case MU_PARCEL_REDUCE_SCATTER:
+        return mu_comm_start_reduce_scatter(c->comm, p->data, p->piece, share, p->dtype, MU_COMM_MEAN, &s->request);
+    case MU_PARCEL_GATHER: return mu_comm_start_all_gather(c->comm, p->piece, p->data, share, p->dtype, &s->request);
     }
-    return MU_FAIL(MU_ERR_UNSUPPORTED, "a parcel of pieces of %lld elements", (long long)share);
+    return MU_FAIL(MU_ERR_INTERNAL, "a parcel of kind %d", (int)p->kind);
+}
+
+/* Sums travel: their mean is taken in the wider dtype, and rounded once. */
+static mu_err start_narrow(mu_courier *c, slot *s)
+{
+    mu_parcel *p = s->parcel;
+    int64_t share = p->count / c->comm->size;
+    char *own = slice(c, s->wire, p, p->wire);
+    if (p->kind == MU_PARCEL_GATHER) {
+        mu_convert(own, p->wire, p->piece, p->dtype, share);
+        return mu_comm_start_all_gather(c->comm, own, s->wire, share, p->wire, &s->request);
+    }
+    mu_convert(s->wire, p->wire, p->data, p->dtype, p->count);
+    if (p->kind == MU_PARCEL_REDUCE)
+        return mu_comm_start_all_reduce(c->comm, s->wire, p->count, p->wire, MU_COMM_SUM, &s->request);
+    return mu_comm_start_reduce_scatter(c->comm, s->wire, own, share, p->wire, MU_COMM_SUM, &s->request);
+}
+
+static mu_err start(mu_courier *c, slot *s)
+{
+    return in_other_dtype(s->parcel) ? start_narrow(c, s) : start_plain(c, s);
 }
 
 static void scale(void *data, mu_dtype dtype, int64_t n, double by)
 {
+    float by32 = (float)by;
     if (dtype == MU_F32)
         for (int64_t i = 0; i < n; i++)
-            ((float *)data)[i] *= (float)by;
+            ((float *)data)[i] *= by32;
     else
         for (int64_t i = 0; i < n; i++)
             ((double *)data)[i] *= by;
@@ -81,8 +103,15 @@ static void unpack(const mu_courier *c, const slot *s)
     mu_parcel *p = s->parcel;
     if (!in_other_dtype(p))
         return;
+    if (p->kind == MU_PARCEL_REDUCE_SCATTER) {
+        int64_t share = p->count / c->comm->size;
+        mu_convert(p->piece, p->dtype, slice(c, s->wire, p, p->wire), p->wire, share);
+        scale(p->piece, p->dtype, share, 1.0 / c->comm->size);
+        return;
+    }
     mu_convert(p->data, p->dtype, s->wire, p->wire, p->count);
-    scale(p->data, p->dtype, p->count, 1.0 / c->comm->size);
+    if (p->kind == MU_PARCEL_REDUCE)
+        scale(p->data, p->dtype, p->count, 1.0 / c->comm->size);
 }
 
 /* ---- the round; without the lock but where said ---- */

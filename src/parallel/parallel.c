@@ -1,11 +1,10 @@
 #include "parallel/parallel.h"
 
 #include "core/mem.h"
+#include "parallel/bucket.h"
 #include "parallel/sums.h"
 
 #include <math.h>
-
-enum { DEFAULT_BUCKET_MB = 25 };
 
 struct mu_parallel_state {
     mu_comm *comm; /* borrowed */
@@ -98,10 +97,21 @@ static const mu_exchange_ops exchange_ops = {.start_reduce = start_reduce, .wait
 
 /* ---- life ---- */
 
+/* Collective. */
+static mu_err choose_bucket(const mu_parallel *parallel, size_t bytes, bool deterministic, size_t *out)
+{
+    if (parallel->bucket_cap_mb > 0)
+        *out = (size_t)fmin(fmax(parallel->bucket_cap_mb * (1 << 20), 1), 0x1p40);
+    else if (deterministic)
+        *out = MU_BUCKET_DEFAULT_BYTES;
+    else
+        MU_TRY(mu_bucket_choose(parallel->state->comm, bytes, out));
+    return MU_OK;
+}
+
 mu_err mu_parallel_open(mu_parallel *parallel, mu_comm *comm, size_t bytes, bool deterministic, mu_params_sharing *out)
 {
     mu_params_sharing sharing = {.rank = comm->rank, .size = comm->size};
-    (void)bytes;
     if (parallel->state)
         return MU_FAIL(MU_ERR_USAGE, "%s is opened twice", mu_component_of(parallel)->name);
     MU_TRY(mu_comm_agree(comm, mu_calloc(&parallel->state, 1, sizeof *parallel->state)));
@@ -109,8 +119,7 @@ mu_err mu_parallel_open(mu_parallel *parallel, mu_comm *comm, size_t bytes, bool
     parallel->state->fixed_order = parallel->fixed_order || deterministic;
     parallel->exchange = (mu_exchange){.ops = &exchange_ops, .prefetch = 1};
     if (comm->size > 1) {
-        double mb = parallel->bucket_cap_mb > 0 ? parallel->bucket_cap_mb : DEFAULT_BUCKET_MB;
-        sharing.unit_bytes = (size_t)fmin(fmax(mb * (1 << 20), 1), 0x1p40);
+        MU_TRY(choose_bucket(parallel, bytes, deterministic, &sharing.unit_bytes));
         sharing.exchange = &parallel->exchange;
     }
     MU_TRY(ops_of(parallel)->share(parallel, &sharing));

@@ -175,14 +175,36 @@ mu_err mu_runner_build_loop(mu_runner *runner, mu_phase phase)
 
 /* ---- the model ---- */
 
-static mu_err make_model(mu_runner *runner, mu_loader *loader, bool training)
+static mu_err open_model(mu_runner *runner)
 {
-    mu_batch_buffer *example;
     mu_model_options options = {.backend = runner->backend,
                                 .autocast = runner->optim ? mu_optim_wrapper_autocast(runner->optim) : MU_NONE,
                                 .data_preprocessor = mu_runner_get(runner, "data_preprocessor")};
     MU_TRY(mu_build("model", mu_runner_get(runner, "model"), NULL, "model", (void **)&runner->model));
-    MU_TRY(mu_model_bind(runner->model, &options));
+    return mu_model_bind(runner->model, &options);
+}
+
+/* Bytes of the parameters that such a model trains. */
+static mu_err count_trained(mu_runner *runner, mu_loader *loader, size_t *bytes)
+{
+    mu_batch_buffer *example;
+    mu_graph *graph = NULL;
+    MU_TRY(mu_loader_example(loader, 0, &example));
+    mu_err err = mu_model_trace(runner->model, mu_batch_buffer_batch(example), MU_MODE_LOSS, true, &graph);
+    mu_graph_release(graph);
+    mu_batch_buffer_release(example);
+    MU_TRY(err);
+    const mu_modules *modules = mu_model_modules(runner->model);
+    *bytes = 0;
+    for (int i = 0; i < mu_modules_n_params(modules); i++)
+        if (mu_modules_param(modules, i)->trainable)
+            *bytes += mu_type_bytes(&mu_modules_param(modules, i)->type);
+    return MU_OK;
+}
+
+static mu_err prepare_model(mu_runner *runner, mu_loader *loader, bool training)
+{
+    mu_batch_buffer *example;
     if (training)
         MU_TRY(mu_params_share(mu_model_params(runner->model), &runner->own->sharing));
     MU_TRY(mu_loader_example(loader, 0, &example));
@@ -216,13 +238,13 @@ static mu_err same_everywhere(mu_runner *runner, bool *same)
 }
 
 /* Rank 0 first: what it measures, the others find in the cache. */
-static mu_err make_in_turn(mu_runner *runner, mu_loader *loader, bool training)
+static mu_err prepare_in_turn(mu_runner *runner, mu_loader *loader, bool training)
 {
     bool first = mu_runner_is_main(runner);
-    MU_TRY(mu_runner_agree(runner, first ? make_model(runner, loader, training) : MU_OK));
+    MU_TRY(mu_runner_agree(runner, first ? prepare_model(runner, loader, training) : MU_OK));
     if (runner->comm->size == 1)
         return MU_OK;
-    return mu_runner_agree(runner, first ? MU_OK : make_model(runner, loader, training));
+    return mu_runner_agree(runner, first ? MU_OK : prepare_model(runner, loader, training));
 }
 
 static mu_err reopen_deterministic(mu_runner *runner)
@@ -232,7 +254,8 @@ static mu_err reopen_deterministic(mu_runner *runner)
     mu_backend_close(runner->backend);
     runner->model = NULL;
     runner->backend = NULL;
-    return mu_backend_open(runner->device, &options, &runner->backend);
+    MU_TRY(mu_backend_open(runner->device, &options, &runner->backend));
+    return open_model(runner);
 }
 
 static mu_err build_parallel(mu_runner *runner)
@@ -247,24 +270,27 @@ static mu_err build_parallel(mu_runner *runner)
 }
 
 /* Collective. */
-static mu_err open_parallel(mu_runner *runner)
+static mu_err open_parallel(mu_runner *runner, mu_loader *loader)
 {
-    MU_TRY(mu_runner_agree(runner, build_parallel(runner)));
-    return mu_runner_agreed(runner, mu_parallel_open(runner->parallel, runner->comm, 0, runner->deterministic, &runner->own->sharing));
+    size_t bytes = 0;
+    mu_err err = build_parallel(runner);
+    MU_TRY(mu_runner_agree(runner, err ? err : count_trained(runner, loader, &bytes)));
+    return mu_runner_agreed(runner, mu_parallel_open(runner->parallel, runner->comm, bytes, runner->deterministic, &runner->own->sharing));
 }
 
 mu_err mu_runner_build_model(mu_runner *runner, mu_loader *loader, bool training)
 {
     bool same = true;
+    MU_TRY(mu_runner_agree(runner, open_model(runner)));
     if (training)
-        MU_TRY(open_parallel(runner));
-    MU_TRY(make_in_turn(runner, loader, training));
+        MU_TRY(open_parallel(runner, loader));
+    MU_TRY(prepare_in_turn(runner, loader, training));
     MU_TRY(same_everywhere(runner, &same));
     if (!same) {
         if (mu_runner_is_main(runner))
             MU_WARN("run", "the ranks chose different memory layouts by measuring; all go on without measured choices");
         MU_TRY(mu_runner_agree(runner, reopen_deterministic(runner)));
-        MU_TRY(make_in_turn(runner, loader, training));
+        MU_TRY(prepare_in_turn(runner, loader, training));
         MU_TRY(same_everywhere(runner, &same));
     }
     if (same)

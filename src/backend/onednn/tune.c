@@ -1,4 +1,5 @@
 #include "backend/onednn/tune.h"
+#include "core/cache.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -8,7 +9,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -109,21 +109,12 @@ static bool write_all(const mu_onednn_tune *tune, const char *path)
     return fclose(file) == 0 && good;
 }
 
-static void make_folders(char *path)
-{
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        (void)mkdir(path, 0777); /* a failure shows when the file is opened */
-        *slash = '/';
-    }
-}
-
 static mu_err save(mu_onednn_tune *tune)
 {
     if (!tune->path)
         return MU_OK;
     MU_TRY(load(tune, false));
-    make_folders(tune->path);
+    mu_cache_make_folders(tune->path);
     char *temporary;
     MU_TRY(mu_asprintf(&temporary, "%s.%ld", tune->path, (long)getpid()));
     if (!write_all(tune, temporary) || rename(temporary, tune->path) != 0) {
@@ -169,25 +160,15 @@ static void processor_name(mu_text *out)
 
 static mu_err cache_path(const char *dir, int n_threads, char **out)
 {
-    const char *muster = getenv("MUSTER_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    mu_text path = {0};
-    if (!dir && muster)
-        dir = muster;
-    if (dir)
-        mu_text_append(&path, dir);
-    else if (xdg && *xdg)
-        mu_text_printf(&path, "%s/muster", xdg);
-    else if (home && *home)
-        mu_text_printf(&path, "%s/.cache/muster", home);
-    mu_err err = mu_text_status(&path);
-    if (path.length > 0) {
-        const dnnl_version_t *v = dnnl_version();
-        mu_text_printf(&path, "/onednn-%d.%d.%d", v->major, v->minor, v->patch);
-        processor_name(&path);
-        mu_text_printf(&path, "-t%d.txt", n_threads);
-        err = mu_text_take(&path, out);
-    }
-    mu_text_release(&path);
+    const dnnl_version_t *v = dnnl_version();
+    mu_text name = {0};
+    mu_text_printf(&name, "onednn-%d.%d.%d", v->major, v->minor, v->patch);
+    processor_name(&name);
+    mu_text_printf(&name, "-t%d.txt", n_threads);
+    mu_err err = mu_text_status(&name);
+    if (!err)
+        err = mu_cache_path(dir, name.data, out);
+    mu_text_release(&name);
     return err;
 }
 
