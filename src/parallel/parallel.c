@@ -1,6 +1,7 @@
 #include "parallel/parallel.h"
 
 #include "core/mem.h"
+#include "dist/doing.h"
 #include "parallel/bucket.h"
 #include "parallel/sums.h"
 
@@ -244,6 +245,7 @@ void mu_parallel_drain(mu_parallel *parallel)
 
 static mu_err wait_all(mu_parallel_state *s)
 {
+    MU_DOING(s->comm, "the mean of the gradients");
     mu_err err = MU_OK;
     for (int u = 0; u < s->n_units && !err; u++)
         err = mu_courier_wait(s->courier, &s->parcel[u]);
