@@ -50,10 +50,18 @@ MU_CHECKED mu_err mu_tensor_writer_set_shards(mu_tensor_writer *writer, int n);
 /* What is to be written, in memory: each rank has a copy of its share, about the file's bytes / ranks. */
 typedef struct mu_tensor_snapshot mu_tensor_snapshot;
 
+/* Memory for such copies, to be used again: most of a snapshot's time goes into pages that are new. Zeroed at first. */
+typedef struct {
+    void *data; /* freed by mu_free */
+    size_t bytes;
+} mu_tensor_room;
+
 /* Collective. Shares the tensors out over the ranks by bytes, copies and hashes (XXH3) each rank's own, and lays the file out: after it the writer, and
  * what it was given, may change or go. Makes the temporary files and
- * reserves room for them, so that a full disk or a folder that cannot be written to is told here where the system can tell. */
-MU_CHECKED mu_err mu_tensor_writer_snapshot(mu_tensor_writer *writer, mu_comm *comm, const char *path, mu_tensor_snapshot **out);
+ * reserves room for them, so that a full disk or a folder that cannot be written to is told here where the system can tell.
+ * room: grows as it must and is the snapshot's until that is released; NULL: memory of its own. */
+MU_CHECKED mu_err mu_tensor_writer_snapshot(mu_tensor_writer *writer, mu_comm *comm, const char *path, mu_tensor_room *room,
+                                            mu_tensor_snapshot **out);
 /* Collective, once, on any thread, over any communicator of the same ranks in the same order that no other thread uses: no HDF5 in it, and no
  * spinning while it waits. The file stands under its path, flushed, when all have written, else what was there stays and all ranks get the same
  * error: a full disk. bytes (may be NULL): of all files. */

@@ -161,21 +161,32 @@ static bool is_copied(const tensor_declared *it, bool all)
     return !it->owned && (it->source || it->collected || all);
 }
 
-/* One buffer for what this rank copies. */
+static mu_err grow(mu_tensor_room *room, size_t bytes)
+{
+    if (room->data && bytes <= room->bytes)
+        return MU_OK;
+    mu_free(room->data);
+    *room = (mu_tensor_room){0};
+    MU_TRY(mu_alloc(&room->data, bytes));
+    room->bytes = bytes;
+    return MU_OK;
+}
+
+/* Together, for what this rank copies. */
 static mu_err make_room(mu_tensor_snapshot *s, const mu_tensor_writer *w, bool all)
 {
     size_t total = 0, used = 0;
     for (size_t i = 0; i < s->n; i++)
         if (s->item[i].owner == s->rank && is_copied(&w->item[i], all))
             total += mu_align_up((size_t)s->item[i].bytes);
-    MU_TRY(mu_alloc(&s->buffer, total));
+    MU_TRY(grow(s->room, total));
     for (size_t i = 0; i < s->n; i++) {
         const tensor_declared *it = &w->item[i];
         if (s->item[i].owner != s->rank)
             continue;
         s->item[i].data = it->owned ? it->owned : it->user;
         if (is_copied(it, all)) {
-            s->item[i].data = s->buffer + used;
+            s->item[i].data = (char *)s->room->data + used;
             used += mu_align_up((size_t)s->item[i].bytes);
         }
     }
@@ -294,7 +305,7 @@ static mu_err lay_out_all(mu_tensor_snapshot *s, const mu_tensor_writer *w, mu_c
 }
 
 /* all: bytes that were given without a source are copied, too. */
-static mu_err take(const mu_tensor_writer *w, mu_comm *comm, const char *path, bool all, mu_tensor_snapshot **out)
+static mu_err take(const mu_tensor_writer *w, mu_comm *comm, const char *path, mu_tensor_room *room, bool all, mu_tensor_snapshot **out)
 {
     mu_tensor_snapshot *s;
     mu_err err = mu_comm_agree(comm, mu_calloc(&s, 1, sizeof *s));
@@ -302,6 +313,7 @@ static mu_err take(const mu_tensor_writer *w, mu_comm *comm, const char *path, b
         mu_free(s);
         return err;
     }
+    s->room = room ? room : &s->own;
     s->rank = comm->rank;
     s->size = comm->size;
     s->n = w->n;
@@ -319,15 +331,15 @@ fail:
     return err;
 }
 
-mu_err mu_tensor_writer_snapshot(mu_tensor_writer *w, mu_comm *comm, const char *path, mu_tensor_snapshot **out)
+mu_err mu_tensor_writer_snapshot(mu_tensor_writer *w, mu_comm *comm, const char *path, mu_tensor_room *room, mu_tensor_snapshot **out)
 {
-    return take(w, comm, path, true, out);
+    return take(w, comm, path, room, true, out);
 }
 
 mu_err mu_tensor_writer_write(mu_tensor_writer *w, mu_comm *comm, const char *path, int64_t *bytes)
 {
     mu_tensor_snapshot *s;
-    MU_TRY(take(w, comm, path, false, &s));
+    MU_TRY(take(w, comm, path, NULL, false, &s));
     mu_err err = mu_tensor_snapshot_write(s, comm, bytes);
     mu_tensor_snapshot_release(s);
     return err;
@@ -345,6 +357,6 @@ void mu_tensor_snapshot_release(mu_tensor_snapshot *s)
     }
     mu_free(s->part);
     mu_free(s->item);
-    mu_free(s->buffer);
+    mu_free(s->own.data);
     mu_free(s);
 }

@@ -30,7 +30,7 @@ struct mu_tensor_snapshot {
     size_t n;
     tensor_placed *item; /* [n] as they were declared */
     tensor_part *part;   /* [n_shards + 1]; the last is the file at the path */
-    char *buffer;        /* copies */
+    mu_tensor_room own, *room; /* for copies; room: own, or the caller's */
 };
 
 /* On the lead of part p: makes the temporary file, and an image of the metadata and small items with HDF5, which then is done with. */

@@ -20,7 +20,7 @@ typedef struct {
 MU_CHECKED mu_err mu_checkpoint_save(mu_runner *runner, const char *path, mu_checkpoint_parts parts, int64_t *bytes);
 
 /* ---- in the background ----
- * Each rank copies its share, which takes memory of about the file's bytes / ranks until it is written, and trains on. */
+ * Each rank copies its share, into memory of about the file's bytes / ranks that is kept for the next one, and trains on. */
 
 /* What rank 0 does once the file is whole. Copied. */
 typedef struct {

@@ -27,7 +27,8 @@ extern const ckpt_field ckpt_fields[CKPT_N_FIELDS];
 MU_CHECKED mu_err ckpt_schedule_text(const mu_cfg *config, char **out);
 
 /* Collective, and agreed on. The state of the run as it is now. */
-MU_CHECKED mu_err ckpt_snapshot(mu_runner *runner, const char *path, mu_checkpoint_parts parts, mu_tensor_snapshot **out);
+MU_CHECKED mu_err ckpt_snapshot(mu_runner *runner, const char *path, mu_checkpoint_parts parts, mu_tensor_room *room,
+                                mu_tensor_snapshot **out);
 /* Rank 0. last_checkpoint names `checkpoint`. */
 MU_CHECKED mu_err ckpt_write_last(const char *work_dir, const char *checkpoint);
 

@@ -314,11 +314,11 @@ static void job_release(job *j)
     mu_free(j->origin);
 }
 
-mu_err ckpt_snapshot(mu_runner *runner, const char *path, mu_checkpoint_parts parts, mu_tensor_snapshot **out)
+mu_err ckpt_snapshot(mu_runner *runner, const char *path, mu_checkpoint_parts parts, mu_tensor_room *room, mu_tensor_snapshot **out)
 {
     job j = {.runner = runner, .params = mu_model_params(runner->model)};
     mu_err err = prepare(&j, parts);
-    err = err ? err : mu_tensor_writer_snapshot(j.writer, runner->comm, path, out);
+    err = err ? err : mu_tensor_writer_snapshot(j.writer, runner->comm, path, room, out);
     job_release(&j);
     return err;
 }

@@ -16,6 +16,7 @@ enum { TELL_AFTER_MS = 100 }; /* shorter waits are not worth a line */
 struct mu_checkpoint_saver {
     mu_comm *comm; /* the background's own; NULL: there is no background */
     mu_pool *pool; /* one thread */
+    mu_tensor_room room; /* kept: it is wanted again, at the same time of a run */
     bool busy;     /* a job was given and is not waited for; this, and all above, are the main thread's */
 
     /* Of the job, which has them until it is waited for. */
@@ -118,6 +119,7 @@ static void release(mu_checkpoint_saver *s)
     mu_pool_release(s->pool); /* ends what it has begun */
     forget_job(s);
     mu_comm_release(s->comm);
+    mu_free(s->room.data);
     mu_free(s);
 }
 
@@ -179,7 +181,7 @@ static mu_err begin(mu_runner *runner, const char *path, mu_checkpoint_parts par
     mu_checkpoint_saver *s = runner->saver;
     double begun = mu_clock();
     mu_err err = mu_comm_agree(runner->comm, note_sequel(s, path, runner->work_dir, sequel));
-    err = err ? err : ckpt_snapshot(runner, path, parts, &s->snapshot);
+    err = err ? err : ckpt_snapshot(runner, path, parts, &s->room, &s->snapshot);
     if (err) {
         forget_job(s);
         return err;

@@ -244,9 +244,9 @@ START_TEST(snapshots)
     ck_ok(mu_tensor_writer_add_collected(w, "/a", MU_TYPE(MU_F32, 2000), -1, &first[0]));
     ck_ok(mu_tensor_writer_add(w, "/given", MU_TYPE(MU_F32, 3), NULL, given));
     ck_ok(mu_tensor_writer_add_collected(w, "/b", MU_TYPE(MU_F32, 2), 0, &first[1]));
-    ck_fails(mu_tensor_writer_snapshot(w, comm, path, &snapshot), MU_ERR_USAGE, "nobody was named");
+    ck_fails(mu_tensor_writer_snapshot(w, comm, path, NULL, &snapshot), MU_ERR_USAGE, "nobody was named");
     mu_tensor_writer_set_collect(w, bring, &calls);
-    ck_ok(mu_tensor_writer_snapshot(w, comm, path, &snapshot));
+    ck_ok(mu_tensor_writer_snapshot(w, comm, path, NULL, &snapshot));
     mu_tensor_writer_release(w);
     ck_assert_int_eq(calls, 1);
     ck_assert_int_lt(mu_mem_get_counts().live_bytes - before, 8000 + 4096);
@@ -265,15 +265,21 @@ START_TEST(snapshots)
     ck_assert_float_eq(found[1], 5001);
     mu_tensor_file_release(f);
 
-    /* One that is never written leaves nothing. */
+    /* One that is never written leaves nothing, but the room for the next. */
     char command[128];
+    mu_tensor_room room = {0};
     ck_ok(mu_tensor_file_remove(path));
     ck_fails(mu_tensor_file_remove(path), MU_ERR_NOT_FOUND, "cannot be removed");
     ck_ok(mu_tensor_writer_new(FORMAT, VERSION, &w));
     ck_ok(mu_tensor_writer_add(w, "/given", MU_TYPE(MU_F32, 3), NULL, given));
-    ck_ok(mu_tensor_writer_snapshot(w, comm, path, &snapshot));
+    for (int i = 0; i < 2; i++) {
+        void *data = room.data;
+        ck_ok(mu_tensor_writer_snapshot(w, comm, path, &room, &snapshot));
+        mu_tensor_snapshot_release(snapshot);
+        ck_assert(room.bytes >= 12 && (!i || room.data == data));
+    }
     mu_tensor_writer_release(w);
-    mu_tensor_snapshot_release(snapshot);
+    mu_free(room.data);
     snprintf(command, sizeof command, "test -z \"$(ls %s)\"", folder);
     ck_assert_int_eq(system(command), 0);
 }
