@@ -174,7 +174,7 @@ static mu_err bench(int64_t mib, int rounds)
         data[i] = (float)i;
     for (int i = 0; i < rounds; i++)
         for (int k = 0; k < N_KINDS; k++) {
-            int kind = (k + i) % N_KINDS;
+            int kind = (i + k * (1 + i % 4)) % N_KINDS; /* after each of the others in turn */
             MU_TRY(measure(kind, &t[kind][i], &stall[kind][i]));
         }
     MU_TRY(measure(ONE, &unused, &unused));
