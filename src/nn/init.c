@@ -52,7 +52,8 @@ static bool is_layer(const char *type, const char *layer)
                                            {"ConvTranspose", "_ConvTransposeNd"}};
     if (strcmp(type, layer) == 0)
         return true;
-    if (strcmp(layer, "_BatchNorm") == 0 && (strcmp(type, "SyncBN") == 0 || strcmp(type, "MMSyncBN") == 0))
+    if (strcmp(layer, "_BatchNorm") == 0 &&
+        (strcmp(type, "BN") == 0 || strcmp(type, "SyncBN") == 0 || strcmp(type, "MMSyncBN") == 0))
         return true;
     for (size_t i = 0; i < sizeof bases / sizeof bases[0]; i++) {
         size_t n = strlen(bases[i][0]);

@@ -129,7 +129,7 @@ static mu_value batch_norm(mu_trace *t, mu_value x, const mu_norm_layer *layer, 
     mu_graph *g = t->graph;
     double eps = layer->eps > 0 ? layer->eps : 1e-5, momentum = layer->momentum > 0 ? layer->momentum : 0.1;
     mu_value mean = mu_trace_state(t, "running_mean", affine, zero), var = mu_trace_state(t, "running_var", affine, one);
-    if (!t->training || layer->eval)
+    if (!t->training || t->norm_eval)
         return mu_batch_norm_inference(g, x, gamma, beta, mean, var, eps);
     if (layer->no_affine && mu_trace_status(t) == MU_OK) { /* the operation wants both */
         mu_dtype dtype = mu_graph_type(g, mean)->dtype;

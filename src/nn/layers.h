@@ -26,7 +26,6 @@ typedef struct {
     int64_t groups;
     int64_t normalized_ndim; /* layer norm: over how many trailing dimensions; 0: 1 */
     bool no_affine;       /* neither weight nor bias */
-    bool eval;            /* running statistics also in training */
     bool sync;            /* batch norm: statistics of the batches of all ranks (mu_trace.comm) */
 } mu_norm_layer;
 /* weight, bias [C] (layer norm: of the trailing dimensions); batch norm also running_mean, running_var. layer NULL: batch norm. */

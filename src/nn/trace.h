@@ -20,6 +20,7 @@ typedef struct {
     mu_mode mode;
     bool training;           /* batch statistics and dropout; else running statistics */
     bool frozen;             /* parameters made now are not trained: they are states */
+    bool norm_eval;          /* batch norms made now use their running statistics, also in training */
     mu_comm *comm;           /* ranks whose batches SyncBN takes together; NULL: this one is alone */
     bool sync_bn;            /* every batch norm is a SyncBN */
     const mu_tensors *inputs; /* names and types of what a batch holds, after the data preprocessor; no bytes */

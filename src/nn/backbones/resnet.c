@@ -12,10 +12,12 @@ typedef struct {
     mu_ints strides, out_indices;
     int style;
     bool norm_eval, zero_init_residual;
+    const mu_cfg *norm_cfg;
 
     const struct architecture *architecture;
     bool small_stem;   /* ResNet_CIFAR */
     mu_cfg *zero_init; /* init_cfg of the blocks; owned */
+    void *norm;        /* owned; NULL: batch norm */
 } resnet;
 
 typedef struct architecture {
@@ -51,6 +53,8 @@ static const mu_option options[] = {
     MU_OPTION(resnet, frozen_stages, MU_OPT_INT, .int_default = -1, .bounded_below = true, .min = -1,
               .bounded_above = true, .max = MAX_STAGES,
               .help = "0 keeps the stem from training, n also the first n stages"),
+    MU_OPTION(resnet, norm_cfg, MU_OPT_COMPONENT, .nullable = true, .component_kind = "layer",
+              .help = "the layer behind every convolution: BN (the default), SyncBN, GroupNorm"),
     MU_OPTION(resnet, norm_eval, MU_OPT_BOOL, .help = "batch norms use their running statistics in training too"),
     MU_OPTION(resnet, zero_init_residual, MU_OPT_BOOL, .boolean_default = true,
               .help = "blocks begin as the identity: their last norm's weight is 0"),
@@ -78,8 +82,26 @@ static mu_err check_lists(const resnet *self)
 
 static void destroy(void *object)
 {
-    mu_cfg_release(((resnet *)object)->zero_init);
+    resnet *self = object;
+    mu_cfg_release(self->zero_init);
+    mu_destroy(self->norm);
     mu_layer_destroy(object);
+}
+
+static mu_err build_parts(resnet *self, const mu_cfg *cfg)
+{
+    MU_TRY(mu_layer_default_init(&self->base, cfg,
+                                 "[{\"type\": \"Kaiming\", \"layer\": [\"Conv2d\"]},"
+                                 " {\"type\": \"Constant\", \"val\": 1, \"layer\": [\"_BatchNorm\", \"GroupNorm\"]}]"));
+    if (self->norm_cfg)
+        MU_TRY(mu_build("layer", self->norm_cfg, NULL, "norm_cfg", &self->norm));
+    if (!self->zero_init_residual)
+        return MU_OK;
+    const char *zero = self->architecture->bottleneck
+                           ? "{\"type\": \"Constant\", \"val\": 0, \"override\": {\"name\": \"bn3\"}}"
+                           : "{\"type\": \"Constant\", \"val\": 0, \"override\": {\"name\": \"bn2\"}}";
+    MU_TRY(mu_cfg_parse_json(zero, strlen(zero), "<zero_init_residual>", &self->zero_init));
+    return MU_OK;
 }
 
 static mu_err create(void *object, const mu_cfg *cfg)
@@ -91,15 +113,7 @@ static mu_err create(void *object, const mu_cfg *cfg)
     if (!self->architecture)
         return MU_FAIL(MU_ERR_CONFIG, "depth is %lld, not one of 18, 34, 50, 101, 152", (long long)self->depth);
     MU_TRY(check_lists(self));
-    MU_TRY(mu_layer_default_init(&self->base, cfg,
-                                 "[{\"type\": \"Kaiming\", \"layer\": [\"Conv2d\"]},"
-                                 " {\"type\": \"Constant\", \"val\": 1, \"layer\": [\"_BatchNorm\", \"GroupNorm\"]}]"));
-    if (!self->zero_init_residual)
-        return MU_OK;
-    const char *zero = self->architecture->bottleneck
-                           ? "{\"type\": \"Constant\", \"val\": 0, \"override\": {\"name\": \"bn3\"}}"
-                           : "{\"type\": \"Constant\", \"val\": 0, \"override\": {\"name\": \"bn2\"}}";
-    mu_err err = mu_cfg_parse_json(zero, strlen(zero), "<zero_init_residual>", &self->zero_init);
+    mu_err err = build_parts(self, cfg);
     if (err)
         destroy(object);
     return err;
@@ -111,26 +125,33 @@ static mu_err create_cifar(void *object, const mu_cfg *cfg)
     return create(object, cfg);
 }
 
-/* conv<i>, bn<i>. Frozen parts use their running statistics. */
+static mu_value norm(const resnet *self, mu_trace *t, const char *name, mu_value x)
+{
+    if (!self->norm)
+        return mu_nn_norm(t, name, x, NULL);
+    mu_features f = mu_features_one(x);
+    mu_layer_apply(self->norm, t, name, &f);
+    return f.v[0];
+}
+
+/* conv<i>, bn<i> */
 static mu_value conv_norm(const resnet *self, mu_trace *t, int i, mu_value x, int64_t channels, int64_t kernel,
                           int64_t stride)
 {
     char conv_name[16], norm_name[16];
-    mu_norm_layer norm = {.kind = MU_NORM_BATCH, .eval = self->norm_eval || t->frozen};
     snprintf(conv_name, sizeof conv_name, "conv%d", i);
     snprintf(norm_name, sizeof norm_name, "bn%d", i);
     x = mu_nn_conv(t, conv_name, x, channels, kernel, stride, kernel / 2);
-    return mu_nn_norm(t, norm_name, x, &norm);
+    return norm(self, t, norm_name, x);
 }
 
 /* x itself, or where the shape changes downsample.0 (1x1 convolution) and downsample.1 (norm). */
 static mu_value shortcut(const resnet *self, mu_trace *t, mu_value x, int64_t channels, int64_t stride)
 {
-    mu_norm_layer norm = {.kind = MU_NORM_BATCH, .eval = self->norm_eval || t->frozen};
     if (stride == 1 && mu_graph_type(t->graph, x)->dim[1] == channels)
         return x;
     mu_trace_enter(t, "downsample", "Sequential", NULL);
-    x = mu_nn_norm(t, "1", mu_nn_conv(t, "0", x, channels, 1, stride, 0), &norm);
+    x = norm(self, t, "1", mu_nn_conv(t, "0", x, channels, 1, stride, 0));
     mu_trace_leave(t);
     return x;
 }
@@ -185,23 +206,31 @@ static bool is_given(const resnet *self, int s)
     return self->out_indices.n == 0 && s == self->num_stages - 1;
 }
 
+/* Frozen parts use their running statistics. */
+static void freeze(const resnet *self, mu_trace *t, bool frozen, bool norm_eval)
+{
+    t->frozen = frozen;
+    t->norm_eval = norm_eval || self->norm_eval || frozen;
+}
+
 static void forward(const void *layer, mu_trace *t, mu_features *x)
 {
     const resnet *self = layer;
     mu_value v = mu_features_single(t, x, "ResNet");
-    bool frozen = t->frozen;
+    bool frozen = t->frozen, norm_eval = t->norm_eval;
     if (!mu_nn_expect_channels(t, v, "ResNet", self->in_channels))
         return;
     x->n = 0;
-    t->frozen = frozen || self->frozen_stages >= 0;
+    freeze(self, t, frozen || self->frozen_stages >= 0, norm_eval);
     v = stem(self, t, v);
     for (int s = 0; s < self->num_stages; s++) {
-        t->frozen = frozen || s < self->frozen_stages;
+        freeze(self, t, frozen || s < self->frozen_stages, norm_eval);
         v = stage(self, t, s, v);
         if (is_given(self, s))
             x->v[x->n++] = v;
     }
     t->frozen = frozen;
+    t->norm_eval = norm_eval;
 }
 
 const mu_component mu_component_resnet = {

@@ -5,7 +5,7 @@ typedef struct {
     int64_t num_features, num_groups, num_channels;
     mu_ints normalized_shape;
     double eps, momentum;
-    bool affine, elementwise_affine;
+    bool affine, elementwise_affine, requires_grad;
 } norm;
 
 #define EPS                                                                                                              \
@@ -13,13 +13,20 @@ typedef struct {
               .help = "added to the variance")
 #define AFFINE MU_OPTION(norm, affine, MU_OPT_BOOL, .boolean_default = true, .help = "scale and shift each channel")
 
-static const mu_option batch_options[] = {
-    MU_OPTION(norm, num_features, MU_OPT_INT, .nullable = true, .bounded_below = true, .min = 1,
-              .text_default = "null", .help = "channels: checked when given"),
-    EPS,
-    MU_OPTION(norm, momentum, MU_OPT_FLOAT, .float_default = 0.1, .bounded_below = true, .above_min = true,
-              .bounded_above = true, .max = 1, .help = "share of a batch in the running statistics"),
-    AFFINE, MU_LAYER_OPTIONS(norm), MU_OPTION_END};
+#define NUM_FEATURES                                                                                                     \
+    MU_OPTION(norm, num_features, MU_OPT_INT, .nullable = true, .bounded_below = true, .min = 1, .text_default = "null", \
+              .help = "channels: checked when given")
+#define MOMENTUM                                                                                                         \
+    MU_OPTION(norm, momentum, MU_OPT_FLOAT, .float_default = 0.1, .bounded_below = true, .above_min = true,              \
+              .bounded_above = true, .max = 1, .help = "share of a batch in the running statistics")
+
+static const mu_option batch_options[] = {NUM_FEATURES, EPS, MOMENTUM, AFFINE, MU_LAYER_OPTIONS(norm), MU_OPTION_END};
+
+/* What a norm_cfg says. */
+static const mu_option norm_cfg_options[] = {
+    NUM_FEATURES, EPS, MOMENTUM, AFFINE,
+    MU_OPTION(norm, requires_grad, MU_OPT_BOOL, .boolean_default = true, .help = "train scale and shift"),
+    MU_LAYER_OPTIONS(norm), MU_OPTION_END};
 
 static const mu_option group_options[] = {
     MU_OPTION(norm, num_groups, MU_OPT_INT, .required = true, .bounded_below = true, .min = 1,
@@ -53,14 +60,28 @@ static mu_value apply_batch_norm2d(const void *layer, mu_trace *t, mu_value x)
     return batch(layer, t, x, "BatchNorm2d", 4, 4, false);
 }
 
+static mu_value from_norm_cfg(const norm *self, mu_trace *t, mu_value x, const char *who, bool sync)
+{
+    bool frozen = t->frozen;
+    t->frozen = frozen || !self->requires_grad;
+    x = batch(self, t, x, who, 2, MU_MAX_NDIM, sync);
+    t->frozen = frozen;
+    return x;
+}
+
+static mu_value apply_bn(const void *layer, mu_trace *t, mu_value x)
+{
+    return from_norm_cfg(layer, t, x, "BN", false);
+}
+
 static mu_value apply_sync_bn(const void *layer, mu_trace *t, mu_value x)
 {
-    return batch(layer, t, x, "SyncBN", 2, MU_MAX_NDIM, true);
+    return from_norm_cfg(layer, t, x, "SyncBN", true);
 }
 
 static mu_value apply_mm_sync_bn(const void *layer, mu_trace *t, mu_value x)
 {
-    return batch(layer, t, x, "MMSyncBN", 2, MU_MAX_NDIM, true);
+    return from_norm_cfg(layer, t, x, "MMSyncBN", true);
 }
 
 static mu_value apply_group_norm(const void *layer, mu_trace *t, mu_value x)
@@ -85,8 +106,9 @@ static mu_value apply_layer_norm(const void *layer, mu_trace *t, mu_value x)
 
 MU_LAYER_COMPONENT(batch_norm1d, "BatchNorm1d", norm, batch_options, "Batch norm of [N,C] or [N,C,L] (Ioffe, Szegedy 2015).");
 MU_LAYER_COMPONENT(batch_norm2d, "BatchNorm2d", norm, batch_options, "Batch norm of [N,C,H,W] (Ioffe, Szegedy 2015).");
-MU_LAYER_COMPONENT(sync_bn, "SyncBN", norm, batch_options,
-                   "Batch norm of [N,C,...] with the statistics of the batches of all ranks together; one rank: batch norm.");
-MU_LAYER_COMPONENT(mm_sync_bn, "MMSyncBN", norm, batch_options, "SyncBN under the name of mmcv's.");
+MU_LAYER_COMPONENT(bn, "BN", norm, norm_cfg_options, "Batch norm of [N,C,...] (Ioffe, Szegedy 2015), as a norm_cfg names it.");
+MU_LAYER_COMPONENT(sync_bn, "SyncBN", norm, norm_cfg_options,
+                   "Batch norm of [N,C,...] with the statistics of the batches of all ranks together; one rank: BN.");
+MU_LAYER_COMPONENT(mm_sync_bn, "MMSyncBN", norm, norm_cfg_options, "SyncBN under the name of mmcv's.");
 MU_LAYER_COMPONENT(group_norm, "GroupNorm", norm, group_options, "Group norm of [N,C,...] (Wu, He 2018).");
 MU_LAYER_COMPONENT(layer_norm, "LayerNorm", norm, layer_options, "Layer norm over the trailing dimensions (Ba et al. 2016).");
