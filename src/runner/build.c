@@ -175,11 +175,30 @@ mu_err mu_runner_build_loop(mu_runner *runner, mu_phase phase)
 
 /* ---- the model ---- */
 
+/* sync_bn: torch, mmcv or true. */
+static bool converts_batch_norms(const mu_runner *runner)
+{
+    const mu_cfg *wish = mu_runner_get(runner, "sync_bn");
+    return wish && (mu_cfg_kind_of(wish) != MU_CFG_BOOL || mu_cfg_bool(wish));
+}
+
+/* Collective. SyncBN speaks in the middle of a step, while gradients travel. */
+static mu_err open_norm_comm(mu_runner *runner)
+{
+    if (runner->comm->size == 1)
+        return MU_OK;
+    MU_TRY(mu_comm_split(runner->comm, 0, runner->comm->rank, &runner->own->norm_comm));
+    MU_TRY(mu_comm_set_fixed_order(runner->own->norm_comm, runner->deterministic));
+    return MU_OK;
+}
+
 static mu_err open_model(mu_runner *runner)
 {
     mu_model_options options = {.backend = runner->backend,
                                 .autocast = runner->optim ? mu_optim_wrapper_autocast(runner->optim) : MU_NONE,
-                                .data_preprocessor = mu_runner_get(runner, "data_preprocessor")};
+                                .data_preprocessor = mu_runner_get(runner, "data_preprocessor"),
+                                .comm = runner->own->norm_comm,
+                                .sync_bn = converts_batch_norms(runner)};
     MU_TRY(mu_build("model", mu_runner_get(runner, "model"), NULL, "model", (void **)&runner->model));
     return mu_model_bind(runner->model, &options);
 }
@@ -281,6 +300,8 @@ static mu_err open_parallel(mu_runner *runner, mu_loader *loader)
 mu_err mu_runner_build_model(mu_runner *runner, mu_loader *loader, bool training)
 {
     bool same = true;
+    if (training)
+        MU_TRY(mu_runner_agreed(runner, open_norm_comm(runner)));
     MU_TRY(mu_runner_agree(runner, open_model(runner)));
     if (training)
         MU_TRY(open_parallel(runner, loader));

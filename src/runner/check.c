@@ -67,6 +67,7 @@ static const mu_option keys[] = {
     {"default_hooks", MU_OPT_COMPONENT_MAP, .nullable = true, .component_kind = "hook",
      .help = "hooks that always run"},
     {"custom_hooks", MU_OPT_COMPONENTS, .nullable = true, .component_kind = "hook", .help = "further hooks"},
+    {"sync_bn", MU_OPT_ANY, .text_default = "null", .help = "torch, mmcv or true: batch norms take the batches of all ranks together"},
     {"data_preprocessor", MU_OPT_COMPONENT, .nullable = true, .component_kind = "data_preprocessor",
      .help = "for a model that names none"},
     {"load_from", MU_OPT_STRING, .nullable = true, .help = "checkpoint to begin with"},
@@ -169,6 +170,20 @@ static mu_err check_device(const mu_cfg *root, mu_diagnostics *list)
     return MU_OK;
 }
 
+static mu_err check_sync_bn(const mu_cfg *root, mu_diagnostics *list)
+{
+    const mu_cfg *wish = get_set(root, "sync_bn");
+    if (!wish || mu_cfg_kind_of(wish) == MU_CFG_BOOL)
+        return MU_OK;
+    const char *text = mu_cfg_kind_of(wish) == MU_CFG_STRING ? mu_cfg_string(wish) : "";
+    if (strcmp(text, "torch") == 0 || strcmp(text, "mmcv") == 0)
+        return MU_OK;
+    char found[128];
+    mu_cfg_describe(wish, found, sizeof found);
+    MU_TRY(mu_diagnostics_add(list, mu_cfg_pos(wish), "sync_bn", "torch, mmcv, true, false or null", found, NULL));
+    return MU_OK;
+}
+
 /* A scope that nothing has registered is made: only a name that cannot be one is a mistake. */
 static mu_err set_scope(const mu_cfg *root, mu_diagnostics *list)
 {
@@ -193,5 +208,6 @@ mu_err mu_runner_check(const mu_cfg *root, mu_diagnostics *list)
     MU_TRY(check_groups(root, list));
     MU_TRY(check_train_end(root, list));
     MU_TRY(check_device(root, list));
+    MU_TRY(check_sync_bn(root, list));
     return MU_OK;
 }

@@ -13,6 +13,7 @@ struct mu_runner_own {
     mu_cfg *hooks_cfg, *dump_cfg; /* of the default hooks; of DumpResults */
     mu_cfg *parallel_cfg;         /* of the default parallel wrapper */
     mu_params_sharing sharing;    /* what the parallel wrapper wants */
+    mu_comm *norm_comm;           /* all ranks, for SyncBN; NULL: one rank */
 };
 
 /* Of the config; NULL when it is absent or null. */

@@ -242,6 +242,7 @@ void mu_runner_release(mu_runner *runner)
         mu_cfg_release(runner->own->hooks_cfg);
         mu_cfg_release(runner->own->dump_cfg);
         mu_cfg_release(runner->own->parallel_cfg);
+        mu_comm_release(runner->own->norm_comm);
     }
     mu_free(runner->own);
     mu_free(runner->experiment_name);

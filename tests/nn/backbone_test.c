@@ -296,6 +296,24 @@ START_TEST(test_all_frozen)
 }
 END_TEST
 
+/* The norms of a ResNet by config: the standard one under its name, and another kind. */
+START_TEST(test_norm_cfg)
+{
+    static const char *const kinds[][2] = {{"BN, eps: 0.00001", "batch_norm"}, {"SyncBN", "batch_norm"}, {"GroupNorm, num_groups: 2", "group_norm"}};
+    for (int k = 0; k < 3; k++) {
+        net n = {0};
+        char yaml[256];
+        int norms = 0;
+        snprintf(yaml, sizeof yaml, "ResNet_CIFAR, depth: 18, base_channels: 2, stem_channels: 2, num_stages: 2, norm_cfg: {type: %s}", kinds[k][0]);
+        ck_ok(trace(&n, yaml, MU_TYPE(MU_F32, 2, 3, 8, 8), MU_MODE_TENSOR, true));
+        for (int i = 0; i < mu_graph_n_nodes(n.graph); i++)
+            norms += strcmp(mu_graph_node(n.graph, i)->op->name, kinds[k][1]) == 0;
+        ck_assert_int_eq(norms, 10);
+        close_net(&n);
+    }
+}
+END_TEST
+
 /* ---- dropout ---- */
 
 static const struct {
@@ -490,6 +508,7 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_loop_test(tc, test_golden, 0, N_CASES);
     tcase_add_test(tc, test_all_frozen);
+    tcase_add_test(tc, test_norm_cfg);
     tcase_add_loop_test(tc, test_dropout, 0, 2);
     tcase_add_loop_test(tc, test_zero_init_residual, 0, sizeof residuals / sizeof *residuals);
     tcase_add_test(tc, test_own_init);

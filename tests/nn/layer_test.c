@@ -6,6 +6,8 @@
 
 static mu_modules *modules;
 static mu_tensors inputs;
+static mu_comm *comm; /* of the traces, and whether all norms are synchronised */
+static bool sync_bn;
 
 static void setup(void)
 {
@@ -16,6 +18,8 @@ static void setup(void)
 
 static void teardown(void)
 {
+    comm = NULL;
+    sync_bn = false;
     mu_modules_release(modules);
     mu_registry_reset();
 }
@@ -29,6 +33,8 @@ static mu_err record(const char *yaml, int n_in, bool training, mu_graph **graph
     MU_TRY(toy_build("layer", yaml, &t));
     mu_err err = mu_trace_begin(&trace, MU_MODE_TENSOR, training, &inputs, modules, "Test", NULL);
     if (!err) {
+        trace.comm = comm;
+        trace.sync_bn = sync_bn;
         mu_features x = {.n = n_in};
         for (int i = 0; i < n_in; i++)
             x.v[i] = mu_trace_input(&trace, "img");
@@ -61,6 +67,9 @@ static const struct {
     {"{type: BatchNorm2d, num_features: 4, eps: 0.25, momentum: 0.5}", "batch_norm", "eps=0.25 momentum=0.5",
      MU_TYPE(MU_F32, 2, 4, 9, 7), 4},
     {"{type: BatchNorm2d, affine: false}", "batch_norm", "eps=1.0000000000000001e-05 momentum=0.10000000000000001", MU_TYPE(MU_F32, 2, 4, 9, 7), 2},
+    {"{type: BN, eps: 0.25, momentum: 0.5}", "batch_norm", "eps=0.25 momentum=0.5", MU_TYPE(MU_F32, 2, 4, 9, 7), 4},
+    {"{type: SyncBN, eps: 0.25, momentum: 0.5}", "batch_norm", "eps=0.25 momentum=0.5", MU_TYPE(MU_F32, 2, 4, 9, 7), 4},
+    {"{type: MMSyncBN, num_features: 4}", "batch_norm", "momentum=0.1", MU_TYPE(MU_F32, 2, 4, 9, 7), 4},
     {"{type: GroupNorm, num_groups: 2, num_channels: 4}", "group_norm", "groups=2", MU_TYPE(MU_F32, 2, 4, 9, 7), 2},
     {"{type: GroupNorm, num_groups: 4, affine: false, eps: 0.5}", "group_norm", "eps=0.5", MU_TYPE(MU_F32, 2, 4, 9, 7), 0},
     {"{type: LayerNorm, normalized_shape: [9, 7]}", "layer_norm", "normalized_ndim=2", MU_TYPE(MU_F32, 2, 4, 9, 7), 2},
@@ -120,6 +129,48 @@ START_TEST(test_evaluation)
     mu_graph_release(graph);
     ck_ok(record("{type: BatchNorm2d}", 1, false, &graph));
     ck_assert_str_eq(mu_graph_node(graph, 0)->op->name, "batch_norm_inference");
+    mu_graph_release(graph);
+}
+END_TEST
+
+static void expect_op(const char *yaml, bool training, const char *op)
+{
+    mu_graph *graph;
+    ck_ok(record(yaml, 1, training, &graph));
+    ck_assert_str_eq(mu_graph_node(graph, 0)->op->name, op);
+    if (strcmp(op, "sync_batch_norm") == 0)
+        ck_assert_ptr_eq(((const mu_batch_norm_attrs *)mu_graph_node(graph, 0)->attrs)->comm, comm);
+    mu_graph_release(graph);
+}
+
+START_TEST(test_sync_bn)
+{
+    mu_comm two = {.size = 2}, one = {.size = 1};
+    comm = &two;
+    expect_op("{type: SyncBN}", true, "sync_batch_norm");
+    expect_op("{type: SyncBN, affine: false}", true, "broadcast_to");
+    expect_op("{type: MMSyncBN}", true, "sync_batch_norm");
+    expect_op("{type: SyncBN}", false, "batch_norm_inference");
+    expect_op("{type: BN}", true, "batch_norm");
+    sync_bn = true;
+    expect_op("{type: BN}", true, "sync_batch_norm");
+    expect_op("{type: BatchNorm2d}", true, "sync_batch_norm");
+    expect_op("{type: GroupNorm, num_groups: 2}", true, "group_norm");
+    comm = &one;
+    expect_op("{type: SyncBN}", true, "batch_norm");
+    comm = NULL;
+    expect_op("{type: BatchNorm2d}", true, "batch_norm");
+}
+END_TEST
+
+START_TEST(test_norm_without_gradients)
+{
+    mu_graph *graph;
+    ck_ok(record("{type: SyncBN, requires_grad: false}", 1, true, &graph));
+    ck_assert_int_eq(mu_modules_n_params(modules), 4);
+    for (int i = 0; i < 4; i++)
+        ck_assert(!mu_modules_param(modules, i)->trainable);
+    ck_assert_str_eq(mu_graph_node(graph, 0)->op->name, "batch_norm");
     mu_graph_release(graph);
 }
 END_TEST
@@ -250,6 +301,8 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, test_layers, 0, sizeof layers / sizeof *layers);
     tcase_add_test(tc, test_evaluation);
+    tcase_add_test(tc, test_sync_bn);
+    tcase_add_test(tc, test_norm_without_gradients);
     tcase_add_test(tc, test_sequential);
     tcase_add_test(tc, test_module_list_and_dict);
     tcase_add_test(tc, test_init_cfg_reaches_the_module);

@@ -20,3 +20,7 @@ tests_run_bad_file_LDADD = libmuster.la $(HDF5_LIBS)
 EXTRA_DIST += tests/run/failing.sh
 dist_check_SCRIPTS += tests/run/input_test.sh tests/run/fault_test.sh
 SLOW_TESTS += tests/run/input_test.sh tests/run/fault_test.sh
+
+EXTRA_DIST += tests/run/resnet_sync.yaml
+dist_check_SCRIPTS += tests/run/sync_bn_test.sh
+SLOW_TESTS += tests/run/sync_bn_test.sh

@@ -55,6 +55,7 @@ START_TEST(sound_config)
                         "val_cfg: null\n"
                         "launcher: slurm\n"
                         "device: cpu:ref\n"
+                        "sync_bn: torch\n"
                         "conv_algorithm: direct\n"
                         "randomness: {seed: 5, deterministic: true}\n"
                         "env_cfg: {dist_cfg: {backend: nccl}}\n"
