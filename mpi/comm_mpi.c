@@ -85,56 +85,45 @@ static mu_err mpi_all_reduce(mu_comm *comm, void *data, int64_t count, mu_dtype 
     return MU_OK;
 }
 
-/* More pieces than a request can hold are reduced before it starts; so the order of calls is the same on all ranks. */
-static mu_err start_all_reduce(comm_mpi *self, mu_request *request)
+static mu_err start_all_reduce(comm_mpi *self, mu_request *request, int64_t step)
 {
     mu_dtype dtype = request->dtype;
-    int64_t step = elements_per_message(&self->base, dtype), count = request->count;
-    int64_t pieces = count / step + (count % step != 0);
-    int64_t first = pieces > MU_COMM_INFLIGHT ? (pieces - MU_COMM_INFLIGHT) * step : 0;
-    if (first > 0) {
-        MU_TRY(settle(&self->base));
-        MU_TRY(all_reduce(self, request->data, first, dtype, request->op));
-    }
-    unsigned char *at = (unsigned char *)request->data + (size_t)first * mu_dtype_size(dtype);
-    count -= first;
-    for (int n; count > 0; at += (size_t)n * mu_dtype_size(dtype), count -= n) {
+    unsigned char *at = request->data;
+    for (int64_t n, count = request->count; count > 0; at += (size_t)n * mu_dtype_size(dtype), count -= n) {
         MPI_Request handle;
-        n = (int)(count < step ? count : step);
-        MU_TRY_MPI(MPI_Iallreduce(MPI_IN_PLACE, at, n, mpi_datatype(dtype), self->runtime->op[dtype][request->op],
+        n = count < step ? count : step;
+        MU_TRY_MPI(MPI_Iallreduce(MPI_IN_PLACE, at, (int)n, mpi_datatype(dtype), self->runtime->op[dtype][request->op],
                                   self->comm, &handle));
         memcpy(&request->handle[request->n_handles++], &handle, sizeof handle);
     }
     return MU_OK;
 }
 
-static mu_err start_broadcast(comm_mpi *self, mu_request *request)
+static mu_err start_broadcast(comm_mpi *self, mu_request *request, int64_t step)
 {
-    size_t limit = (size_t)self->base.chunk, bytes = (size_t)request->count * mu_dtype_size(request->dtype);
-    size_t pieces = bytes / limit + (bytes % limit != 0);
-    size_t first = pieces > MU_COMM_INFLIGHT ? (pieces - MU_COMM_INFLIGHT) * limit : 0;
-    if (first > 0)
-        MU_TRY(mpi_broadcast(&self->base, request->data, first, request->root));
-    unsigned char *at = (unsigned char *)request->data + first;
-    bytes -= first;
-    for (int n; bytes > 0; at += n, bytes -= (size_t)n) {
+    size_t width = mu_dtype_size(request->dtype);
+    unsigned char *at = request->data;
+    for (int64_t n, count = request->count; count > 0; at += (size_t)n * width, count -= n) {
         MPI_Request handle;
-        n = piece(&self->base, bytes);
-        MU_TRY_MPI(MPI_Ibcast(at, n, MPI_BYTE, request->root, self->comm, &handle));
+        n = count < step ? count : step;
+        MU_TRY_MPI(MPI_Ibcast(at, (int)((size_t)n * width), MPI_BYTE, request->root, self->comm, &handle));
         memcpy(&request->handle[request->n_handles++], &handle, sizeof handle);
     }
     return MU_OK;
 }
 
+/* MPI's own way where it has one for what is in as few pieces as a request can hold. */
 static mu_err mpi_start(mu_comm *comm, mu_request *request)
 {
     comm_mpi *self = mpi_of(comm);
-    if (request->kind == MU_REQUEST_BROADCAST)
-        MU_TRY(start_broadcast(self, request));
-    else if (self->fixed_order || request->kind != MU_REQUEST_ALL_REDUCE)
-        MU_TRY(mpi_job_start(self, request));
+    int64_t step = elements_per_message(comm, request->dtype);
+    bool few = request->count <= step * MU_COMM_INFLIGHT;
+    if (few && request->kind == MU_REQUEST_BROADCAST)
+        MU_TRY(start_broadcast(self, request, step));
+    else if (few && request->kind == MU_REQUEST_ALL_REDUCE && !self->fixed_order)
+        MU_TRY(start_all_reduce(self, request, step));
     else
-        MU_TRY(start_all_reduce(self, request));
+        MU_TRY(mpi_job_start(self, request));
     return MU_OK;
 }
 

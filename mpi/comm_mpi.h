@@ -40,8 +40,8 @@ MU_CHECKED mu_err mpi_runtime_init_ops(mpi_runtime *runtime);
 void mpi_runtime_release(mpi_runtime *runtime);
 MPI_Datatype mpi_datatype(mu_dtype dtype);
 
-/* Jobs (pairwise.c): reduce-scatter, all-gather, and the all-reduce in ascending order of ranks, in steps that drive takes.
- * start and finish are those of a mu_request; start is collective when it makes the first job. */
+/* Jobs (pairwise.c): all kinds of requests, in steps that drive takes; all-reduce in ascending order of ranks, if so wished. The first start
+ * makes room, collectively. */
 MU_CHECKED mu_err mpi_jobs_reserve(comm_mpi *self); /* Collective; room for MU_COMM_INFLIGHT, unless there is some */
 MU_CHECKED mu_err mpi_jobs_make(comm_mpi *self);    /* the same, not collective */
 MU_CHECKED mu_err mpi_job_start(comm_mpi *self, mu_request *request);

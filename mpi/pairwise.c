@@ -1,5 +1,5 @@
-/* Every rank sends every other one the part that is its own. A job is driven in small steps from wherever the ranks
- * wait, so that a start does not block, and uses the same memory whatever the size of the message. */
+/* Every rank sends every other one the part that is meant for it. A job is driven in small steps from wherever the
+ * ranks wait, so that a start does not block, and uses the same memory whatever the size of the message. */
 #include "comm_mpi.h"
 
 #include "core/mem.h"
@@ -27,6 +27,8 @@ struct mpi_job {
     job_state state;
     uint64_t ticket;
     bool ascending, gathers; /* the order of ranks in sums; what is reduced is then gathered */
+    bool broadcasts;         /* rank `root` has the only slice */
+    int root;
     mu_dtype dtype;
     mu_comm_op op;
     const unsigned char *from; /* all slices that are reduced */
@@ -44,6 +46,8 @@ struct mpi_job {
 static size_t begin_of(const mpi_job *job, int rank)
 {
     size_t at = job->slice * (size_t)rank;
+    if (job->broadcasts)
+        return rank > job->root ? job->total : 0;
     return at < job->total ? at : job->total;
 }
 
@@ -266,18 +270,18 @@ mu_err mpi_job_start(comm_mpi *self, mu_request *request)
     job->op = request->op;
     job->ascending = self->fixed_order;
     job->gathers = request->kind != MU_REQUEST_REDUCE_SCATTER;
+    job->broadcasts = request->kind == MU_REQUEST_BROADCAST;
+    job->root = request->root;
     job->slice = bytes;
     job->total = bytes * ranks;
     job->own = job->whole = request->data;
-    job->from = request->send;
-    if (request->kind == MU_REQUEST_ALL_REDUCE) {
+    job->from = request->send ? request->send : request->data;
+    if (request->kind == MU_REQUEST_ALL_REDUCE)
         job->slice = ((size_t)request->count + ranks - 1) / ranks * width;
+    if (job->broadcasts || request->kind == MU_REQUEST_ALL_REDUCE)
         job->total = bytes;
-        job->from = request->data;
-        job->own = job->whole + begin_of(job, self->base.rank);
-    } else if (request->kind == MU_REQUEST_ALL_GATHER) {
-        job->own = job->whole + begin_of(job, self->base.rank);
-    }
+    if (request->kind != MU_REQUEST_REDUCE_SCATTER)
+        job->own += begin_of(job, self->base.rank);
     const unsigned char *mine =
         request->kind == MU_REQUEST_ALL_GATHER ? job->from : job->from + begin_of(job, self->base.rank);
     size_t n = bytes_of(job, self->base.rank);
@@ -285,7 +289,7 @@ mu_err mpi_job_start(comm_mpi *self, mu_request *request)
         memcpy(job->own, mine, n);
     job->block = limit > width ? limit : width;
     job->n_blocks = (job->slice + job->block - 1) / job->block;
-    begin_phase(job, request->kind == MU_REQUEST_ALL_GATHER ? GATHERING : REDUCING);
+    begin_phase(job, job->broadcasts || request->kind == MU_REQUEST_ALL_GATHER ? GATHERING : REDUCING);
     self->busy++;
     request->job = job;
     request->ticket = job->ticket;

@@ -47,7 +47,8 @@ typedef struct {
     int n_handles;
     void *job;
     uint64_t ticket;
-    double due; /* mu_clock: not done before */
+    bool staged; /* the job is one of dist/hierarchy.c */
+    double due;  /* mu_clock: not done before */
 } mu_request;
 
 /* What a transport implements. Arguments have been checked, MEAN has become SUM and bool u8; sizes are bytes unless they

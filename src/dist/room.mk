@@ -1,3 +1,3 @@
-nobase_pkginclude_HEADERS += src/dist/collect.h src/dist/comm.h src/dist/delay.h src/dist/launch.h
-libmuster_la_SOURCES += src/dist/agree.c src/dist/blobs.c src/dist/collect.c src/dist/comm.c src/dist/delay.c \
-	src/dist/dict.c src/dist/doing.h src/dist/launch.c src/dist/reduce.c src/dist/reduce.h src/dist/self.c
+nobase_pkginclude_HEADERS += src/dist/collect.h src/dist/comm.h src/dist/delay.h src/dist/hierarchy.h src/dist/launch.h
+libmuster_la_SOURCES += src/dist/agree.c src/dist/blobs.c src/dist/collect.c src/dist/comm.c src/dist/delay.c src/dist/dict.c \
+	src/dist/doing.h src/dist/hierarchy.c src/dist/launch.c src/dist/reduce.c src/dist/reduce.h src/dist/self.c

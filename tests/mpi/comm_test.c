@@ -4,6 +4,7 @@
 #include "core/mem.h"
 #include "dist/collect.h"
 #include "dist/delay.h"
+#include "dist/hierarchy.h"
 #include "dist/launch.h"
 
 #include <math.h>
@@ -282,6 +283,37 @@ static void check_large_slices(void)
     mu_free(slice);
 }
 
+/* Whose ranks combine first: those of a color, where a hierarchy is at work. */
+static int color_of[MAX_RANKS];
+static bool hierarchical, even;
+
+static float in_order(const float *all, int i)
+{
+    float total = 0;
+    int n = 0;
+    for (int c = 0; c < world->size; c++)
+        n += color_of[c] == color_of[0];
+    if (!hierarchical || (even && i >= MAX_COUNT / n * n)) {
+        total = all[i];
+        for (int r = 1; r < world->size; r++)
+            total += all[r * MAX_COUNT + i];
+        return total;
+    }
+    for (int c = 0; c < world->size; c++) {
+        float sum = all[c * MAX_COUNT + i];
+        bool first = true;
+        for (int r = 0; r < c; r++)
+            first &= color_of[r] != color_of[c];
+        if (!first)
+            continue;
+        for (int r = c + 1; r < world->size; r++)
+            if (color_of[r] == color_of[c])
+                sum += all[r * MAX_COUNT + i];
+        total = c == 0 ? sum : total + sum;
+    }
+    return total;
+}
+
 /* A sum whose value depends on its order equals the fold in ascending order, bit by bit. */
 static void check_fixed_order(void)
 {
@@ -292,9 +324,7 @@ static void check_fixed_order(void)
     OK(mu_comm_set_fixed_order(world, true));
     OK(mu_comm_all_reduce(world, mine, MAX_COUNT, MU_F32, MU_COMM_SUM));
     for (int i = 0; i < MAX_COUNT; i++) {
-        float want = all[i];
-        for (int r = 1; r < world->size; r++)
-            want += all[r * MAX_COUNT + i];
+        float want = in_order(all, i);
         CHECK(mine[i] == want, "element %d: %.9g instead of %.9g", i, mine[i], want);
     }
     int each = MAX_COUNT / world->size, first = each * world->rank;
@@ -642,10 +672,18 @@ static mu_err try_slices(void)
     return err;
 }
 
+static mu_err try_hierarchy(void)
+{
+    mu_comm *made = NULL;
+    MU_TRY(mu_comm_hierarchy_of(world, world->rank / 2, &made));
+    mu_comm_release(made);
+    return MU_OK;
+}
+
 /* One rank's allocations fail in turn: all ranks hear of it, and nothing is left behind. */
 static void check_out_of_memory(void)
 {
-    static mu_err (*const calls[])(void) = {try_collect, try_blob, try_dict, try_split, try_slices};
+    static mu_err (*const calls[])(void) = {try_collect, try_blob, try_dict, try_split, try_slices, try_hierarchy};
     for (size_t c = 0; c < sizeof calls / sizeof *calls; c++)
         for (int who = 0; who<world->size; who += world->size> 1 ? world->size - 1 : 1) {
             mu_err err = MU_ERR_MEMORY;
@@ -880,6 +918,31 @@ static void check_wrapped(mu_comm *wrapped)
     world = plain;
 }
 
+/* Nodes made up: of two ranks, of two and the rest, all, one each, in turns. */
+static void check_hierarchy(void)
+{
+    for (int variant = 0; variant < 5; variant++) {
+        int r = world->rank, color[] = {r / 2, r == 1, 3, r, r % 2};
+        mu_comm *inner, *wrapped;
+        OK(mu_comm_split(world, 0, 0, &inner));
+        OK(mu_comm_hierarchy_of(inner, color[variant], &wrapped));
+        CHECK(wrapped->node == color[variant]);
+        int size = wrapped->local_size, most[2] = {size, -size};
+        OK(mu_comm_all_gather(world, &color[variant], 1, MU_I32, color_of));
+        OK(mu_comm_all_reduce(world, most, 2, MU_I32, MU_COMM_MAX));
+        hierarchical = most[0] > 1 && most[0] < world->size;
+        even = most[0] == -most[1];
+        check_wrapped(wrapped);
+        hierarchical = false;
+        mu_comm_release(inner);
+    }
+    mu_comm *wrapped = NULL;
+    OK(mu_comm_hierarchy_new(world, &wrapped));
+    CHECK(wrapped->local_rank == world->local_rank && wrapped->local_size == world->local_size);
+    mu_comm_release(wrapped);
+    FAILS(mu_comm_hierarchy_of(world, world->rank == world->size - 1 ? -1 : 0, &wrapped), MU_ERR_USAGE, "color -1");
+}
+
 static void check_all(void)
 {
     mu_comm *inner, *wrapped;
@@ -892,6 +955,7 @@ static void check_all(void)
     OK(mu_comm_split(world, 0, 0, &inner));
     OK(mu_comm_delay_new(inner, 0, 0, &wrapped));
     check_wrapped(wrapped);
+    check_hierarchy();
 }
 
 int main(int argc, char **argv)
