@@ -313,9 +313,12 @@ static mu_err hierarchy_make(hierarchy **out)
  * elsewhere. */
 static mu_err warm_up(hierarchy *self)
 {
-    for (int i = 0; i < PHASES; i++)
+    for (int i = 0; i < PHASES; i++) {
+        mu_err err = MU_OK;
         if (self->part[i])
-            MU_TRY(mu_comm_reduce_scatter(self->part[i], NULL, NULL, 0, MU_F32, MU_COMM_SUM));
+            err = mu_comm_reduce_scatter(self->part[i], NULL, NULL, 0, MU_F32, MU_COMM_SUM);
+        MU_TRY(mu_comm_agree(self->comm, err));
+    }
     return MU_OK;
 }
 
@@ -336,7 +339,7 @@ static mu_err split_up(hierarchy *self, int color)
     self->slices = self->even ? size : 1;
     MU_TRY(mu_comm_split(comm, self->even ? rank : rank == 0 ? 0 : -1, comm->rank, &self->part[ACROSS]));
     MU_TRY(mu_comm_split(comm, color, comm->rank, &self->part[BACK]));
-    MU_TRY(mu_comm_agree(comm, warm_up(self)));
+    MU_TRY(warm_up(self));
     return MU_OK;
 }
 
