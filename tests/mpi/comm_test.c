@@ -688,7 +688,7 @@ static void check_out_of_memory(void)
         for (int who = 0; who<world->size; who += world->size> 1 ? world->size - 1 : 1) {
             mu_err err = MU_ERR_MEMORY;
             int64_t live = mu_mem_get_counts().live_blocks;
-            for (int64_t n = 1; err != MU_OK && n < 40; n++) {
+            for (int64_t n = 1; err != MU_OK && n < 100; n++) {
                 if (world->rank == who)
                     mu_mem_fail_at(n);
                 err = calls[c]();
