@@ -53,6 +53,8 @@ int cli_fail(mu_err err);
 /* Collective. The ranks that were launched together (one when nobody launched this process); made at the first call, released at the end of
  * main. Ranks but the first then log warnings only. */
 MU_CHECKED mu_err cli_comm(mu_comm **out);
+/* Threads that this rank computes with, after cli_comm: OMP_NUM_THREADS, else as many as it has cores. */
+int cli_threads(void);
 /* The end of a command of several ranks: brings the ranks' errors together (`agreed`: that has been done), rank 0 tells them. The exit status. */
 int cli_end(mu_comm *comm, mu_err err, bool agreed);
 

@@ -2,18 +2,30 @@
 
 #include "cli/cli.h"
 #include "core/log.h"
+#include "dist/binding.h"
 #include "dist/launch.h"
 
+#include <stdlib.h>
+
 static mu_comm *comm;
+static int cores = 1;
 
 mu_err cli_comm(mu_comm **out)
 {
     if (!comm) {
         MU_TRY(mu_launch(&comm));
         MU_TRY(mu_log_configure(comm->rank, comm->size));
+        MU_TRY(mu_binding_apply(comm, &cores));
     }
     *out = comm;
     return MU_OK;
+}
+
+int cli_threads(void)
+{
+    const char *wish = getenv("OMP_NUM_THREADS");
+    int wanted = wish ? atoi(wish) : 0;
+    return wanted > 0 ? wanted : cores;
 }
 
 void cli_comm_release(void)

@@ -3,7 +3,7 @@
 #include "cli/cli.h"
 
 #include "backend.h"
-#include "core/pool.h"
+#include "core/cpus.h"
 #include "core/text.h"
 #include "dist/launch.h"
 

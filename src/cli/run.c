@@ -126,6 +126,7 @@ mu_err cli_run_open(const cli_run *run, mu_comm *comm, bool training, mu_config 
         .allow_changed_schedule = run->changed_schedule,
         .dump = run->out,
         .training = training,
+        .n_threads = cli_threads(),
         .progress = run->quiet ? NULL : progress,
     };
     return mu_runner_new(comm, *config, &options, out);

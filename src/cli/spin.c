@@ -1,6 +1,6 @@
 #include "cli/spin.h"
 
-#include "core/pool.h"
+#include "core/cpus.h"
 
 #include <limits.h>
 #include <stdlib.h>

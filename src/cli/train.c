@@ -1,14 +1,42 @@
 #include "cli/run.h"
 
 #include "config/config.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "dist/binding.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static bool is_number(const char *text)
 {
     char *end;
     double value = strtod(text, &end);
     return end != text && *end == '\0' && value >= 0;
+}
+
+/* Collective. Logs which rank computes on which cores, once. */
+static mu_err tell_binding(mu_comm *comm)
+{
+    mu_seat *seat;
+    mu_text map = {0}, crowding = {0};
+    MU_TRY(mu_binding_gather(comm, cli_threads(), &seat));
+    if (!seat)
+        return MU_OK;
+    mu_binding_map(seat, comm->size, &map);
+    mu_binding_crowding(seat, comm->size, &crowding);
+    mu_free(seat);
+    for (char *line = map.data, *rest; line; line = rest) {
+        rest = strchr(line, '\n');
+        if (rest)
+            *rest++ = '\0';
+        MU_INFO("bind", "%s", line);
+    }
+    if (crowding.data)
+        MU_WARN("bind", "%s", crowding.data);
+    mu_text_release(&map);
+    mu_text_release(&crowding);
+    return MU_OK;
 }
 
 static int train(const cli_run *run)
@@ -21,6 +49,8 @@ static int train(const cli_run *run)
     if (err)
         return cli_fail(err);
     err = cli_run_open(run, comm, true, &config, &runner, &status);
+    if (!err && runner)
+        err = tell_binding(comm);
     if (!err && runner)
         err = mu_runner_train(runner, &status);
     int failed = cli_end(comm, err, true);

@@ -1,11 +1,8 @@
-#include "config.h" /* _GNU_SOURCE */
-
 #include "core/pool.h"
 
 #include "core/mem.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -195,14 +192,4 @@ mu_err mu_pool_for(mu_pool *pool, int64_t n, mu_err (*body)(void *user, int64_t 
     MU_TRY(err);
     MU_TRY(waited);
     return MU_OK;
-}
-
-int mu_cpu_count(void)
-{
-    enum { MAX_CPUS = 16384 };
-    cpu_set_t mask[MAX_CPUS / CPU_SETSIZE];
-    if (sched_getaffinity(0, sizeof mask, mask) != 0)
-        return 1;
-    int n = CPU_COUNT_S(sizeof mask, mask);
-    return n > 1 ? n : 1;
 }

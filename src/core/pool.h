@@ -24,7 +24,4 @@ MU_CHECKED mu_err mu_pool_wait(mu_pool *pool);
 /* body(user, i) for 0 <= i < n, spread over the pool; waits. */
 MU_CHECKED mu_err mu_pool_for(mu_pool *pool, int64_t n, mu_err (*body)(void *user, int64_t i), void *user);
 
-/* Cores that this process may use (its affinity mask), at least 1. */
-int mu_cpu_count(void);
-
 #endif

@@ -3,8 +3,8 @@
 #include "parallel/courier.h"
 
 #include "core/clock.h"
+#include "core/cpus.h"
 #include "core/mem.h"
-#include "core/pool.h"
 
 #include <pthread.h>
 #include <sched.h>

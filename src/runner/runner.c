@@ -1,9 +1,9 @@
 #include "runner/runner.h"
 
 #include "core/clock.h"
+#include "core/cpus.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "core/pool.h"
 #include "runner/checkpoint.h"
 #include "runner/log_processor.h"
 #include "runner/own.h"
@@ -110,6 +110,8 @@ static int thread_count(const mu_runner *runner)
     const char *wish = getenv("OMP_NUM_THREADS");
     int bound = mu_cpu_count(), wanted = wish ? atoi(wish) : 0;
     int share = (int)sysconf(_SC_NPROCESSORS_ONLN) / runner->comm->local_size;
+    if (runner->own->options.n_threads > 0)
+        return runner->own->options.n_threads;
     if (wanted > 0)
         return wanted;
     return share < 1 ? 1 : bound < share ? bound : share;

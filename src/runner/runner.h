@@ -74,6 +74,7 @@ typedef struct {
     bool allow_changed_schedule; /* --resume with another param_scheduler */
     const char *dump;            /* val and test: predictions of every sample go into this file; NULL: not */
     bool training;               /* takes the lock of work_dir */
+    int n_threads;               /* to compute with; 0: OMP_NUM_THREADS, else this rank's share of the node's cores */
     /* Told on rank 0 what has been done of what ("train", 3, 100), for a progress bar; total 0: it is over. May be NULL. */
     void (*progress)(void *user, const char *label, int64_t done, int64_t total);
     void *user;

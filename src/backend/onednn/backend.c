@@ -3,7 +3,7 @@
 #include "backend/onednn/tune.h"
 #include "backend/simd/simd.h"
 #include "core/mem.h"
-#include "core/pool.h"
+#include "core/cpus.h"
 
 #include <omp.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #include "backend/simd/kernel.h"
 #include "backend/simd/simd.h"
 #include "core/mem.h"
-#include "core/pool.h"
+#include "core/cpus.h"
 
 #include <stdio.h>
 
