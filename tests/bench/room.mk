@@ -1,7 +1,7 @@
 # Benchmarks are built by `make bench`, not by `make check`.
 BENCHES = tests/bench/ckpt_bench tests/bench/loader_bench tests/bench/simd_bench tests/bench/step_bench
 EXTRA_PROGRAMS += $(BENCHES)
-EXTRA_DIST += tests/bench/compare.py tests/bench/epoch_peer.py tests/bench/torch_peer.py tests/bench/train_compare.py
+EXTRA_DIST += tests/bench/compare.py tests/bench/epoch_peer.py tests/bench/predict_compare.py tests/bench/torch_peer.py tests/bench/train_compare.py
 CLEANFILES += $(BENCHES)
 
 tests_bench_loader_bench_SOURCES = tests/bench/loader_bench.c
