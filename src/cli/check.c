@@ -114,11 +114,10 @@ static mu_err look(const check_options *o, findings *f)
 /* Collective. */
 static mu_err predict(const check_options *o, findings *f, mu_comm *comm)
 {
-    enum { SECONDS = 12, BUCKET_BYTES = 25 << 20 };
-    mu_measure_options options = {.seconds = SECONDS, .bucket_bytes = BUCKET_BYTES};
+    enum { SECONDS = 12 };
     if (mu_comm_is_main(comm) && isatty(STDERR_FILENO))
         fprintf(stderr, "measuring the training step, for about %d s\n", SECONDS);
-    MU_TRY(mu_measure(f->config, mu_batch_buffer_batch(f->inspection.example), &options, comm, &f->measured));
+    MU_TRY(mu_measure(f->config, mu_batch_buffer_batch(f->inspection.example), SECONDS, comm, &f->measured));
     MU_TRY(mu_calloc(&f->prediction, o->n_ranks, sizeof *f->prediction));
     for (size_t i = 0; i < o->n_ranks; i++)
         mu_predict(&f->measured.workload, &f->network, o->ranks[i], &f->prediction[i]);

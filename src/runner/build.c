@@ -277,7 +277,7 @@ static mu_err reopen_deterministic(mu_runner *runner)
     return open_model(runner);
 }
 
-static mu_err build_parallel(mu_runner *runner)
+mu_err mu_runner_build_parallel(mu_runner *runner)
 {
     static const char type[] = "MMDistributedDataParallel", standard[] = "{\"type\": \"MMDistributedDataParallel\"}";
     const mu_cfg *cfg = mu_runner_get(runner, "model_wrapper_cfg");
@@ -292,7 +292,7 @@ static mu_err build_parallel(mu_runner *runner)
 static mu_err open_parallel(mu_runner *runner, mu_loader *loader)
 {
     size_t bytes = 0;
-    mu_err err = build_parallel(runner);
+    mu_err err = mu_runner_build_parallel(runner);
     MU_TRY(mu_runner_agree(runner, err ? err : count_trained(runner, loader, &bytes)));
     return mu_runner_agreed(runner, mu_parallel_open(runner->parallel, runner->comm, bytes, runner->deterministic, &runner->own->sharing));
 }

@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 enum { WARM_UP = 2 };
@@ -13,7 +14,7 @@ enum { WARM_UP = 2 };
 typedef struct {
     mu_runner *runner;
     const mu_batch *batch;
-    const mu_measure_options *options;
+    double budget; /* s */
     mu_measurement *out;
     double *before;     /* [steps of the plan] seconds before the measured runs */
     double *model, *optimizer; /* [runs] s */
@@ -21,6 +22,26 @@ typedef struct {
 } measurer;
 
 /* ---- making ready ---- */
+
+/* The units of parameters that the wrapper wants, without their being shared. */
+static mu_err cut_units(measurer *m)
+{
+    enum { DEFAULT_MB = 25 };
+    mu_runner *r = m->runner;
+    mu_workload *w = &m->out->workload;
+    mu_params_sharing sharing = {.size = 1};
+    MU_TRY(mu_runner_build_parallel(r));
+    double mb = r->parallel->bucket_cap_mb > 0 ? r->parallel->bucket_cap_mb : DEFAULT_MB;
+    sharing.unit_bytes = (size_t)fmin(fmax(mb * (1 << 20), 1), 0x1p40);
+    MU_TRY(((const mu_parallel_ops *)mu_component_of(r->parallel)->ops)->share(r->parallel, &sharing));
+    w->stage = (int)sharing.stage;
+    w->prefetch = r->parallel->exchange.prefetch;
+    w->wire = r->parallel->wire && strcmp(r->parallel->wire, "bfloat16") == 0 ? 0.5 : 1;
+    w->broadcasts = r->parallel->broadcast_buffers;
+    sharing.stage = MU_SHARD_NOTHING;
+    sharing.exchange = NULL;
+    return mu_params_share(mu_model_params(r->model), &sharing);
+}
 
 static mu_err open_model(measurer *m)
 {
@@ -35,6 +56,7 @@ static mu_err open_model(measurer *m)
                                 .data_preprocessor = mu_runner_get(r, "data_preprocessor"),
                                 .profile = true};
     MU_TRY(mu_model_bind(r->model, &options));
+    MU_TRY(cut_units(m));
     MU_TRY(mu_model_prepare(r->model, m->batch, true));
     MU_TRY(mu_model_init_weights(r->model, 0, NULL, NULL, NULL));
     return mu_optim_bind(mu_optim_wrapper_optim(r->optim), r->backend, mu_model_params(r->model), NULL, NULL, 0);
@@ -118,35 +140,30 @@ static void plan_times(const measurer *m, const mu_plan *plan, double model, dou
     w->rest = fmax(0, model - at);
 }
 
-/* Cuts the arena where a piece has its size; a piece is ready with the last of its gradients, and needed with the first of its parameters. */
-static mu_err cut_buckets(const measurer *m, const mu_plan *plan, const double *ends)
+/* A unit is ready with the last of its gradients, and needed with the first of its parameters. */
+static mu_bucket bucket_of(const mu_params *params, int u, const mu_plan *plan, const double *ends)
+{
+    const mu_param_unit *unit = mu_params_unit(params, u);
+    mu_bucket b = {.bytes = (double)unit->bytes, .used = ends[mu_plan_n_steps(plan)]};
+    for (int i = unit->first; i < unit->first + unit->n; i++) {
+        int first, last;
+        mu_plan_param_steps(plan, mu_params_at(params, i)->name, &first, &last);
+        if (first >= 0)
+            b.used = fmin(b.used, ends[first]);
+        if (last >= 0)
+            b.ready = fmax(b.ready, ends[last + 1]);
+    }
+    return b;
+}
+
+static mu_err tell_buckets(const measurer *m, const mu_plan *plan, const double *ends)
 {
     const mu_params *params = mu_model_params(m->runner->model);
-    mu_bucket *bucket = NULL;
-    size_t capacity = 0;
-    int n = 0;
-    double most = 0;
-    for (int i = 0; i < mu_params_count(params); i++) {
-        const mu_param_info *info = mu_params_at(params, i);
-        int first, last;
-        if (!info->trainable)
-            continue;
-        if (n == 0 || bucket[n - 1].bytes >= m->options->bucket_bytes) {
-            mu_err err = mu_grow(&bucket, &capacity, (size_t)n + 1, sizeof *bucket);
-            if (err) {
-                mu_free(bucket);
-                return err;
-            }
-            bucket[n++] = (mu_bucket){.used = ends[mu_plan_n_steps(plan)], .ready = most};
-        }
-        mu_bucket *b = &bucket[n - 1];
-        mu_plan_param_steps(plan, info->name, &first, &last);
-        b->bytes += (double)info->bytes;
-        if (first >= 0)
-            b->used = fmin(b->used, ends[first]);
-        if (last >= 0)
-            b->ready = most = fmax(most, ends[last + 1]);
-    }
+    int n = mu_params_n_units(params);
+    mu_bucket *bucket;
+    MU_TRY(mu_calloc(&bucket, (size_t)n, sizeof *bucket));
+    for (int u = 0; u < n; u++)
+        bucket[u] = bucket_of(params, u, plan, ends);
     m->out->workload.bucket = bucket;
     m->out->workload.n_buckets = n;
     return MU_OK;
@@ -166,7 +183,7 @@ static mu_err tell_times(measurer *m)
     w->noise = relative_deviation(m->model, n);
     plan_times(m, plan, model, mean, ends);
     m->out->step = w->forward + w->backward + w->rest + w->optimizer;
-    mu_err err = cut_buckets(m, plan, ends);
+    mu_err err = tell_buckets(m, plan, ends);
     mu_free(ends);
     return err;
 }
@@ -250,7 +267,7 @@ static mu_err open_in_turn(measurer *m, mu_comm *comm)
 
 static mu_err make_room(measurer *m, double seconds)
 {
-    double wish = m->options->seconds / seconds;
+    double wish = m->budget / seconds;
     int runs = wish < MU_MEASURE_LEAST ? MU_MEASURE_LEAST : wish > MU_MEASURE_MOST ? MU_MEASURE_MOST : (int)wish;
     m->out->runs = runs;
     MU_TRY(mu_calloc(&m->model, (size_t)runs, sizeof *m->model));
@@ -259,8 +276,20 @@ static mu_err make_room(measurer *m, double seconds)
     return MU_OK;
 }
 
+/* What an iteration does besides, as loops/train_loop.c has it. */
+static void tell_settings(measurer *m)
+{
+    mu_workload *w = &m->out->workload;
+    const mu_cfg *async = mu_runner_get(m->runner, "default_hooks.checkpoint.async_save");
+    w->threads = m->runner->backend->n_threads;
+    w->async_checkpoint = !async || mu_cfg_bool(async);
+    w->small = w->stage > MU_SHARD_NOTHING && mu_runner_get(m->runner, "optim_wrapper.clip_grad") ? 3 : 2; /* errors and signals; losses; norm */
+    w->small_bytes = (1 + MU_MAX_LOSSES) * sizeof(double);
+}
+
 static mu_err tell(measurer *m)
 {
+    tell_settings(m);
     MU_TRY(tell_times(m));
     tell_memory(m);
     return tell_data(m);
@@ -277,10 +306,10 @@ static mu_err measure(measurer *m, mu_comm *comm)
     return mu_comm_agree(comm, tell(m));
 }
 
-mu_err mu_measure(const mu_config *config, const mu_batch *example, const mu_measure_options *options, mu_comm *comm, mu_measurement *out)
+mu_err mu_measure(const mu_config *config, const mu_batch *example, double seconds, mu_comm *comm, mu_measurement *out)
 {
     mu_measurement result = {.ranks = comm->size};
-    measurer m = {.batch = example, .options = options, .out = &result};
+    measurer m = {.batch = example, .budget = seconds, .out = &result};
     mu_err err = mu_calloc(&m.runner, 1, sizeof *m.runner);
     err = err ? err : mu_calloc(&m.runner->own, 1, sizeof *m.runner->own);
     err = mu_comm_agree(comm, err);
@@ -290,10 +319,6 @@ mu_err mu_measure(const mu_config *config, const mu_batch *example, const mu_mea
         m.runner->cfg = mu_config_root(config);
         err = measure(&m, comm);
     }
-    result.workload.threads = m.runner && m.runner->backend ? m.runner->backend->n_threads : 1;
-    result.workload.wire = 1;
-    result.workload.small = 2; /* errors and signals; losses */
-    result.workload.small_bytes = 16;
     mu_runner_release(m.runner);
     mu_free(m.before);
     mu_free(m.model);

@@ -7,10 +7,6 @@
 #include "dist/comm.h"
 #include "runner/predict.h"
 
-typedef struct {
-    double seconds;      /* that the measured steps may take; at least MU_MEASURE_LEAST of them are run */
-    double bucket_bytes; /* gradients travel in pieces of so many */
-} mu_measure_options;
 enum { MU_MEASURE_LEAST = 5, MU_MEASURE_MOST = 100 };
 
 typedef struct {
@@ -20,9 +16,9 @@ typedef struct {
 } mu_measurement;
 
 /* Collective: all ranks run the step at the same time, as they will in the run, and every one gets what it measured itself. For a config in which
- * mu_inspect found no mistake, and the example that it traced. Agrees on errors. */
-MU_CHECKED mu_err mu_measure(const mu_config *config, const mu_batch *example, const mu_measure_options *options, mu_comm *comm,
-                             mu_measurement *out);
+ * mu_inspect found no mistake, and the example that it traced. The measured steps take about `seconds`; at least MU_MEASURE_LEAST of them are run.
+ * Agrees on errors. */
+MU_CHECKED mu_err mu_measure(const mu_config *config, const mu_batch *example, double seconds, mu_comm *comm, mu_measurement *out);
 void mu_measurement_release(mu_measurement *measurement);
 
 #endif

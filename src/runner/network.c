@@ -135,6 +135,18 @@ mu_cost mu_network_half(const mu_network *network, int64_t ranks, double bytes)
     return cost(network, ranks, bytes, false);
 }
 
+static double level_broadcast(const mu_link *link, int64_t p, double bytes)
+{
+    int steps = floor_log2(p) + (is_power_of_2(p) ? 0 : 1);
+    return steps ? steps * short_step(link, bytes) : 0;
+}
+
+mu_cost mu_network_broadcast(const mu_network *n, int64_t ranks, double bytes)
+{
+    shape s = shape_of(n, ranks);
+    return cost_of(level_broadcast(&n->inside, s.inside, bytes), level_broadcast(&n->between, s.nodes, bytes), n);
+}
+
 /* ---- fitting ---- */
 
 /* Least squares of weights w; w counts 0 where a point is left out. */

@@ -39,6 +39,8 @@ typedef struct {
 /* Of `ranks` ranks that fill node after node, `bytes` on every rank; of the halves of an all-reduce too: reduce-scatter and all-gather. */
 mu_cost mu_network_all_reduce(const mu_network *network, int64_t ranks, double bytes);
 mu_cost mu_network_half(const mu_network *network, int64_t ranks, double bytes);
+/* From one rank to all, along a binomial tree. */
+mu_cost mu_network_broadcast(const mu_network *network, int64_t ranks, double bytes);
 /* One link among p >= 2 members whose all-reduces took so long: first n_short by exchanges, then n_long round a ring; 1 or more each. */
 mu_link mu_link_fit(int64_t p, const double *bytes, const double *seconds, int n_short, int n_long);
 /* What such an all-reduce takes. */

@@ -33,6 +33,8 @@ MU_CHECKED mu_err mu_runner_build_loader(mu_runner *runner, mu_phase phase);
 MU_CHECKED mu_err mu_runner_build_typed(const char *kind, const mu_cfg *cfg, const char *type, const char *path, void **out);
 /* The loop of a phase. */
 MU_CHECKED mu_err mu_runner_build_loop(mu_runner *runner, mu_phase phase);
+/* Not collective. The parallel wrapper that the config names, or the default one. */
+MU_CHECKED mu_err mu_runner_build_parallel(mu_runner *runner);
 /* Collective. Model, bound and prepared for batches of `loader`, with the same parameter arenas on every rank. */
 MU_CHECKED mu_err mu_runner_build_model(mu_runner *runner, mu_loader *loader, bool training);
 /* Collective. Binds the parallel wrapper, the optimizer wrapper and the schedulers of a prepared model. */

@@ -138,10 +138,12 @@ static void predict_checkpoint(const mu_workload *w, const mu_network *n, int64_
     out->checkpoint = out->stall = out->checkpoint_interval = NAN;
     if (n->write_bandwidth > 0)
         out->checkpoint = n->open_latency + bytes / fmin(n->write_bandwidth, (double)ranks * n->rank_write_bandwidth);
-    /* What is written later is copied first, by every rank what it will write. */
-    out->stall = !w->async_checkpoint ? out->checkpoint : n->copy_bandwidth > 0 ? bytes / (double)ranks / n->copy_bandwidth : NAN;
+    /* What is written later is copied first, by every rank what it will write, and the file is made. */
+    out->stall = out->checkpoint;
+    if (w->async_checkpoint)
+        out->stall = n->copy_bandwidth > 0 ? n->open_latency + bytes / (double)ranks / n->copy_bandwidth : NAN;
     if (n->node_mtbf > 0)
-        out->checkpoint_interval = sqrt(2 * out->stall * n->node_mtbf / (double)out->nodes);
+        out->checkpoint_interval = fmax(sqrt(2 * out->stall * n->node_mtbf / (double)out->nodes), out->checkpoint);
 }
 
 /* Reading and making the batches: threads of the loader go beside the step where there are cores for them. */
@@ -171,6 +173,8 @@ static double step_of(const mu_workload *w, const mu_network *n, int64_t ranks, 
         out->exposed = w->stage == 3 ? wait_sharded(&t, compute) : wait_simple(&t, compute);
         out->communication = t.total;
         out->small = w->small * seconds_of(mu_network_all_reduce(n, ranks, w->small_bytes), &t.at);
+        if (w->broadcasts && w->state_bytes > 0)
+            out->small += seconds_of(mu_network_broadcast(n, ranks, w->state_bytes), &t.at);
         out->straggling = compute * (n->noise >= 0 ? n->noise : w->noise) * mu_expected_maximum(ranks);
     }
     step += out->exposed + out->small + out->straggling;

@@ -22,8 +22,9 @@ typedef struct {
     int stage;         /* 0: nothing is sharded; 1: optimizer; 2: and gradients; 3: and parameters */
     int prefetch;      /* stage 3: buckets gathered ahead */
     double wire;       /* bytes that travel of a byte of gradient: 1, or 0.5 for half precision */
-    int small;         /* collective operations of few bytes in an iteration */
+    int small;         /* all-reduces of few bytes in an iteration */
     double small_bytes;
+    bool broadcasts;   /* rank 0's states, at the beginning of every step */
     double param_bytes, gradient_bytes, optimizer_bytes, state_bytes, activation_bytes, loader_bytes;
     bool async_checkpoint;
     int64_t batch, samples; /* of a rank; of an epoch, 0: not known */
@@ -43,7 +44,7 @@ typedef struct {
     double samples_per_second, epoch, data_bandwidth;
     double params, gradients, optimizer, activations, buffers, memory; /* of a rank; memory: their sum */
     double checkpoint_bytes, checkpoint, stall;                        /* s to write it; s for which training stops */
-    double checkpoint_interval; /* s of training between two that loses least (Young 1974) */
+    double checkpoint_interval; /* s from one to the next that lose least (Young 1974), and in which one is written */
 } mu_prediction;
 
 void mu_predict(const mu_workload *workload, const mu_network *network, int64_t ranks, mu_prediction *out);

@@ -67,6 +67,14 @@ START_TEST(several_nodes)
 }
 END_TEST
 
+START_TEST(broadcasts)
+{
+    near(mu_network_broadcast(&small, 1, 1e3).seconds, 0);
+    near(mu_network_broadcast(&small, 3, 1e3).seconds, 2 * (1e-6 + 1e-6));
+    near(mu_network_broadcast(&small, 16, 1e3).seconds, 2 * (1e-6 + 1e-6) + 2 * (1e-5 + 1e-5));
+}
+END_TEST
+
 START_TEST(work_of_cores)
 {
     mu_network n = with(MU_RING | MU_HIERARCHICAL);
@@ -221,6 +229,9 @@ START_TEST(small_operations_and_stragglers)
     near(p.small, 4 * (1e-6 + 8e-9));
     near(p.straggling, 0.3 * mu_expected_maximum(4));
     near(p.step, p.compute + p.exposed + p.small + p.straggling);
+    w.broadcasts = true; /* 1 MB of states, in two steps */
+    mu_predict(&w, &n, 4, &p);
+    near(p.small, 4 * (1e-6 + 8e-9) + 2 * (1e-6 + 1e-3));
     n.noise = 0;
     mu_predict(&w, &n, 4, &p);
     near(p.straggling, 0);
@@ -306,7 +317,7 @@ START_TEST(checkpoints)
     w.async_checkpoint = true;
     n.copy_bandwidth = 1e10;
     mu_predict(&w, &n, 8, &p);
-    near(p.stall, 1.801e9 / 8 / 1e10);
+    near(p.stall, 0.01 + 1.801e9 / 8 / 1e10);
 }
 END_TEST
 
@@ -434,6 +445,7 @@ int main(void)
     TCase *tcase = tcase_create("predict");
     tcase_add_test(tcase, one_node);
     tcase_add_test(tcase, several_nodes);
+    tcase_add_test(tcase, broadcasts);
     tcase_add_test(tcase, work_of_cores);
     tcase_add_test(tcase, short_messages);
     tcase_add_test(tcase, fits);
