@@ -120,7 +120,7 @@ static mu_err predict(const check_options *o, findings *f, mu_comm *comm)
     MU_TRY(mu_measure(f->config, mu_batch_buffer_batch(f->inspection.example), SECONDS, comm, &f->measured));
     MU_TRY(mu_calloc(&f->prediction, o->n_ranks, sizeof *f->prediction));
     for (size_t i = 0; i < o->n_ranks; i++)
-        mu_predict(&f->measured.workload, &f->network, o->ranks[i], &f->prediction[i]);
+        MU_TRY(mu_predict(&f->measured.workload, &f->network, o->ranks[i], &f->prediction[i]));
     return MU_OK;
 }
 

@@ -71,6 +71,9 @@ static void print_table(const mu_prediction *of, size_t n)
     printf("\n%-*s", LABEL, "nodes");
     for (size_t i = 0; i < n; i++)
         printf(" %*" PRId64, WIDTH, of[i].nodes);
+    printf("\n%-*s", LABEL, "pieces of gradients");
+    for (size_t i = 0; i < n; i++)
+        printf(" %*d", WIDTH, of[i].pieces);
     puts("");
     for (int r = 0; r < N_ROWS; r++) {
         bool known = false;
@@ -94,10 +97,6 @@ static void print_measured(const mu_measurement *m)
         printf(", on %d ranks at the same time", m->ranks);
     printf("\nstep %s = forward %s + backward %s + optimizer %s + rest %s; it varies by %.1f %%\n", cli_duration(m->step, a),
            cli_duration(w->forward, b), cli_duration(w->backward, c), cli_duration(w->optimizer, d), cli_duration(w->rest, e), 100 * w->noise);
-    printf("gradients travel in %d %s, complete after", w->n_buckets, w->n_buckets == 1 ? "piece" : "pieces");
-    for (int i = 0; i < w->n_buckets && i < 8; i++)
-        printf("%s %s", i ? "," : "", cli_duration(w->bucket[i].ready, a));
-    puts(w->n_buckets > 8 ? ", ..." : "");
 }
 
 static void print_assumptions(const mu_measurement *m, const mu_network *network, const mu_prediction *of, size_t n)
@@ -137,7 +136,7 @@ void cli_prediction_json(mu_text *text, const mu_measurement *m, const mu_predic
     json_number(text, "optimizer", w->optimizer, ", ");
     json_number(text, "rest", w->rest, ", ");
     json_number(text, "noise", w->noise, ", ");
-    json_number(text, "load", w->load, ",\n  \"pieces\": [");
+    json_number(text, "load", w->load, ",\n  \"units\": [");
     for (int i = 0; i < w->n_buckets; i++) {
         mu_text_append(text, i ? ", {" : "{");
         json_number(text, "bytes", w->bucket[i].bytes, ", ");
@@ -146,7 +145,8 @@ void cli_prediction_json(mu_text *text, const mu_measurement *m, const mu_predic
     }
     mu_text_append(text, "]},\n \"predictions\": [");
     for (size_t i = 0; i < n; i++) {
-        mu_text_printf(text, "%s{\"ranks\": %" PRId64 ", \"nodes\": %" PRId64 ", ", i ? ",\n  " : "\n  ", of[i].ranks, of[i].nodes);
+        mu_text_printf(text, "%s{\"ranks\": %" PRId64 ", \"nodes\": %" PRId64 ", \"pieces\": %d, ", i ? ",\n  " : "\n  ", of[i].ranks, of[i].nodes,
+                       of[i].pieces);
         json_number(text, "oversubscribed", of[i].oversubscribed, "");
         for (int r = 0; r < N_ROWS; r++) {
             mu_text_append(text, ", ");

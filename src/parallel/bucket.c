@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { SMALL = 1 << 10, LARGE = 1 << 20, REPEATS = 5, MIN_SHIFT = 20, MAX_SHIFT = 26 };
+enum { SMALL = MU_BUCKET_PROBE_SMALL, LARGE = MU_BUCKET_PROBE_LARGE, REPEATS = 5, MIN_SHIFT = 20, MAX_SHIFT = 26 };
 
 /* ---- what was measured before ---- */
 
@@ -59,7 +59,7 @@ static mu_err time_reduce(mu_comm *comm, float *data, int64_t count, double *sec
     return MU_OK;
 }
 
-static size_t best_size(size_t bytes, double latency, double per_byte)
+size_t mu_bucket_best(size_t bytes, double latency, double per_byte)
 {
     double wanted = sqrt((double)bytes * latency / per_byte);
     double shift = round(log2(fmax(wanted, 1)));
@@ -79,7 +79,7 @@ static mu_err measure(mu_comm *comm, size_t bytes, size_t *out)
     mu_free(data);
     MU_TRY(err);
     double per_byte = fmax(large - small, 1e-9) / (LARGE - SMALL);
-    *out = best_size(bytes, small, per_byte);
+    *out = mu_bucket_best(bytes, small, per_byte);
     MU_DEBUG("parallel", "all-reduce: %.1f us and %.2f GB/s; %zu bytes of gradients travel in buckets of %zu MiB", small * 1e6,
              1e-9 / per_byte, bytes, *out >> 20);
     return MU_OK;

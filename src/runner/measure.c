@@ -2,6 +2,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "parallel/bucket.h"
 #include "runner/own.h"
 
 #include <math.h>
@@ -23,17 +24,17 @@ typedef struct {
 
 /* ---- making ready ---- */
 
-/* The units of parameters that the wrapper wants, without their being shared. */
+/* The units of parameters that the wrapper insists on, without their being shared; else every parameter is one. */
 static mu_err cut_units(measurer *m)
 {
-    enum { DEFAULT_MB = 25 };
     mu_runner *r = m->runner;
     mu_workload *w = &m->out->workload;
-    mu_params_sharing sharing = {.size = 1};
+    mu_params_sharing sharing = {.size = 1, .unit_bytes = 1};
     MU_TRY(mu_runner_build_parallel(r));
-    double mb = r->parallel->bucket_cap_mb > 0 ? r->parallel->bucket_cap_mb : DEFAULT_MB;
-    sharing.unit_bytes = (size_t)fmin(fmax(mb * (1 << 20), 1), 0x1p40);
     MU_TRY(((const mu_parallel_ops *)mu_component_of(r->parallel)->ops)->share(r->parallel, &sharing));
+    bool theirs = sharing.unit_bytes != 1 || sharing.n_modules;
+    double mb = r->parallel->bucket_cap_mb;
+    w->bucket_bytes = theirs ? 0 : mb > 0 ? mb * (1 << 20) : r->deterministic ? MU_BUCKET_DEFAULT_BYTES : NAN;
     w->stage = (int)sharing.stage;
     w->prefetch = r->parallel->exchange.prefetch;
     w->wire = r->parallel->wire && strcmp(r->parallel->wire, "bfloat16") == 0 ? 0.5 : 1;

@@ -1,5 +1,8 @@
 #include "runner/predict.h"
 
+#include "core/mem.h"
+#include "parallel/bucket.h"
+
 #include <math.h>
 
 double mu_expected_maximum(int64_t n)
@@ -182,17 +185,51 @@ static double step_of(const mu_workload *w, const mu_network *n, int64_t ranks, 
     return step + out->data;
 }
 
-void mu_predict(const mu_workload *w, const mu_network *n, int64_t ranks, mu_prediction *out)
+/* ---- pieces ---- */
+
+static double chosen_bytes(const mu_workload *w, const mu_network *n, int64_t ranks)
 {
+    double few = mu_network_all_reduce(n, ranks, MU_BUCKET_PROBE_SMALL).seconds, many = mu_network_all_reduce(n, ranks, MU_BUCKET_PROBE_LARGE).seconds;
+    double per_byte = fmax(many - few, 1e-9) / (MU_BUCKET_PROBE_LARGE - MU_BUCKET_PROBE_SMALL);
+    return (double)mu_bucket_best((size_t)w->gradient_bytes, few, per_byte);
+}
+
+/* What travels together among so many ranks; out [n_buckets]. Returns how many. */
+static int join(const mu_workload *w, const mu_network *n, int64_t ranks, mu_bucket *out)
+{
+    double bytes = isnan(w->bucket_bytes) ? chosen_bytes(w, n, ranks) : w->bucket_bytes;
+    int made = 0;
+    for (int i = 0; i < w->n_buckets; i++) {
+        const mu_bucket *b = &w->bucket[i];
+        if (made == 0 || out[made - 1].bytes >= bytes) {
+            out[made++] = *b;
+            continue;
+        }
+        mu_bucket *with = &out[made - 1];
+        *with = (mu_bucket){with->bytes + b->bytes, fmin(with->used, b->used), fmax(with->ready, b->ready)};
+    }
+    return made;
+}
+
+mu_err mu_predict(const mu_workload *workload, const mu_network *n, int64_t ranks, mu_prediction *out)
+{
+    mu_workload w = *workload;
     mu_prediction alone = {0}, p = {.ranks = ranks};
+    mu_bucket *bucket;
+    MU_TRY(mu_calloc(&bucket, (size_t)w.n_buckets, sizeof *bucket));
+    w.n_buckets = join(workload, n, ranks, bucket);
+    w.bucket = bucket;
+    p.pieces = w.n_buckets;
     p.nodes = (ranks + n->ranks_per_node - 1) / n->ranks_per_node;
-    p.step = step_of(w, n, ranks, &p);
-    p.efficiency = step_of(w, n, 1, &alone) / p.step;
-    double batch = (double)ranks * (double)w->batch;
+    p.step = step_of(&w, n, ranks, &p);
+    p.efficiency = step_of(&w, n, 1, &alone) / p.step;
+    double batch = (double)ranks * (double)w.batch;
     p.samples_per_second = batch / p.step;
-    p.epoch = w->samples > 0 ? ceil((double)w->samples / batch) * p.step : NAN;
-    p.data_bandwidth = w->sample_bytes > 0 ? p.samples_per_second * w->sample_bytes : NAN;
-    predict_memory(w, ranks, &p);
-    predict_checkpoint(w, n, ranks, &p);
+    p.epoch = w.samples > 0 ? ceil((double)w.samples / batch) * p.step : NAN;
+    p.data_bandwidth = w.sample_bytes > 0 ? p.samples_per_second * w.sample_bytes : NAN;
+    predict_memory(&w, ranks, &p);
+    predict_checkpoint(&w, n, ranks, &p);
+    mu_free(bucket);
     *out = p;
+    return MU_OK;
 }

@@ -5,7 +5,7 @@
 
 #include "runner/network.h"
 
-/* A piece of the parameters whose gradients travel together, in the order in which backward completes them. */
+/* Parameters whose gradients may travel together, in the order in which backward completes them. */
 typedef struct {
     double bytes;       /* of its parameters, and of its gradients */
     double used, ready; /* s from the beginning of a step: its parameters are first read; its gradients are complete */
@@ -19,6 +19,7 @@ typedef struct {
     int threads, loader_threads;
     const mu_bucket *bucket;
     int n_buckets;
+    double bucket_bytes; /* neighbours travel together until they have so many; 0: each alone; NaN: as mu_bucket_choose does */
     int stage;         /* 0: nothing is sharded; 1: optimizer; 2: and gradients; 3: and parameters */
     int prefetch;      /* stage 3: buckets gathered ahead */
     double wire;       /* bytes that travel of a byte of gradient: 1, or 0.5 for half precision */
@@ -36,6 +37,7 @@ typedef struct {
     int64_t ranks, nodes;
     double oversubscribed; /* threads for each core of a node; 1: none too many */
     double step, compute;  /* compute: what one rank takes by itself on a node so full */
+    int pieces;            /* in which gradients travel */
     double communication;  /* of gradients and parameters, had nothing been hidden */
     double exposed, small; /* what of it the step waits for; the small operations */
     double straggling;     /* waiting for the slowest rank */
@@ -47,7 +49,7 @@ typedef struct {
     double checkpoint_interval; /* s from one to the next that lose least (Young 1974), and in which one is written */
 } mu_prediction;
 
-void mu_predict(const mu_workload *workload, const mu_network *network, int64_t ranks, mu_prediction *out);
+MU_CHECKED mu_err mu_predict(const mu_workload *workload, const mu_network *network, int64_t ranks, mu_prediction *out);
 
 /* The largest of n standard normal numbers, expected: the quantile (n - 3/8) / (n + 1/4) (Blom 1958). */
 double mu_expected_maximum(int64_t n);

@@ -164,19 +164,24 @@ static const mu_workload work = {
     .batch = 32, .samples = 1000, .sample_bytes = 1e5,
 };
 
+static void predict(const mu_workload *w, const mu_network *n, int64_t ranks, mu_prediction *out)
+{
+    ck_ok(mu_predict(w, n, ranks, out));
+}
+
 START_TEST(overlap)
 {
     mu_network n = with(MU_RING);
     mu_prediction p;
     /* 1 rank: what was measured. */
-    mu_predict(&work, &n, 1, &p);
+    predict(&work, &n, 1, &p);
     near(p.step, 3.375);
     near(p.efficiency, 1);
     near(p.communication, 0);
     near(p.samples_per_second, 32 / 3.375);
     near(p.epoch, 32 * 3.375);
     /* 2 ranks: 0.4 s from 2 on, hidden; 0.2 s from 3 on, not. Two latencies each. */
-    mu_predict(&work, &n, 2, &p);
+    predict(&work, &n, 2, &p);
     near(p.communication, 0.6 + 4e-6);
     near(p.exposed, 0.2 + 2e-6);
     near(p.step, 3.575 + 2e-6);
@@ -185,13 +190,48 @@ START_TEST(overlap)
     near(p.data_bandwidth, 64 / p.step * 1e5);
     /* A slow link: the second one waits for the first. */
     n.inside.bandwidth = 2e8;
-    mu_predict(&work, &n, 2, &p);
+    predict(&work, &n, 2, &p);
     near(p.exposed, 2 + 2 + 1 - 3 + 4e-6);
     /* Half as many bytes on the wire. */
     mu_workload half = work;
     half.wire = 0.5;
-    mu_predict(&half, &n, 2, &p);
+    predict(&half, &n, 2, &p);
     near(p.communication, 1.5 + 4e-6);
+}
+END_TEST
+
+/* Neighbours travel together until they have as many bytes as they should. */
+START_TEST(pieces)
+{
+    const mu_bucket four[] = {{1e6, 3, 4}, {2e6, 2, 5}, {4e6, 1, 6}, {8e6, 0, 7}};
+    mu_network n = with(MU_RING);
+    mu_workload w = work;
+    mu_prediction p;
+    w.forward = 3;
+    w.backward = 4;
+    w.bucket = four;
+    w.n_buckets = 4;
+    w.gradient_bytes = 15e6;
+    n.inside.latency = 0;
+    n.inside.bandwidth = 1e6;
+    predict(&w, &n, 2, &p);
+    ck_assert_int_eq(p.pieces, 4);
+    near(p.exposed, 4 + 1 + 2 + 4 + 8 - 7);
+    w.bucket_bytes = 3e6; /* two, one, one */
+    predict(&w, &n, 2, &p);
+    ck_assert_int_eq(p.pieces, 3);
+    near(p.exposed, 5 + 3 + 4 + 8 - 7);
+    w.bucket_bytes = 1e9;
+    predict(&w, &n, 2, &p);
+    ck_assert_int_eq(p.pieces, 1);
+    near(p.exposed, 15);
+    /* Chosen: sqrt(15e6 * 0.7 s * 1 MB/s) is 3.2 MB: 4 MiB as a power of 2. */
+    w.bucket_bytes = NAN;
+    n.inside.latency = 0.35;
+    predict(&w, &n, 2, &p);
+    ck_assert_int_eq(p.pieces, 2);
+    near(p.exposed, 6 + 7 + 0.7 + 8 + 0.7 - 7);
+    ck_survives_oom(mu_predict(&w, &n, 2, &p), (void)0);
 }
 END_TEST
 
@@ -201,15 +241,15 @@ START_TEST(no_spare_core)
     mu_prediction p;
     n.inside.by_cores = true;
     n.cores_per_node = 4;
-    mu_predict(&work, &n, 2, &p); /* one left for each */
+    predict(&work, &n, 2, &p); /* one left for each */
     near(p.exposed, 0.2 + 2e-6);
     near(p.oversubscribed, 1);
     n.cores_per_node = 2;
-    mu_predict(&work, &n, 2, &p); /* none: nothing is hidden */
+    predict(&work, &n, 2, &p); /* none: nothing is hidden */
     near(p.exposed, 0.6 + 4e-6);
     near(p.oversubscribed, 1);
     n.cores_per_node = 1;
-    mu_predict(&work, &n, 2, &p); /* everything takes twice as long */
+    predict(&work, &n, 2, &p); /* everything takes twice as long */
     near(p.oversubscribed, 2);
     near(p.compute, 6.75);
     near(p.exposed, 1.2 + 8e-6);
@@ -225,15 +265,15 @@ START_TEST(small_operations_and_stragglers)
     w.small_bytes = 8;
     w.noise = 0.1;
     n.noise = -1; /* as measured */
-    mu_predict(&w, &n, 4, &p);
+    predict(&w, &n, 4, &p);
     near(p.small, 4 * (1e-6 + 8e-9));
     near(p.straggling, 0.3 * mu_expected_maximum(4));
     near(p.step, p.compute + p.exposed + p.small + p.straggling);
     w.broadcasts = true; /* 1 MB of states, in two steps */
-    mu_predict(&w, &n, 4, &p);
+    predict(&w, &n, 4, &p);
     near(p.small, 4 * (1e-6 + 8e-9) + 2 * (1e-6 + 1e-3));
     n.noise = 0;
-    mu_predict(&w, &n, 4, &p);
+    predict(&w, &n, 4, &p);
     near(p.straggling, 0);
 }
 END_TEST
@@ -245,17 +285,17 @@ START_TEST(data)
     mu_prediction p;
     w.load = 2;
     w.loader_threads = 1;
-    mu_predict(&w, &n, 1, &p); /* beside the step */
+    predict(&w, &n, 1, &p); /* beside the step */
     near(p.data, 0);
     w.load = 4;
-    mu_predict(&w, &n, 1, &p); /* one thread is too slow */
+    predict(&w, &n, 1, &p); /* one thread is too slow */
     near(p.step, 4);
     n.cores_per_node = 1;
-    mu_predict(&w, &n, 1, &p); /* in turn with it */
+    predict(&w, &n, 1, &p); /* in turn with it */
     near(p.step, 7.375);
     /* The file system gives 400 kB/s: 64 samples of 100 kB take 16 s. */
     n.read_bandwidth = n.rank_read_bandwidth = 4e5;
-    mu_predict(&work, &n, 2, &p);
+    predict(&work, &n, 2, &p);
     near(p.step, 16);
 }
 END_TEST
@@ -266,19 +306,19 @@ START_TEST(sharding)
     mu_workload w = work;
     mu_prediction p;
     w.stage = 1;
-    mu_predict(&w, &n, 2, &p);
+    predict(&w, &n, 2, &p);
     /* 0.2 s hidden, 0.1 s at the end of backward; parameters of 600 MB after an optimizer of half the work. */
     near(p.exposed, 0.1 + 1e-6 + 0.3 + 2e-6);
     near(p.communication, 0.6 + 4e-6);
     near(p.optimizer, 6e8);
     near(p.gradients, 6e8);
     w.stage = 2;
-    mu_predict(&w, &n, 2, &p);
+    predict(&w, &n, 2, &p);
     near(p.gradients, 3e8);
     near(p.params, 6e8 + 1e6);
     w.stage = 3;
     w.prefetch = 1;
-    mu_predict(&w, &n, 2, &p);
+    predict(&w, &n, 2, &p);
     near(p.params, 3e8 + 1e6);
     near(p.buffers, 1e7 + 2 * 4e8 + 2 * 4e8);
     near(p.communication, 0.9 + 6e-6); /* twice gathered, once scattered */
@@ -288,7 +328,7 @@ START_TEST(sharding)
     n.inside.latency = 0;
     n.inside.bandwidth = INFINITY;
     for (w.stage = 0; w.stage <= 3; w.stage++) {
-        mu_predict(&w, &n, 4, &p);
+        predict(&w, &n, 4, &p);
         near(p.exposed, 0);
         ck_assert(w.stage > 0 || fabs(p.efficiency - 1) < 1e-12);
     }
@@ -300,23 +340,23 @@ START_TEST(checkpoints)
     mu_network n = with(MU_RING);
     mu_workload w = work;
     mu_prediction p;
-    mu_predict(&w, &n, 4, &p);
+    predict(&w, &n, 4, &p);
     near(p.checkpoint_bytes, 18e8 + 1e6);
     ck_assert(isnan(p.checkpoint) && isnan(p.stall) && isnan(p.checkpoint_interval));
     n.write_bandwidth = 3e9;
     n.rank_write_bandwidth = 1e9;
     n.open_latency = 0.01;
     n.node_mtbf = 1e6;
-    mu_predict(&w, &n, 2, &p);
+    predict(&w, &n, 2, &p);
     near(p.checkpoint, 0.01 + 1.801e9 / 2e9);
     near(p.stall, p.checkpoint);
     near(p.checkpoint_interval, sqrt(2 * p.stall * 1e6));
-    mu_predict(&w, &n, 8, &p);
+    predict(&w, &n, 8, &p);
     near(p.checkpoint, 0.01 + 1.801e9 / 3e9);
     near(p.checkpoint_interval, sqrt(2 * p.stall * 1e6 / 2));
     w.async_checkpoint = true;
     n.copy_bandwidth = 1e10;
-    mu_predict(&w, &n, 8, &p);
+    predict(&w, &n, 8, &p);
     near(p.stall, 0.01 + 1.801e9 / 8 / 1e10);
 }
 END_TEST
@@ -333,7 +373,7 @@ START_TEST(monotonic)
             for (int64_t ranks = 1; ranks <= 4096; ranks *= 4) {
                 mu_network n = with(algorithms), better;
                 mu_prediction slow, quick;
-                mu_predict(&w, &n, ranks, &slow);
+                predict(&w, &n, ranks, &slow);
                 ck_assert(w.stage > 0 || slow.step >= last);
                 last = slow.step;
                 for (int change = 0; change < 4; change++) {
@@ -341,7 +381,7 @@ START_TEST(monotonic)
                     mu_link *link = change % 2 ? &better.inside : &better.between;
                     link->latency *= change / 2 ? 0.5 : 1;
                     link->bandwidth *= change / 2 ? 1 : 2;
-                    mu_predict(&w, &better, ranks, &quick);
+                    predict(&w, &better, ranks, &quick);
                     ck_assert_msg(quick.step <= slow.step * (1 + 1e-12), "stage %d, algorithms %u, %lld ranks", w.stage, algorithms,
                                   (long long)ranks);
                 }
@@ -452,6 +492,7 @@ int main(void)
     tcase_add_test(tcase, fits_links);
     tcase_add_test(tcase, largest_of_many);
     tcase_add_test(tcase, overlap);
+    tcase_add_test(tcase, pieces);
     tcase_add_test(tcase, no_spare_core);
     tcase_add_test(tcase, small_operations_and_stragglers);
     tcase_add_test(tcase, data);
