@@ -142,7 +142,7 @@ static void plan_times(const measurer *m, const mu_plan *plan, double model, dou
 }
 
 /* A unit is ready with the last of its gradients, and needed with the first of its parameters. */
-static mu_bucket bucket_of(const mu_params *params, int u, const mu_plan *plan, const double *ends)
+static mu_bucket bucket_of(const mu_params *params, int u, const mu_plan *plan, const double *ends, double end)
 {
     const mu_param_unit *unit = mu_params_unit(params, u);
     mu_bucket b = {.bytes = (double)unit->bytes, .used = ends[mu_plan_n_steps(plan)]};
@@ -152,7 +152,7 @@ static mu_bucket bucket_of(const mu_params *params, int u, const mu_plan *plan, 
         if (first >= 0)
             b.used = fmin(b.used, ends[first]);
         if (last >= 0)
-            b.ready = fmax(b.ready, ends[last + 1]);
+            b.ready = fmin(end, fmax(b.ready, ends[last + 1])); /* end: the same sum, rounded in another order */
     }
     return b;
 }
@@ -164,7 +164,7 @@ static mu_err tell_buckets(const measurer *m, const mu_plan *plan, const double 
     mu_bucket *bucket;
     MU_TRY(mu_calloc(&bucket, (size_t)n, sizeof *bucket));
     for (int u = 0; u < n; u++)
-        bucket[u] = bucket_of(params, u, plan, ends);
+        bucket[u] = bucket_of(params, u, plan, ends, m->out->workload.forward + m->out->workload.backward);
     m->out->workload.bucket = bucket;
     m->out->workload.n_buckets = n;
     return MU_OK;

@@ -189,7 +189,8 @@ static double step_of(const mu_workload *w, const mu_network *n, int64_t ranks, 
 
 static double chosen_bytes(const mu_workload *w, const mu_network *n, int64_t ranks)
 {
-    double few = mu_network_all_reduce(n, ranks, MU_BUCKET_PROBE_SMALL).seconds, many = mu_network_all_reduce(n, ranks, MU_BUCKET_PROBE_LARGE).seconds;
+    double few = mu_network_all_reduce(n, ranks, MU_BUCKET_PROBE_SMALL).seconds;
+    double many = mu_network_all_reduce(n, ranks, MU_BUCKET_PROBE_LARGE).seconds;
     double per_byte = fmax(many - few, 1e-9) / (MU_BUCKET_PROBE_LARGE - MU_BUCKET_PROBE_SMALL);
     return (double)mu_bucket_best((size_t)w->gradient_bytes, few, per_byte);
 }
