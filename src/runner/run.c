@@ -6,6 +6,7 @@
 #include "runner/loop.h"
 #include "runner/own.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -154,6 +155,16 @@ static mu_err load_weights(mu_runner *runner)
     return resume || from ? mu_runner_call(runner, MU_AFTER_LOAD_CHECKPOINT, NULL) : MU_OK;
 }
 
+/* Of this rank. */
+static void tell_traffic(const mu_runner *runner)
+{
+    mu_courier_times times = mu_parallel_take_times(runner->parallel);
+    if (runner->comm->size > 1 && times.busy > 0 && mu_runner_is_main(runner))
+        MU_INFO("run", "gradients: %lld messages of %.2f MiB were on their way for %.2f s, of which %.0f %% passed while the rank computed",
+                (long long)times.parcels, (double)times.bytes / (double)times.parcels / (1 << 20), times.busy,
+                100 * (1 - fmin(times.waited / times.busy, 1)));
+}
+
 static mu_err train(mu_runner *runner, int *status)
 {
     MU_TRY(mu_runner_agree(runner, build_train(runner)));
@@ -166,6 +177,7 @@ static mu_err train(mu_runner *runner, int *status)
     MU_TRY(load_weights(runner));
     runner->phase = MU_PHASE_TRAIN;
     MU_TRY(loop->run(runner->train_loop, runner, NULL));
+    tell_traffic(runner);
     if (runner->stop_signal)
         MU_TRY(mu_checkpoint_hook_save_now(runner));
     MU_TRY(mu_checkpoint_wait(runner));

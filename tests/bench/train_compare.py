@@ -81,10 +81,10 @@ class Bench:
     def command(self, config):
         return [self.muster, "train", config, "--work-dir", config[:-5]]
 
-    def train(self, config, ranks):
+    def train(self, config, ranks, **env):
         """Runs a training to its end, with one thread a rank; the records of its log."""
         subprocess.run(["mpirun", "--bind-to", "core", "-n", str(ranks), *self.command(config)], check=True,
-                       env=self.environment(1), cwd=self.folder, capture_output=True)
+                       env=self.environment(1, **env), cwd=self.folder, capture_output=True)
         [path] = glob.glob(os.path.join(config[:-5], "*", "vis_data", "scalars.jsonl"))
         with open(path, encoding="utf-8") as file:
             return [json.loads(line) for line in file]
@@ -255,19 +255,46 @@ def decoding(bench):
     return r
 
 
+def step_time(bench, ranks, **env):
+    """Seconds of a step of ResNet-18 on so many ranks."""
+    records = bench.train(bench.config(RESNET | {"batch": bench.args.batch}, iters=12, interval=1, window=1), ranks, **env)
+    return statistics.median(r["time"] for r in records[3:])
+
+
 def scaling(bench):
-    step, pairs = {1: [], 2: []}, 2
-    for _ in range(pairs):
+    step = {1: [], 2: []}
+    for _ in range(bench.args.pairs):
         for ranks, seconds in step.items():
-            records = bench.train(bench.config(RESNET, iters=12, interval=1, window=1), ranks)
-            seconds.append(statistics.median(r["time"] for r in records[3:]))
+            seconds.append(step_time(bench, ranks))
     ratios = [a / b for a, b in zip(step[1], step[2])]
     r = {"one_ms": 1e3 * statistics.median(step[1]), "two_ms": 1e3 * statistics.median(step[2]),
-         "efficiency": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
-    print(f"\nResNet-18 for 32x32, batch 64 and one thread a rank: {r['one_ms']:.0f} ms a step on one rank, "
-          f"{r['two_ms']:.0f} ms on two, efficiency {r['efficiency']:.2f} ({r['min']:.2f} to {r['max']:.2f}; {pairs} "
-          "pairs)")
+         "efficiency": statistics.median(ratios), "min": min(ratios), "max": max(ratios), "bound": 0.92}
+    print(f"\nResNet-18 for 32x32, batch {bench.args.batch} and one thread a rank, weak scaling: {bench.args.pairs} pairs of runs\n")
+    print("| one rank, ms a step | two ranks | efficiency (min to max) | bound |\n|---|---|---|---|")
+    print(f"| {r['one_ms']:.0f} | {r['two_ms']:.0f} | {r['efficiency']:.3f} ({r['min']:.3f} to {r['max']:.3f}) | {r['bound']} |")
     return r
+
+
+def overlap(bench):
+    """A network that takes so long for the gradients of ResNet-18 as a step takes for itself, at several shares of it."""
+    mib, rows = 42.6, []
+    for share in (0.25, 0.5):
+        plain, slow, delay = [], [], 0
+        for _ in range(bench.args.pairs):
+            plain.append(step_time(bench, 2))
+            delay = delay or share * plain[0] / mib  # seconds a MiB
+            slow.append(step_time(bench, 2, MUSTER_COMM_DELAY=f"0,{1e6 * delay:.0f}"))
+        hidden = [1 - (b - a) / (mib * delay) for a, b in zip(plain, slow)]
+        rows.append({"share": share, "plain_ms": 1e3 * statistics.median(plain), "slow_ms": 1e3 * statistics.median(slow),
+                     "added_ms": 1e3 * mib * delay, "hidden": statistics.median(hidden), "min": min(hidden), "max": max(hidden),
+                     "bound": 0.5})
+    print(f"\nResNet-18 for 32x32, batch {bench.args.batch}, two ranks of one thread, gradients slowed down by MUSTER_COMM_DELAY: the share of the "
+          f"added time that is hidden behind backward; {bench.args.pairs} pairs of runs\n")
+    print("| ms a step | added to the network, ms | ms a step then | hidden (min to max) | bound |\n|---|---|---|---|---|")
+    for r in rows:
+        print(f"| {r['plain_ms']:.0f} | {r['added_ms']:.0f} | {r['slow_ms']:.0f} | {r['hidden']:.2f} ({r['min']:.2f} to {r['max']:.2f}) | "
+              f"{r['bound']} |")
+    return rows
 
 
 def overhead(bench):
@@ -290,7 +317,7 @@ def checkpoints(bench):
     return text
 
 
-PARTS = {"epoch": epochs, "start": start, "loader": loader, "decode": decoding, "scaling": scaling,
+PARTS = {"epoch": epochs, "start": start, "loader": loader, "decode": decoding, "scaling": scaling, "overlap": overlap,
          "overhead": overhead, "checkpoint": checkpoints}
 
 
@@ -302,6 +329,8 @@ def main():
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--images", type=int, default=60000, help="28x28 ones; fewer for a quick look")
     parser.add_argument("--rounds", type=int, default=2, help="measured epochs of each side")
+    parser.add_argument("--pairs", type=int, default=3, help="of runs, for scaling and overlap")
+    parser.add_argument("--batch", type=int, default=64, help="of a rank, for scaling and overlap")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--folder", help="where the data is put (default: a temporary folder)")
     parser.add_argument("--json", help="also write the results here")
