@@ -5,3 +5,9 @@ endif
 tests_parallel_courier_test_SOURCES = tests/parallel/courier_test.c tests/parallel/fake_comm.h
 tests_parallel_courier_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_parallel_courier_test_LDADD = $(TEST_LDADD)
+# It needs no Check: it runs by itself (one rank), and by parallel_test.sh under mpirun.
+check_PROGRAMS += tests/parallel/parallel_test
+tests_parallel_parallel_test_SOURCES = tests/parallel/parallel_test.c tests/optim/shared.h
+tests_parallel_parallel_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_parallel_parallel_test_LDADD = libmuster.la
+dist_check_SCRIPTS += tests/parallel/parallel_test.sh
