@@ -203,8 +203,9 @@ mu_err mu_model_check_gradients(const mu_model *model)
         return MU_OK;
     for (int i = 0; i < mu_params_count(params); i++) {
         const mu_param_info *info = mu_params_at(params, i);
-        if (info->trainable && !mu_all_finite(info->type.dtype, gradients + info->offset,
-                                              (int64_t)(info->bytes / mu_dtype_size(info->type.dtype))))
+        mu_param_piece piece = mu_params_piece(params, i);
+        if (info->trainable && !mu_all_finite(info->type.dtype, gradients + piece.gradient,
+                                              (int64_t)(piece.bytes / mu_dtype_size(info->type.dtype))))
             return MU_FAIL(MU_ERR_NUMERIC, "the gradient of \"%s\" is not finite", info->name);
     }
     return MU_OK;
@@ -225,6 +226,10 @@ static mu_err name_trouble(const mu_model_state *state)
 mu_err mu_model_explain(mu_model *model)
 {
     const mu_model_state *state = model->state;
+    if (!mu_plan_is_alone(state->slot[MU_PLAN_TRAIN].plan)) {
+        (void)MU_FAIL(MU_ERR_NUMERIC, "which operation is to blame cannot be told: the parameters are in pieces");
+        return name_trouble(state);
+    }
     mu_err err = mu_plan_run_checked(state->slot[MU_PLAN_TRAIN].plan, &state->run);
     if (!err && isfinite(state->loss))
         return MU_OK;

@@ -72,7 +72,7 @@ typedef struct {
  * Of what was loaded; seed and step are those of its random numbers. A loss that is not finite is MU_ERR_NUMERIC. */
 MU_CHECKED mu_err mu_model_load_train(mu_model *model, const mu_batch *batch);
 MU_CHECKED mu_err mu_model_run_train(mu_model *model, uint64_t seed, int64_t step, mu_log_vars *out);
-/* MU_ERR_NUMERIC when a gradient in host memory is not finite: an activation that hides a NaN from the loss does not hide it from them. Where they travel:
+/* MU_ERR_NUMERIC when a gradient in host memory (this rank's piece of it) is not finite: an activation that hides a NaN from the loss does not hide it from them. Where they travel:
  * when they have arrived. */
 MU_CHECKED mu_err mu_model_check_gradients(const mu_model *model);
 /* After MU_ERR_NUMERIC of these on any rank, nothing travelling any more: runs what was loaded again, node by node. MU_ERR_NUMERIC names the first operation

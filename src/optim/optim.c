@@ -9,8 +9,8 @@
 typedef struct {
     int group;
     mu_dtype dtype;
-    size_t offset;
-    int64_t count; /* elements */
+    size_t data, gradient, state; /* places in the arenas: the same, but where some of them are in pieces */
+    int64_t count;                /* elements */
     int n_states;
     mu_kernel *update, *first_update, *square_sum, *at_most, *at_least;
 } range;
@@ -25,6 +25,7 @@ typedef struct mu_optim_binding {
     void *state[MU_OPTIM_MAX_STATES];
     int n_states;
     int64_t steps;
+    mu_comm *pieces; /* borrowed; NULL: every rank has everything */
     /* Host copies and their device places: [n_groups] scalars; [n_ranges] sums of squares; [n_ranges] bounds {high, low}, each
      * in the dtype of its range. */
     double (*scalars)[MU_OPTIM_SCALARS], *sums, (*bounds)[2];
@@ -140,18 +141,19 @@ static mu_err copy_groups(binding *b, const mu_optim *optim, const mu_optim_grou
     return MU_OK;
 }
 
-/* Appends a parameter to the last range, or begins one. */
-static mu_err add_to_ranges(binding *b, const mu_param_info *info, int group, bool follows)
+/* Appends a parameter, or this rank's piece of it, to the last range, or begins one. */
+static mu_err add_to_ranges(binding *b, mu_dtype dtype, const mu_param_piece *piece, int group, bool follows)
 {
     range *last = b->n_ranges ? &b->ranges[b->n_ranges - 1] : NULL;
-    size_t size = mu_dtype_size(info->type.dtype);
-    if (follows && last && last->group == group && last->dtype == info->type.dtype) {
-        last->count = (int64_t)((info->offset + info->bytes - last->offset) / size);
+    size_t size = mu_dtype_size(dtype);
+    if (follows && last && last->group == group && last->dtype == dtype && piece->data - last->data == piece->state - last->state &&
+        piece->gradient - last->gradient == piece->state - last->state) {
+        last->count = (int64_t)((piece->state + piece->bytes - last->state) / size);
         return MU_OK;
     }
     MU_TRY(mu_grow(&b->ranges, &b->range_capacity, b->n_ranges + 1, sizeof *b->ranges));
-    b->ranges[b->n_ranges++] = (range){.group = group, .dtype = info->type.dtype, .offset = info->offset,
-                                       .count = (int64_t)(info->bytes / size)};
+    b->ranges[b->n_ranges++] = (range){.group = group, .dtype = dtype, .data = piece->data, .gradient = piece->gradient,
+                                       .state = piece->state, .count = (int64_t)(piece->bytes / size)};
     return MU_OK;
 }
 
@@ -160,13 +162,16 @@ static mu_err find_ranges(binding *b, const int *group_of)
     bool follows = false;
     for (int i = 0; i < mu_params_count(b->params); i++) {
         const mu_param_info *info = mu_params_at(b->params, i);
+        mu_param_piece piece = mu_params_piece(b->params, i);
         int group = group_of ? group_of[i] : 0;
         if (!info->trainable || info->bytes == 0)
             continue;
         if (group < -1 || group >= b->n_groups)
             return MU_FAIL(MU_ERR_USAGE, "parameter \"%s\" is put into group %d of %d", info->name, group, b->n_groups);
+        if (piece.bytes == 0)
+            continue;
         if (group >= 0)
-            MU_TRY(add_to_ranges(b, info, group, follows));
+            MU_TRY(add_to_ranges(b, info->type.dtype, &piece, group, follows));
         follows = group >= 0;
     }
     return MU_OK;
@@ -225,12 +230,12 @@ static mu_err prepare_range(binding *b, const mu_optim *optim, range *r)
 static mu_err bind_update(binding *b, range *r, mu_kernel *kernel)
 {
     char *data = mu_params_data(b->params, NULL), *gradients = mu_params_gradients(b->params, NULL);
-    void *in[2 + MU_OPTIM_MAX_STATES + 1] = {data + r->offset, gradients + r->offset};
-    void *out[1 + MU_OPTIM_MAX_STATES] = {data + r->offset};
+    void *in[2 + MU_OPTIM_MAX_STATES + 1] = {data + r->data, gradients + r->gradient};
+    void *out[1 + MU_OPTIM_MAX_STATES] = {data + r->data};
     if (!kernel)
         return MU_OK;
     for (int i = 0; i < r->n_states; i++)
-        in[2 + i] = out[1 + i] = (char *)b->state[i] + r->offset;
+        in[2 + i] = out[1 + i] = (char *)b->state[i] + r->state;
     in[kernel->call.n_in - 1] = b->device_scalars[r->group];
     MU_TRY(mu_kernel_bind(kernel, in, out, b->scratch));
     return MU_OK;
@@ -239,7 +244,7 @@ static mu_err bind_update(binding *b, range *r, mu_kernel *kernel)
 static mu_err bind_range(binding *b, range *r)
 {
     size_t i = (size_t)(r - b->ranges);
-    void *gradient = (char *)mu_params_gradients(b->params, NULL) + r->offset;
+    void *gradient = (char *)mu_params_gradients(b->params, NULL) + r->gradient;
     MU_TRY(bind_update(b, r, r->update));
     MU_TRY(bind_update(b, r, r->first_update));
     MU_TRY(mu_kernel_bind(r->square_sum, &gradient, (void *[]){&b->device_sums[i]}, b->scratch));
@@ -300,6 +305,11 @@ mu_err mu_optim_bind(mu_optim *optim, mu_backend *backend, mu_params *params, co
     return MU_OK;
 }
 
+void mu_optim_set_pieces(mu_optim *optim, mu_comm *comm)
+{
+    optim->binding->pieces = comm;
+}
+
 static mu_err check_bound(const mu_optim *optim)
 {
     if (!optim->binding)
@@ -321,10 +331,8 @@ static mu_err clip_values(binding *b, double max)
     return MU_OK;
 }
 
-mu_err mu_optim_gradient_norm(mu_optim *optim, double scale, double *out)
+static mu_err sum_squares(binding *b, double *out)
 {
-    MU_TRY(check_bound(optim));
-    binding *b = optim->binding;
     double sum = 0;
     for (size_t i = 0; i < b->n_ranges; i++)
         MU_TRY(mu_kernel_run(b->ranges[i].square_sum, &(mu_run){0}));
@@ -332,20 +340,45 @@ mu_err mu_optim_gradient_norm(mu_optim *optim, double scale, double *out)
     MU_TRY(b->backend->ops->download(b->backend, b->sums, b->device_sums, b->n_ranges * sizeof *b->sums));
     for (size_t i = 0; i < b->n_ranges; i++)
         sum += b->sums[i];
+    *out = sum;
+    return MU_OK;
+}
+
+/* Of all ranks' pieces. A rank that failed before (`err`) takes part; all fail then. */
+static mu_err sum_over_ranks(binding *b, mu_err err, double *sum)
+{
+    double word[2] = {err ? 0 : *sum, err != MU_OK};
+    if (b->pieces)
+        MU_TRY(mu_comm_all_reduce(b->pieces, word, 2, MU_F64, MU_COMM_SUM));
+    MU_TRY(err);
+    if (word[1] > 0)
+        return MU_FAIL(MU_ERR_COMM, "the norm of the gradients is not known: another rank has failed");
+    *sum = word[0];
+    return MU_OK;
+}
+
+mu_err mu_optim_gradient_norm(mu_optim *optim, double scale, double *out)
+{
+    double sum = 0;
+    MU_TRY(check_bound(optim));
+    mu_err err = sum_squares(optim->binding, &sum);
+    MU_TRY(sum_over_ranks(optim->binding, err, &sum));
     *out = fabs(scale) * sqrt(sum);
     return MU_OK;
 }
 
-/* Clips as asked for; *scale becomes what the gradients are to be multiplied by. */
-static mu_err clip(mu_optim *optim, const mu_optim_step_options *options, double *scale, double *norm)
+/* Clips as asked for, unless this rank has failed before (`err`, which is returned); *scale becomes what the gradients are to be multiplied by. */
+static mu_err clip(mu_optim *optim, const mu_optim_step_options *options, mu_err err, double *scale, double *norm)
 {
     binding *b = optim->binding;
-    double found;
-    if (options->max_value > 0)
-        MU_TRY(clip_values(b, options->max_value / fabs(*scale)));
+    double found = 0;
+    if (!err && options->max_value > 0)
+        err = clip_values(b, options->max_value / fabs(*scale));
     if (!norm && !(options->max_norm > 0))
-        return MU_OK;
-    MU_TRY(mu_optim_gradient_norm(optim, *scale, &found));
+        return err;
+    err = err ? err : sum_squares(b, &found);
+    MU_TRY(sum_over_ranks(b, err, &found));
+    found = fabs(*scale) * sqrt(found);
     if (norm)
         *norm = found;
     if (!isfinite(found)) {
@@ -387,11 +420,10 @@ mu_err mu_optim_step(mu_optim *optim, const mu_optim_step_options *options, doub
 {
     static const mu_optim_step_options plain = {0};
     MU_TRY(check_bound(optim));
-    MU_TRY(check_groups(optim));
     binding *b = optim->binding;
     options = options ? options : &plain;
     double scale = options->gradient_scale != 0 ? options->gradient_scale : 1;
-    MU_TRY(clip(optim, options, &scale, norm));
+    MU_TRY(clip(optim, options, check_groups(optim), &scale, norm));
     MU_TRY(fill_scalars(optim, scale));
     for (size_t i = 0; i < b->n_ranges; i++) {
         range *r = &b->ranges[i];

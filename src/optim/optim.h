@@ -1,7 +1,7 @@
 /* Optimizers: components (kind "optimizer") that update trained parameters in place from their gradients.
  *
  * An optimizer is built from its config, then bound to a parameter store: its states are arenas like the data, and every run
- * of neighbouring parameters of one group is one kernel. A step runs kernels and neither allocates nor looks anything up. */
+ * of neighbouring parameters (or pieces of them) of one group is one kernel. A step runs kernels and neither allocates nor looks anything up. */
 #ifndef MU_OPTIM_OPTIM_H
 #define MU_OPTIM_OPTIM_H
 
@@ -49,6 +49,8 @@ mu_optim_group mu_optim_default_group(const mu_optim *optim);
  * one, the default. Which states exist follows from the options and the groups now. Undoes an earlier binding first. */
 MU_CHECKED mu_err mu_optim_bind(mu_optim *optim, mu_backend *backend, mu_params *params, const int *group_of,
                                 const mu_optim_group *groups, int n_groups);
+/* Of a bound optimizer whose store is in pieces: the ranks over whose pieces the norm goes; borrowed. NULL, as it begins: this rank has all. */
+void mu_optim_set_pieces(mu_optim *optim, mu_comm *comm);
 /* Frees the states. Also done by mu_destroy. */
 void mu_optim_unbind(mu_optim *optim);
 
@@ -73,10 +75,10 @@ typedef struct {
     double max_norm;       /* then scaled to this global 2-norm if theirs is larger; 0: not */
 } mu_optim_step_options;
 
-/* The 2-norm of all gradients that belong to a group, times `scale`. */
+/* The 2-norm of all gradients that belong to a group, times `scale`. Collective over the ranks of mu_optim_set_pieces. */
 MU_CHECKED mu_err mu_optim_gradient_norm(mu_optim *optim, double scale, double *out);
 
-/* One step. options may be NULL. norm (may be NULL) receives the norm before clipping by norm. When a norm is asked for or
+/* One step; of this rank's pieces, where they are all that it has: collective then, when a norm is wanted. options may be NULL. norm (may be NULL) receives the norm before clipping by norm. When a norm is asked for or
  * clipped to and is not finite, MU_ERR_NUMERIC: nothing is updated. */
 MU_CHECKED mu_err mu_optim_step(mu_optim *optim, const mu_optim_step_options *options, double *norm);
 

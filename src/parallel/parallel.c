@@ -16,7 +16,9 @@ struct mu_parallel_state {
     mu_params *params;   /* retained; NULL: not bound */
     mu_courier *courier;
     mu_sums *sums;     /* NULL: nothing is accumulated */
-    mu_parcel *parcel; /* [n_units] */
+    mu_shard_stage stage;
+    mu_parcel *parcel; /* [n_units] gradients */
+    mu_parcel *gather; /* [n_units] parameters; NULL: every rank has them all */
     int n_units;
     char *staging; /* the gradients on the host, where they are elsewhere */
 
@@ -52,6 +54,12 @@ static void note(mu_parallel_state *s, mu_err err)
     s->error.code = err;
 }
 
+/* Sums of batches are pieces like the gradients: each batch's gradients travel. */
+static bool in_pieces(const mu_parallel_state *s)
+{
+    return s->stage >= MU_SHARD_GRADIENTS;
+}
+
 /* The sums of the batches before, then off. */
 static void hand_over(mu_parallel_state *s)
 {
@@ -65,8 +73,14 @@ static void hand_over(mu_parallel_state *s)
 static mu_err start_reduce(mu_exchange *exchange, int unit, void *gradients)
 {
     mu_parallel_state *s = ((mu_parallel *)exchange)->state;
-    (void)gradients;
-    if (!s->params || !s->updates)
+    if (!s->params)
+        return MU_OK;
+    if (in_pieces(s)) {
+        s->parcel[unit].data = gradients;
+        mu_courier_send(s->courier, &s->parcel[unit]);
+        return MU_OK;
+    }
+    if (!s->updates)
         return MU_OK;
     if (unit != s->next)
         return MU_FAIL(MU_ERR_INTERNAL, "unit %d of the gradients is complete before unit %d", unit, s->next);
@@ -81,20 +95,26 @@ static mu_err wait_reduce(mu_exchange *exchange, int unit)
     return MU_OK;
 }
 
-static mu_err nothing_to_gather(mu_exchange *exchange, int unit, void *data)
+static mu_err start_gather(mu_exchange *exchange, int unit, void *data)
 {
-    (void)exchange, (void)unit, (void)data;
+    mu_parallel_state *s = ((mu_parallel *)exchange)->state;
+    if (!s->gather)
+        return MU_FAIL(MU_ERR_USAGE, "parameters in pieces are wanted before the ranks are bound together");
+    s->gather[unit].data = data;
+    mu_courier_send(s->courier, &s->gather[unit]);
     return MU_OK;
 }
 
-static mu_err nothing_gathered(mu_exchange *exchange, int unit)
+static mu_err wait_gather(mu_exchange *exchange, int unit)
 {
-    (void)exchange, (void)unit;
+    mu_parallel_state *s = ((mu_parallel *)exchange)->state;
+    if (s->gather)
+        MU_TRY(mu_courier_wait(s->courier, &s->gather[unit]));
     return MU_OK;
 }
 
 static const mu_exchange_ops exchange_ops = {.start_reduce = start_reduce, .wait_reduce = wait_reduce,
-                                             .start_gather = nothing_to_gather, .wait_gather = nothing_gathered};
+                                             .start_gather = start_gather, .wait_gather = wait_gather};
 
 /* ---- life ---- */
 
@@ -118,7 +138,8 @@ mu_err mu_parallel_open(mu_parallel *parallel, mu_comm *comm, size_t bytes, bool
     MU_TRY(mu_comm_agree(comm, mu_calloc(&parallel->state, 1, sizeof *parallel->state)));
     parallel->state->comm = comm;
     parallel->state->fixed_order = parallel->fixed_order || deterministic;
-    parallel->exchange = (mu_exchange){.ops = &exchange_ops, .prefetch = 1};
+    parallel->exchange = (mu_exchange){.ops = &exchange_ops, .prefetch = parallel->prefetch > 1 ? (int)parallel->prefetch : 1,
+                                       .forward_prefetch = (int)parallel->forward_prefetch};
     if (comm->size > 1) {
         MU_TRY(choose_bucket(parallel, bytes, deterministic, &sharing.unit_bytes));
         sharing.exchange = &parallel->exchange;
@@ -133,21 +154,65 @@ static mu_dtype unit_dtype(const mu_params *params, int unit)
     return mu_params_at(params, mu_params_unit(params, unit)->first)->type.dtype;
 }
 
+static mu_dtype wire_of(mu_dtype dtype, bool narrow)
+{
+    return narrow && (dtype == MU_F32 || dtype == MU_F64) ? MU_BF16 : MU_NONE;
+}
+
+/* How unit u's gradients travel. Whole ones and their slices lie in the store from the beginning; of others, the plan tells where the unit is. */
+static mu_parcel gradient_parcel(const mu_parallel_state *s, int u, bool narrow)
+{
+    const mu_param_unit *unit = mu_params_unit(s->params, u);
+    mu_dtype dtype = unit_dtype(s->params, u);
+    char *arena = s->staging ? s->staging : mu_params_gradients(s->params, NULL);
+    mu_parcel parcel = {.kind = MU_PARCEL_REDUCE_SCATTER, .count = (int64_t)(unit->bytes / mu_dtype_size(dtype)), .dtype = dtype,
+                        .wire = wire_of(dtype, narrow)};
+    if (!arena)
+        return (mu_parcel){0};
+    if (in_pieces(s)) {
+        parcel.piece = arena + unit->piece_offset;
+        return parcel;
+    }
+    parcel.data = arena + unit->offset;
+    parcel.piece = (char *)parcel.data + (size_t)s->comm->rank * unit->piece_bytes;
+    if (s->stage == MU_SHARD_NOTHING)
+        parcel.kind = MU_PARCEL_REDUCE;
+    return parcel;
+}
+
+static mu_parcel data_parcel(const mu_parallel_state *s, int u, bool narrow)
+{
+    const mu_param_unit *unit = mu_params_unit(s->params, u);
+    mu_dtype dtype = unit_dtype(s->params, u);
+    char *arena = mu_params_data(s->params, NULL);
+    mu_parcel parcel = {.kind = MU_PARCEL_GATHER, .count = (int64_t)(unit->bytes / mu_dtype_size(dtype)), .dtype = dtype,
+                        .wire = wire_of(dtype, narrow)};
+    if (s->stage >= MU_SHARD_PARAMETERS) {
+        parcel.piece = arena + unit->piece_offset;
+        return parcel;
+    }
+    parcel.data = arena + unit->offset;
+    parcel.piece = (char *)parcel.data + (size_t)s->comm->rank * unit->piece_bytes;
+    return parcel;
+}
+
 /* What belongs to this rank alone. */
-static mu_err allocate(mu_parallel_state *s, bool narrow, bool accumulates)
+static mu_err allocate(mu_parallel_state *s, const mu_parallel *parallel, bool narrow, bool accumulates)
 {
     size_t bytes;
-    char *gradients = mu_params_gradients(s->params, &bytes);
+    (void)mu_params_gradients(s->params, &bytes);
     s->n_units = mu_params_n_units(s->params);
+    if (!s->backend->host_memory && s->stage != MU_SHARD_NOTHING)
+        return MU_FAIL(MU_ERR_UNSUPPORTED, "sharding needs parameters in host memory");
     MU_TRY(mu_calloc(&s->parcel, (size_t)s->n_units, sizeof *s->parcel));
+    if (s->stage != MU_SHARD_NOTHING)
+        MU_TRY(mu_calloc(&s->gather, (size_t)s->n_units, sizeof *s->gather));
     if (!s->backend->host_memory && s->comm->size > 1)
         MU_TRY(mu_alloc(&s->staging, bytes));
     for (int u = 0; u < s->n_units; u++) {
-        const mu_param_unit *unit = mu_params_unit(s->params, u);
-        mu_dtype dtype = unit_dtype(s->params, u);
-        s->parcel[u] = (mu_parcel){.kind = MU_PARCEL_REDUCE, .data = (s->staging ? s->staging : gradients) + unit->offset,
-                                   .count = (int64_t)(unit->bytes / mu_dtype_size(dtype)), .dtype = dtype,
-                                   .wire = narrow && (dtype == MU_F32 || dtype == MU_F64) ? MU_BF16 : MU_NONE};
+        s->parcel[u] = gradient_parcel(s, u, narrow);
+        if (s->gather)
+            s->gather[u] = data_parcel(s, u, parallel->narrow_params);
     }
     if (accumulates)
         MU_TRY(mu_sums_new(s->backend, s->params, &s->sums));
@@ -169,9 +234,11 @@ mu_err mu_parallel_bind(mu_parallel *parallel, mu_backend *backend, mu_params *p
     mu_parallel_unbind(parallel);
     s->backend = backend;
     s->params = mu_params_retain(params);
-    mu_err err = mu_comm_agree(s->comm, allocate(s, narrow, accumulates));
-    mu_courier_options options = {
-        .n_threads = backend->n_threads, .wire_bytes = narrow ? largest_unit(params) : 0, .fixed_order = s->fixed_order};
+    s->stage = mu_params_sharing_of(params)->stage;
+    mu_err err = mu_comm_agree(s->comm, allocate(s, parallel, narrow, accumulates));
+    mu_courier_options options = {.n_threads = backend->n_threads,
+                                  .wire_bytes = narrow || parallel->narrow_params ? largest_unit(params) : 0,
+                                  .fixed_order = s->fixed_order};
     if (!err)
         err = mu_courier_new(s->comm, &options, &s->courier);
     if (err)
@@ -189,6 +256,7 @@ void mu_parallel_unbind(mu_parallel *parallel)
     mu_sums_release(s->sums);
     mu_params_release(s->params);
     mu_free(s->parcel);
+    mu_free(s->gather);
     mu_free(s->staging);
     *s = (mu_parallel_state){.comm = s->comm, .fixed_order = s->fixed_order};
 }
@@ -225,8 +293,10 @@ mu_err mu_parallel_end_run(mu_parallel *parallel, mu_err err)
     mu_parallel_state *s = parallel->state;
     if (err)
         note(s, err);
-    while (s->updates && s->next < s->n_units)
+    while (s->updates && !in_pieces(s) && s->next < s->n_units)
         hand_over(s);
+    for (int u = 0; s->updates && in_pieces(s) && s->batches && !s->err && u < s->n_units; u++)
+        note(s, mu_sums_merge(s->sums, u));
     if (!s->updates && !s->err)
         note(s, accumulate(s));
     if (s->err)
@@ -239,6 +309,8 @@ void mu_parallel_drain(mu_parallel *parallel)
     mu_parallel_state *s = parallel->state;
     for (int u = 0; u < s->n_units; u++) {
         mu_err ignored = mu_courier_wait(s->courier, &s->parcel[u]);
+        if (s->gather)
+            ignored = mu_courier_wait(s->courier, &s->gather[u]);
         (void)ignored;
     }
 }
@@ -284,14 +356,22 @@ mu_err mu_parallel_finish(mu_parallel *parallel, int64_t *batches)
 
 mu_err mu_parallel_publish(mu_parallel *parallel)
 {
-    (void)parallel;
+    mu_parallel_state *s = parallel->state;
+    mu_err err = MU_OK;
+    if (!s->gather || s->stage >= MU_SHARD_PARAMETERS)
+        return MU_OK;
+    for (int u = 0; u < s->n_units; u++)
+        mu_courier_send(s->courier, &s->gather[u]);
+    for (int u = 0; u < s->n_units && !err; u++)
+        err = mu_courier_wait(s->courier, &s->gather[u]);
+    MU_TRY(err);
     return MU_OK;
 }
 
 mu_comm *mu_parallel_pieces(const mu_parallel *parallel)
 {
-    (void)parallel;
-    return NULL;
+    const mu_parallel_state *s = parallel->state;
+    return s->stage == MU_SHARD_NOTHING ? NULL : s->comm;
 }
 
 mu_err mu_parallel_share_states(mu_parallel *parallel)
@@ -313,24 +393,31 @@ void *mu_parallel_accumulated(const mu_parallel *parallel, int64_t *batches)
     return s->batches ? mu_sums_arena(s->sums) : NULL;
 }
 
-/* The parcels of the gradients, sent with the sums in their place. */
+/* Whole sums, sent like whole gradients. */
 static mu_err average_sums(mu_parallel_state *s, char *arena)
 {
-    char *gradients = mu_params_gradients(s->params, NULL);
+    mu_err err;
+    mu_parcel *parcel;
+    MU_TRY(mu_comm_agree(s->comm, mu_calloc(&parcel, (size_t)s->n_units, sizeof *parcel)));
     for (int u = 0; u < s->n_units; u++) {
-        s->parcel[u].data = arena + mu_params_unit(s->params, u)->offset;
-        mu_courier_send(s->courier, &s->parcel[u]);
+        parcel[u] = s->parcel[u];
+        parcel[u].kind = MU_PARCEL_REDUCE;
+        parcel[u].data = arena + mu_params_unit(s->params, u)->offset;
+        mu_courier_send(s->courier, &parcel[u]);
     }
-    mu_err err = wait_all(s);
-    for (int u = 0; u < s->n_units; u++)
-        s->parcel[u].data = gradients + mu_params_unit(s->params, u)->offset;
+    err = MU_OK;
+    for (int u = 0; u < s->n_units; u++) {
+        mu_err arrived = mu_courier_wait(s->courier, &parcel[u]);
+        err = err ? err : arrived;
+    }
+    mu_free(parcel);
     return err;
 }
 
 mu_err mu_parallel_share_accumulated(mu_parallel *parallel)
 {
     mu_parallel_state *s = parallel->state;
-    if (!s->batches)
+    if (!s->batches || in_pieces(s)) /* pieces are of the mean already */
         return MU_OK;
     char *arena = mu_sums_arena(s->sums);
     mu_err err = s->staging ? average_staged(s, arena) : average_sums(s, arena);

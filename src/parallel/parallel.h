@@ -27,6 +27,8 @@ typedef struct {
     bool broadcast_buffers, fixed_order, detect_anomalous_params;
     char *wire;           /* "float32", "bfloat16" */
     double bucket_cap_mb; /* 0: chosen */
+    int64_t prefetch, forward_prefetch; /* of the exchange; set by create, where anything is sharded */
+    bool narrow_params;                 /* gathered parameters travel, and are used, in bf16 */
     mu_parallel_state *state;
 } mu_parallel;
 

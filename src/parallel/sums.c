@@ -4,7 +4,7 @@
 #include "graph/flat_kernel.h"
 #include "ops/ops.h"
 
-/* Of a unit, padding included: sums = gradients, sums += gradients, gradients += sums. */
+/* Of a unit or this rank's piece of it, padding included: sums = gradients, sums += gradients, gradients += sums. */
 typedef struct {
     mu_kernel *keep, *gather, *merge;
 } unit;
@@ -39,12 +39,17 @@ void *mu_sums_arena(const mu_sums *s)
     return s->arena;
 }
 
+static bool in_pieces(const mu_sums *s)
+{
+    return mu_params_sharing_of(s->params)->stage >= MU_SHARD_GRADIENTS;
+}
+
 static mu_err prepare(mu_sums *s, int u, size_t *scratch)
 {
     unit *r = &s->units[u];
     const mu_param_unit *range = mu_params_unit(s->params, u);
     mu_dtype dtype = mu_params_at(s->params, range->first)->type.dtype;
-    int64_t count = (int64_t)(range->bytes / mu_dtype_size(dtype));
+    int64_t count = (int64_t)((in_pieces(s) ? range->piece_bytes : range->bytes) / mu_dtype_size(dtype));
     mu_type type[] = {MU_TYPE(dtype, count), MU_TYPE(dtype, count)};
     MU_TRY(s->backend->ops->reorder(s->backend, type, NULL, NULL, &r->keep));
     MU_TRY(mu_flat_kernel_new(s->backend, &mu_op_add, NULL, type, 2, &r->gather));
@@ -60,7 +65,8 @@ static mu_err prepare(mu_sums *s, int u, size_t *scratch)
 static mu_err bind(mu_sums *s, int u)
 {
     unit *r = &s->units[u];
-    size_t offset = mu_params_unit(s->params, u)->offset;
+    const mu_param_unit *range = mu_params_unit(s->params, u);
+    size_t offset = in_pieces(s) ? range->piece_offset : range->offset;
     void *sum = (char *)s->arena + offset, *gradient = (char *)mu_params_gradients(s->params, NULL) + offset;
     MU_TRY(mu_kernel_bind(r->keep, &gradient, &sum, s->scratch));
     MU_TRY(mu_kernel_bind(r->gather, (void *[]){sum, gradient}, &sum, s->scratch));
@@ -78,7 +84,7 @@ static mu_err fill(mu_sums *s)
         MU_TRY(prepare(s, u, &scratch));
     if (scratch)
         MU_TRY(s->backend->ops->alloc(s->backend, scratch, &s->scratch));
-    MU_TRY(mu_params_arena_new(s->params, "accumulated gradients", &s->arena));
+    MU_TRY(mu_params_sums_new(s->params, "accumulated gradients", &s->arena));
     for (int u = 0; u < n; u++)
         MU_TRY(bind(s, u));
     return MU_OK;
