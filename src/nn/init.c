@@ -5,6 +5,7 @@
 #include "core/text.h"
 #include "nn/init_record.h"
 
+#include <math.h>
 #include <stdio.h>
 
 const mu_option mu_override_fields[] = {
@@ -303,10 +304,14 @@ static mu_err load_one(context *c, const applied *a, mu_init_load_fn *load, void
         mu_init_line *line = &record->line[i], now = *line;
         if (!is_below(c->modules, p->module, a->target))
             continue;
-        MU_TRY(mu_params_read(c->params, p->name, buffer));
-        mu_init_line_fill(&now, p, buffer);
-        if (now.mean == line->mean && now.std == line->std)
-            continue;
+        if (mu_params_sharing_of(c->params)->stage < MU_SHARD_PARAMETERS) {
+            MU_TRY(mu_params_read(c->params, p->name, buffer));
+            mu_init_line_fill(&now, p, buffer);
+            if (now.mean == line->mean && now.std == line->std)
+                continue;
+        } else { /* no rank can look */
+            now.mean = now.std = NAN;
+        }
         mu_init_line_by(&now, a->object, module_name(c->modules, a->owner));
         *line = now;
     }

@@ -324,14 +324,34 @@ static mu_err read_outputs(mu_model_state *state, mu_plan_kind kind, const mu_mo
     return MU_OK;
 }
 
-mu_err mu_model_forward(mu_model *model, const mu_batch *batch, mu_mode mode, mu_tensors *out)
+static mu_plan_kind kind_of(mu_mode mode)
+{
+    return mode == MU_MODE_PREDICT ? MU_PLAN_PREDICT : MU_PLAN_TENSOR;
+}
+
+mu_err mu_model_load_forward(mu_model *model, const mu_batch *batch, mu_mode mode)
 {
     mu_model_slot *slot;
     if (mode == MU_MODE_LOSS)
         return MU_FAIL(MU_ERR_USAGE, "mu_model_forward gives predictions and tensors; losses come from mu_model_loss");
-    mu_plan_kind kind = mode == MU_MODE_PREDICT ? MU_PLAN_PREDICT : MU_PLAN_TENSOR;
-    MU_TRY(load(model, batch, kind, &slot));
+    MU_TRY(load(model, batch, kind_of(mode), &slot));
+    return MU_OK;
+}
+
+mu_err mu_model_run_forward(mu_model *model, mu_mode mode, mu_tensors *out)
+{
+    mu_plan_kind kind = kind_of(mode);
+    const mu_model_slot *slot = &model->state->slot[kind];
+    if (!slot->plan)
+        return MU_FAIL(MU_ERR_USAGE, "there is no batch to run: mu_model_load_forward comes first");
     MU_TRY(mu_plan_run(slot->plan, NULL));
     MU_TRY(read_outputs(model->state, kind, slot, out));
+    return MU_OK;
+}
+
+mu_err mu_model_forward(mu_model *model, const mu_batch *batch, mu_mode mode, mu_tensors *out)
+{
+    MU_TRY(mu_model_load_forward(model, batch, mode));
+    MU_TRY(mu_model_run_forward(model, mode, out));
     return MU_OK;
 }

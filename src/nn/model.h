@@ -84,6 +84,9 @@ MU_CHECKED mu_err mu_model_train_step(mu_model *model, const mu_batch *batch, ui
 MU_CHECKED mu_err mu_model_loss(mu_model *model, const mu_batch *batch, mu_log_vars *out);
 /* val_step and test_step: the outputs of a mode, [size, ...] each, in host memory; borrowed until the next call. */
 MU_CHECKED mu_err mu_model_forward(mu_model *model, const mu_batch *batch, mu_mode mode, mu_tensors *out);
+/* The same in parts, as in training: the second is collective where parameters are in pieces. */
+MU_CHECKED mu_err mu_model_load_forward(mu_model *model, const mu_batch *batch, mu_mode mode);
+MU_CHECKED mu_err mu_model_run_forward(mu_model *model, mu_mode mode, mu_tensors *out);
 
 /* Without running anything: the trace of a mode for such a batch, owned by the caller; and its dry plan's figures. For `muster check`. */
 MU_CHECKED mu_err mu_model_trace(mu_model *model, const mu_batch *example, mu_mode mode, bool training, mu_graph **out);

@@ -8,6 +8,7 @@
 #define CKPT_META "/meta"
 #define CKPT_WEIGHTS "/state_dict/"
 #define CKPT_OPTIMIZER "/optimizer/"
+#define CKPT_ACCUMULATED_MEAN CKPT_OPTIMIZER "accumulated/mean/"
 #define CKPT_SCHEDULERS "/param_schedulers/"
 #define CKPT_HUB "/message_hub"
 #define CKPT_LOADER "/loader/"

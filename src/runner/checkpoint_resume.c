@@ -212,7 +212,17 @@ static mu_err read_states(job *j, mu_optim *optim)
     return MU_OK;
 }
 
-/* Each rank goes on with its own sums, or all with their mean when there were others. */
+/* Is a path of this prefix in the file? */
+static bool has_any(const job *j, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    for (int i = 0; i < mu_tensor_file_count(j->file); i++)
+        if (strncmp(mu_tensor_file_at(j->file, i)->path, prefix, n) == 0)
+            return true;
+    return false;
+}
+
+/* Each rank goes on with its own sums, or all with their mean when there were others, or each has a piece. */
 static mu_err read_accumulated(job *j)
 {
     int64_t count = 0, ranks = 0, found;
@@ -222,9 +232,12 @@ static mu_err read_accumulated(job *j)
     MU_TRY(mu_tensor_file_i64(j->file, CKPT_OPTIMIZER "accumulated_batches", &count));
     MU_TRY(meta_i64(j, "world_size", &ranks));
     MU_TRY(mu_parallel_set_accumulated(j->runner->parallel, count));
+    void *arena = mu_parallel_accumulated(j->runner->parallel, &found);
+    if (has_any(j, CKPT_ACCUMULATED_MEAN))
+        return read_arena(j, read_state, CKPT_ACCUMULATED_MEAN, arena);
+    bool own = ranks == j->runner->comm->size && mu_params_sharing_of(mu_model_params(j->runner->model))->stage < MU_SHARD_GRADIENTS;
     snprintf(prefix, sizeof prefix, CKPT_OPTIMIZER "accumulated/rank_%d/", j->runner->comm->rank);
-    return read_arena(j, ranks == j->runner->comm->size ? read_state : read_mean, prefix,
-                      mu_parallel_accumulated(j->runner->parallel, &found));
+    return read_arena(j, own ? read_state : read_mean, prefix, arena);
 }
 
 static mu_err read_optimizer(job *j)

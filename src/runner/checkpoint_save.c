@@ -30,13 +30,16 @@ typedef struct {
 /* ---- the copy: every tensor of the store passes here ---- */
 
 /* Collective. Parameter i's part of an arena into host[i] of rank owner[i]; owner -1: not wanted. */
-static mu_err collect_arena(mu_params *params, void *arena, const mu_comm *comm, const int *owner, void *const *host)
+static mu_err collect_arena(mu_params *params, void *arena, mu_comm *comm, const int *owner, void *const *host)
 {
-    for (int i = 0; i < mu_params_count(params); i++) {
-        const char *name = mu_params_at(params, i)->name;
-        if (owner[i] == comm->rank)
-            MU_TRY(arena ? mu_params_arena_read(params, arena, name, host[i]) : mu_params_read(params, name, host[i]));
+    mu_err err = MU_OK;
+    for (int i = 0; i < mu_params_count(params) && !err; i++) {
+        const mu_param_info *info = mu_params_at(params, i);
+        if (owner[i] == comm->rank && !info->trainable)
+            err = mu_params_read(params, info->name, host[i]);
     }
+    MU_TRY(mu_comm_agree(comm, err));
+    MU_TRY(mu_params_collect(params, arena, comm, owner, host));
     return MU_OK;
 }
 
@@ -133,7 +136,7 @@ static mu_err add_states(job *j, mu_optim *optim)
     return MU_OK;
 }
 
-/* Each rank's own sums. */
+/* Each rank's own sums; where they are pieces of their mean, that. */
 static mu_err add_accumulated(job *j)
 {
     int64_t count = 0;
@@ -141,6 +144,8 @@ static mu_err add_accumulated(job *j)
     if (!arena || count == 0)
         return MU_OK;
     MU_TRY(mu_tensor_writer_i64(j->writer, CKPT_OPTIMIZER "accumulated_batches", count));
+    if (mu_params_sharing_of(j->params)->stage >= MU_SHARD_GRADIENTS)
+        return add_trained(j, CKPT_ACCUMULATED_MEAN, arena, -1);
     for (int r = 0; r < j->runner->comm->size; r++) {
         char prefix[64];
         snprintf(prefix, sizeof prefix, CKPT_OPTIMIZER "accumulated/rank_%d/", r);

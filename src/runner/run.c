@@ -60,12 +60,13 @@ static mu_err init_weights(mu_runner *runner, mu_init_load_fn *load)
     return MU_OK;
 }
 
-/* Collective. Rank 0's parameters and states to all. */
+/* Collective. Rank 0's parameters and states to all. Of parameters in pieces every rank keeps what it has read or drawn itself. */
 static mu_err broadcast_weights(mu_runner *runner)
 {
     size_t bytes;
-    void *data = mu_params_data(mu_model_params(runner->model), &bytes);
-    if (runner->comm->size > 1 && bytes)
+    const mu_params *params = mu_model_params(runner->model);
+    void *data = mu_params_data(params, &bytes);
+    if (runner->comm->size > 1 && bytes && mu_params_sharing_of(params)->stage < MU_SHARD_PARAMETERS)
         MU_TRY(mu_comm_broadcast_bytes(runner->comm, data, bytes, 0));
     MU_TRY(mu_runner_sync_states(runner));
     mu_model_changed(runner->model);

@@ -15,23 +15,68 @@ static const points val_points = {MU_BEFORE_VAL, MU_BEFORE_VAL_EPOCH, MU_BEFORE_
 static const points test_points = {MU_BEFORE_TEST, MU_BEFORE_TEST_EPOCH, MU_BEFORE_TEST_ITER,
                                    MU_AFTER_TEST_ITER, MU_AFTER_TEST_EPOCH, MU_AFTER_TEST};
 
-/* This rank's share; nothing in it is collective. */
-static mu_err predict(mu_runner *runner, mu_loader *loader, mu_evaluator *evaluator, const points *at)
+typedef struct {
+    mu_runner *runner;
+    mu_loader *loader;
+    mu_evaluator *evaluator;
+    const points *at;
+    bool together;            /* parameters are in pieces: ranks run batch by batch together */
+    mu_hook_event event;      /* batch: NULL when there are no more */
+    mu_batch_buffer *example; /* what this rank runs as long as others have batches */
+} share;
+
+/* What this rank does alone: the next batch, ready to run. */
+static mu_err load(share *s)
 {
-    const mu_batch *batch;
+    MU_TRY(mu_loader_next(s->loader, &s->event.batch));
+    if (s->event.batch) {
+        MU_TRY(mu_runner_call(s->runner, s->at->before_iter, &s->event));
+        return mu_model_load_forward(s->runner->model, s->event.batch, MU_MODE_PREDICT);
+    }
+    if (!s->together || s->example)
+        return MU_OK;
+    MU_TRY(mu_loader_example(s->loader, 0, &s->example));
+    return mu_model_load_forward(s->runner->model, mu_batch_buffer_batch(s->example), MU_MODE_PREDICT);
+}
+
+static mu_err run(share *s)
+{
     mu_tensors outputs;
-    MU_TRY(mu_loader_start(loader, 0));
+    const mu_batch *batch = s->event.batch;
+    MU_TRY(mu_model_run_forward(s->runner->model, MU_MODE_PREDICT, &outputs));
+    if (!batch)
+        return MU_OK;
+    MU_TRY(mu_evaluator_process(s->evaluator, batch->size, batch->index, &batch->fields, &outputs));
+    s->event.outputs = &outputs;
+    MU_TRY(mu_runner_call(s->runner, s->at->after_iter, &s->event));
+    mu_runner_progress(s->runner, mu_phase_names[s->runner->phase], s->event.batch_index + 1, mu_loader_length(s->loader));
+    return MU_OK;
+}
+
+/* Collective where ranks run together. Is there a batch to run, here or on another rank? All fail when one has failed. */
+static mu_err go_on(const share *s, mu_err err, bool *out)
+{
+    uint8_t word[2] = {err != MU_OK, s->event.batch != NULL};
+    if (s->together)
+        MU_TRY(mu_runner_agreed(s->runner, mu_comm_all_reduce(s->runner->comm, word, 2, MU_U8, MU_COMM_MAX)));
+    if (s->together && word[0])
+        return mu_runner_agree(s->runner, err);
+    MU_TRY(err);
+    *out = word[1];
+    return MU_OK;
+}
+
+static mu_err predict(share *s)
+{
+    bool any;
+    mu_err err = mu_loader_start(s->loader, 0);
     for (int64_t i = 0;; i++) {
-        MU_TRY(mu_loader_next(loader, &batch));
-        if (!batch)
+        s->event = (mu_hook_event){.batch_index = i};
+        err = err ? err : load(s);
+        MU_TRY(go_on(s, err, &any));
+        if (!any)
             return MU_OK;
-        mu_hook_event event = {.batch_index = i, .batch = batch};
-        MU_TRY(mu_runner_call(runner, at->before_iter, &event));
-        MU_TRY(mu_model_forward(runner->model, batch, MU_MODE_PREDICT, &outputs));
-        MU_TRY(mu_evaluator_process(evaluator, batch->size, batch->index, &batch->fields, &outputs));
-        event.outputs = &outputs;
-        MU_TRY(mu_runner_call(runner, at->after_iter, &event));
-        mu_runner_progress(runner, mu_phase_names[runner->phase], i + 1, mu_loader_length(loader));
+        err = run(s);
     }
 }
 
@@ -40,7 +85,10 @@ static mu_err pass(mu_runner *runner, mu_loader *loader, mu_evaluator *evaluator
     MU_TRY(mu_runner_call(runner, at->before, NULL));
     MU_TRY(mu_runner_call(runner, at->before_epoch, NULL));
     mu_evaluator_reset(evaluator);
-    mu_err err = predict(runner, loader, evaluator, at);
+    share s = {.runner = runner, .loader = loader, .evaluator = evaluator, .at = at,
+               .together = mu_params_sharing_of(mu_model_params(runner->model))->stage >= MU_SHARD_PARAMETERS};
+    mu_err err = predict(&s);
+    mu_batch_buffer_release(s.example);
     if (err && !runner->agreed)
         mu_error_context("%s", runner->phase == MU_PHASE_VAL ? "validation" : "test");
     MU_TRY(mu_runner_agree(runner, err));

@@ -106,6 +106,8 @@ static mu_err explain(mu_runner *runner, mu_err err)
         name_iteration(runner);
     runner->agreed = true;
     MU_TRY(mu_comm_agree(runner->comm, found));
+    if (!err)
+        return MU_FAIL(MU_ERR_NUMERIC, "the gradients of other ranks are not finite");
     return mu_error_restore(&own); /* every rank's numbers are finite, but not their sum */
 }
 
@@ -123,15 +125,31 @@ static mu_err average(mu_runner *runner, mu_err err, mu_log_vars *vars)
     return MU_OK;
 }
 
-/* Collective. Once the gradients have arrived they are the same everywhere, and so is what they lead to. */
+/* Collective. Has any rank an error? Nobody needs to ask where all have the same. */
+static mu_err anywhere(const mu_runner *runner, mu_err err, bool *out)
+{
+    uint8_t failed = err != MU_OK;
+    mu_comm *comm = mu_parallel_pieces(runner->parallel);
+    if (comm)
+        MU_TRY(mu_comm_all_reduce(comm, &failed, 1, MU_U8, MU_COMM_MAX));
+    *out = failed;
+    return MU_OK;
+}
+
+/* Collective. Once the gradients have arrived they are the same everywhere, and so is what they lead to; unless each rank has a piece of them. */
 static mu_err update(mu_runner *runner, mu_update_info *info)
 {
     int64_t batches;
+    bool failed;
     MU_TRY(mu_parallel_finish(runner->parallel, &batches));
     mu_err err = mu_optim_wrapper_updates(runner->optim) ? mu_model_check_gradients(runner->model) : MU_OK;
-    if (err)
+    MU_TRY(mu_runner_agreed(runner, anywhere(runner, err, &failed)));
+    if (failed)
         return explain(runner, err);
-    MU_TRY(mu_optim_wrapper_update(runner->optim, batches, info));
+    err = mu_optim_wrapper_update(runner->optim, batches, info);
+    if (mu_parallel_pieces(runner->parallel))
+        err = mu_runner_agree(runner, err);
+    MU_TRY(err);
     if (info->updated)
         MU_TRY(mu_parallel_publish(runner->parallel));
     mu_model_changed(runner->model);
