@@ -5,8 +5,8 @@ tests_run_fault_hook_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 tests_run_seen_hook_la_SOURCES = tests/run/seen_hook.c
 tests_run_seen_hook_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 EXTRA_DIST += tests/run/common.sh tests/run/lenet.yaml tests/run/adamw_bn.yaml tests/run/iterations.yaml
-dist_check_SCRIPTS += tests/run/autocast_test.sh tests/run/ranks_test.sh tests/run/outcome_test.sh tests/run/resume_test.sh tests/run/world_test.sh
-SLOW_TESTS += tests/run/autocast_test.sh tests/run/ranks_test.sh tests/run/outcome_test.sh tests/run/resume_test.sh tests/run/world_test.sh
+dist_check_SCRIPTS += tests/run/autocast_test.sh tests/run/ranks_test.sh tests/run/outcome_test.sh tests/run/resume_test.sh tests/run/shard_test.sh tests/run/world_test.sh
+SLOW_TESTS += tests/run/autocast_test.sh tests/run/ranks_test.sh tests/run/outcome_test.sh tests/run/resume_test.sh tests/run/shard_test.sh tests/run/world_test.sh
 dist_check_SCRIPTS += tests/run/recipe_test.sh
 SLOW_TESTS += tests/run/recipe_test.sh
 
