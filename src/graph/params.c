@@ -601,10 +601,23 @@ mu_err mu_params_arena_new(mu_params *params, const char *what, void **out)
     return MU_OK;
 }
 
+static void drop_list_of_sums(mu_params *params)
+{
+    if (params->n_sums > 0)
+        return;
+    mu_free(params->sums);
+    params->sums = NULL;
+    params->sums_capacity = 0;
+}
+
 mu_err mu_params_sums_new(mu_params *params, const char *what, void **out)
 {
     MU_TRY(mu_grow(&params->sums, &params->sums_capacity, params->n_sums + 1, sizeof *params->sums));
-    MU_TRY(further_arena(params, MU_SHARD_GRADIENTS, what, &params->sums[params->n_sums]));
+    mu_err err = further_arena(params, MU_SHARD_GRADIENTS, what, &params->sums[params->n_sums]);
+    if (err) {
+        drop_list_of_sums(params);
+        return err;
+    }
     *out = params->sums[params->n_sums++];
     return MU_OK;
 }
@@ -616,6 +629,7 @@ void mu_params_arena_release(mu_params *params, void *base)
     for (size_t i = 0; i < params->n_sums; i++)
         if (params->sums[i] == base) {
             params->sums[i] = params->sums[--params->n_sums];
+            drop_list_of_sums(params);
             break;
         }
     params->backend->ops->dealloc(params->backend, base);
