@@ -276,30 +276,32 @@ static mu_err compare(const mu_tensor_file *f, const item *it, XXH64_hash_t hash
     return damaged(MU_ERR_FORMAT);
 }
 
-/* Hashed while it is in the cache. */
-static mu_err read_bytes(const mu_tensor_file *f, const item *it, int fd, char *host, size_t bytes)
+/* To host[bytes], or, where `keep` is false, all to the same place. Hashed while it is in the cache. */
+static mu_err read_bytes(const mu_tensor_file *f, const item *it, int fd, char *host, bool keep)
 {
+    size_t bytes = mu_type_bytes(&it->entry.type);
     XXH3_state_t state;
     XXH3_INITSTATE(&state);
     XXH3_64bits_reset(&state);
     for (size_t done = 0, n; done < bytes; done += n) {
         n = bytes - done < TENSOR_CHUNK ? bytes - done : (size_t)TENSOR_CHUNK;
-        MU_TRY(mu_pread(fd, host + done, n, it->entry.offset + (int64_t)done, f->part[it->part].path));
+        char *to = keep ? host + done : host;
+        MU_TRY(mu_pread(fd, to, n, it->entry.offset + (int64_t)done, f->part[it->part].path));
         if (it->entry.hashed)
-            XXH3_64bits_update(&state, host + done, n);
+            XXH3_64bits_update(&state, to, n);
     }
     return it->entry.hashed ? compare(f, it, XXH3_64bits_digest(&state)) : MU_OK;
 }
 
-static mu_err read_item_bytes(const mu_tensor_file *f, const item *it, void *host, size_t bytes)
+static mu_err read_item_bytes(const mu_tensor_file *f, const item *it, void *host, bool keep)
 {
     const part *p = &f->part[it->part];
     if (p->fd >= 0)
-        return read_bytes(f, it, p->fd, host, bytes);
+        return read_bytes(f, it, p->fd, host, keep);
     int fd = open(p->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return MU_FAIL(MU_ERR_IO, "'%s' cannot be opened: %s", p->path, strerror(errno));
-    mu_err err = read_bytes(f, it, fd, host, bytes);
+    mu_err err = read_bytes(f, it, fd, host, keep);
     close(fd);
     return err;
 }
@@ -312,7 +314,7 @@ static mu_err read_text(const mu_tensor_file *f, int i, char **out)
         return MU_FAIL(MU_ERR_FORMAT, "'%s', dataset %s: it is not a text", f->part[it->part].path, it->path);
     size_t length = mu_type_bytes(&it->entry.type);
     MU_TRY(mu_alloc(&text, length + 1));
-    mu_err err = read_item_bytes(f, it, text, length);
+    mu_err err = read_item_bytes(f, it, text, true);
     if (err) {
         mu_free(text);
         return err;
@@ -532,7 +534,19 @@ mu_err mu_tensor_file_read(const mu_tensor_file *f, int i, void *host, size_t by
     if (bytes != mu_type_bytes(&it->entry.type))
         return MU_FAIL(MU_ERR_SHAPE, "'%s', dataset %s: it has %zu bytes, not %zu", f->part[it->part].path, it->path,
                        mu_type_bytes(&it->entry.type), bytes);
-    return read_item_bytes(f, it, host, bytes);
+    return read_item_bytes(f, it, host, true);
+}
+
+mu_err mu_tensor_file_verify(const mu_tensor_file *f, int i)
+{
+    if (i < 0 || (size_t)i >= f->n)
+        return MU_FAIL(MU_ERR_USAGE, "'%s' has %zu datasets, there is no number %d", f->part[0].path, f->n, i);
+    size_t bytes = mu_type_bytes(&f->item[i].entry.type);
+    void *chunk;
+    MU_TRY(mu_alloc(&chunk, bytes < TENSOR_CHUNK ? bytes : (size_t)TENSOR_CHUNK));
+    mu_err err = read_item_bytes(f, &f->item[i], chunk, false);
+    mu_free(chunk);
+    return err;
 }
 
 static mu_err not_there(const mu_tensor_file *f, const char *path)

@@ -101,6 +101,8 @@ const mu_tensor_entry *mu_tensor_file_at(const mu_tensor_file *file, int i);
 int mu_tensor_file_find(const mu_tensor_file *file, const char *path); /* -1: not there */
 /* MU_ERR_NOT_FOUND names the nearest path. A read compares the checksum: MU_ERR_FORMAT names the bad dataset. Any thread. */
 MU_CHECKED mu_err mu_tensor_file_read(const mu_tensor_file *file, int i, void *host, size_t bytes);
+/* Only compares the checksum, in little memory. Any thread. */
+MU_CHECKED mu_err mu_tensor_file_verify(const mu_tensor_file *file, int i);
 MU_CHECKED mu_err mu_tensor_file_text(const mu_tensor_file *file, const char *path, char **out); /* freed by mu_free */
 MU_CHECKED mu_err mu_tensor_file_i64(const mu_tensor_file *file, const char *path, int64_t *out);
 MU_CHECKED mu_err mu_tensor_file_f64(const mu_tensor_file *file, const char *path, double *out);

@@ -14,16 +14,10 @@
 static mu_err check_whole(const char *path)
 {
     mu_tensor_file *file;
-    char *buffer = NULL;
-    size_t capacity = 0;
     MU_TRY(mu_tensor_file_open(path, MU_CHECKPOINT_FORMAT, MU_CHECKPOINT_VERSION, &file));
     mu_err err = MU_OK;
-    for (int i = 0; !err && i < mu_tensor_file_count(file); i++) {
-        size_t bytes = mu_type_bytes(&mu_tensor_file_at(file, i)->type);
-        err = mu_grow(&buffer, &capacity, bytes, 1);
-        err = err ? err : mu_tensor_file_read(file, i, buffer, bytes);
-    }
-    mu_free(buffer);
+    for (int i = 0; !err && i < mu_tensor_file_count(file); i++)
+        err = mu_tensor_file_verify(file, i);
     mu_tensor_file_release(file);
     return err;
 }

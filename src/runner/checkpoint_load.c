@@ -14,6 +14,8 @@ typedef struct {
     bool *loaded; /* [mu_params_count] */
     mu_load_report report;
     mu_text text;
+    char *host; /* room for one tensor, used again */
+    size_t capacity;
 } job;
 
 /* Reads dataset i of `file` as `dtype`. *out has room for it. */
@@ -35,12 +37,9 @@ static mu_err read_as(const mu_tensor_file *file, int i, mu_dtype dtype, void *o
 static mu_err load_one(job *j, int i, int p)
 {
     const mu_param_info *info = mu_params_at(j->params, p);
-    void *host;
-    MU_TRY(mu_alloc(&host, mu_type_bytes(&info->type)));
-    mu_err err = read_as(j->file, i, info->type.dtype, host);
-    err = err ? err : mu_params_write(j->params, info->name, host);
-    mu_free(host);
-    return err;
+    MU_TRY(mu_grow(&j->host, &j->capacity, mu_type_bytes(&info->type), 1));
+    MU_TRY(read_as(j->file, i, info->type.dtype, j->host));
+    return mu_params_write(j->params, info->name, j->host);
 }
 
 /* "backbone" and "backbone." are the same prefix. NULL: the name does not begin with it. */
@@ -155,6 +154,7 @@ mu_err mu_checkpoint_load_weights(const mu_tensor_file *file, mu_model *model, b
     err = err ? err : report(&j, strict);
     ckpt_revisions_release(compiled);
     mu_text_release(&j.text);
+    mu_free(j.host);
     mu_free(j.loaded);
     mu_model_changed(model);
     if (err)

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <xxhash.h>
 
 typedef struct {
     mu_runner *runner;
@@ -13,6 +14,8 @@ typedef struct {
     const mu_cfg *meta;
     bool allow_changed, new_schedule, new_dataset;
     char path[1024];
+    char *host; /* room for one tensor, used again */
+    size_t capacity;
 } job;
 
 static mu_err meta_i64(const job *j, const char *key, int64_t *out)
@@ -121,18 +124,15 @@ typedef mu_err param_reader(job *j, const mu_param_info *info, const char *prefi
 static mu_err read_arena(job *j, param_reader *read, const char *prefix, void *arena)
 {
     mu_params *params = mu_model_params(j->runner->model);
-    mu_err err = MU_OK;
-    for (int p = 0; !err && p < mu_params_count(params); p++) {
+    for (int p = 0; p < mu_params_count(params); p++) {
         const mu_param_info *info = mu_params_at(params, p);
-        void *host;
         if (!info->trainable)
             continue;
-        MU_TRY(mu_alloc(&host, mu_type_bytes(&info->type)));
-        err = read(j, info, prefix, host);
-        err = err ? err : mu_params_arena_write(params, arena, info->name, host);
-        mu_free(host);
+        MU_TRY(mu_grow(&j->host, &j->capacity, mu_type_bytes(&info->type), 1));
+        MU_TRY(read(j, info, prefix, j->host));
+        MU_TRY(mu_params_arena_write(params, arena, info->name, j->host));
     }
-    return err;
+    return MU_OK;
 }
 
 static mu_err read_state(job *j, const mu_param_info *info, const char *prefix, void *host)
@@ -394,20 +394,28 @@ static mu_err restore(job *j)
     return read_hub(j);
 }
 
-static mu_err resume(mu_runner *runner, const char *path, bool allow_changed_schedule)
+static mu_err resume(mu_runner *runner, const char *path, bool allow_changed_schedule, uint64_t *fingerprint)
 {
     mu_tensor_file *file;
     mu_cfg *meta = NULL;
     MU_TRY(mu_tensor_file_open(path, MU_CHECKPOINT_FORMAT, MU_CHECKPOINT_VERSION, &file));
     mu_err err = mu_checkpoint_meta(file, &meta);
-    if (!err)
-        err = restore(&(job){.runner = runner, .file = file, .meta = meta, .allow_changed = allow_changed_schedule});
+    if (!err) {
+        job j = {.runner = runner, .file = file, .meta = meta, .allow_changed = allow_changed_schedule};
+        err = restore(&j);
+        mu_free(j.host);
+    }
+    *fingerprint = XXH3_64bits(mu_tensor_file_uuid(file), strlen(mu_tensor_file_uuid(file)));
     mu_cfg_release(meta);
     mu_tensor_file_release(file);
     return err;
 }
 
+/* Ranks may see other files under the same name, where a folder is not shared. */
 mu_err mu_checkpoint_resume(mu_runner *runner, const char *path, bool allow_changed_schedule)
 {
-    return mu_runner_agreed(runner, mu_comm_agree(runner->comm, resume(runner, path, allow_changed_schedule)));
+    uint64_t fingerprint = 0;
+    mu_err err = mu_comm_agree(runner->comm, resume(runner, path, allow_changed_schedule, &fingerprint));
+    err = err ? err : mu_comm_check_same(runner->comm, path, fingerprint);
+    return mu_runner_agreed(runner, err);
 }

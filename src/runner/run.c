@@ -1,4 +1,5 @@
 /* Training, validation and test from beginning to end. */
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "runner/checkpoint.h"
@@ -137,6 +138,7 @@ static mu_err load_weights(mu_runner *runner)
                                                       : NULL;
     char *resume;
     MU_TRY(mu_runner_agree(runner, init_weights(runner, load_pretrained)));
+    double begun = mu_clock();
     mu_err err = mu_runner_agree(runner, choose_resume(runner, &resume));
     if (err) {
         mu_free(resume);
@@ -152,7 +154,10 @@ static mu_err load_weights(mu_runner *runner)
     }
     mu_free(resume);
     MU_TRY(err);
-    MU_TRY(broadcast_weights(runner));
+    if (!runner->resumed) /* else every rank has read all of it */
+        MU_TRY(broadcast_weights(runner));
+    else
+        MU_INFO("run", "resumed after iteration %lld, in %.2f s", (long long)runner->iter, mu_clock() - begun);
     return resume || from ? mu_runner_call(runner, MU_AFTER_LOAD_CHECKPOINT, NULL) : MU_OK;
 }
 
