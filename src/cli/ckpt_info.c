@@ -114,7 +114,8 @@ static mu_err write_json(job *j, const optimizer *o)
     json_text(&j->out, "path", mu_tensor_file_path(j->file));
     mu_text_append(&j->out, ", ");
     json_text(&j->out, "uuid", mu_tensor_file_uuid(j->file));
-    mu_text_printf(&j->out, ", \"bytes\": %lld, \"meta\": %s, \"optimizer\": ", (long long)mu_tensor_file_bytes(j->file), meta);
+    mu_text_printf(&j->out, ", \"bytes\": %lld, \"shards\": %d, \"meta\": %s, \"optimizer\": ",
+                   (long long)mu_tensor_file_bytes(j->file), mu_tensor_file_shards(j->file), meta);
     mu_free(meta);
     optimizer_json(&j->out, o);
     mu_text_printf(&j->out, ", \"values\": %lld, \"parameters\": [", (long long)values);
@@ -160,8 +161,11 @@ static void write_text(job *j, const optimizer *o)
     int n;
     int64_t values, bytes;
     totals(j->file, &n, &values, &bytes);
-    mu_text_printf(&j->out, "%s\n  uuid         %s\n  size         %lld bytes in %d datasets\n", mu_tensor_file_path(j->file),
+    mu_text_printf(&j->out, "%s\n  uuid         %s\n  size         %lld bytes in %d datasets", mu_tensor_file_path(j->file),
                    mu_tensor_file_uuid(j->file), (long long)mu_tensor_file_bytes(j->file), mu_tensor_file_count(j->file));
+    if (mu_tensor_file_shards(j->file) > 0)
+        mu_text_printf(&j->out, ", %d %s", mu_tensor_file_shards(j->file), mu_tensor_file_shards(j->file) == 1 ? "shard" : "shards");
+    mu_text_append(&j->out, "\n");
     mu_text_printf(&j->out, "  written      %s by Muster %s\n  experiment   %s\n", string(j, "time"), string(j, "version"),
                    string(j, "experiment_name"));
     place_line(j);

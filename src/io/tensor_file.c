@@ -72,10 +72,8 @@ static mu_err open_bytes(part *f, const char *format)
 {
     struct stat info;
     f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (f->fd < 0) {
-        MU_FAIL(MU_ERR_IO, "the %s file '%s' cannot be opened: %s", format, f->path, strerror(errno));
-        return mu_error_hint("see that the path is right, from here and on every node");
-    }
+    if (f->fd < 0)
+        return MU_FAIL(MU_ERR_IO, "the %s file '%s' cannot be opened: %s", format, f->path, strerror(errno));
     if (fstat(f->fd, &info) != 0 || !S_ISREG(info.st_mode))
         return MU_FAIL(MU_ERR_IO, "the %s file '%s' is not a regular file", format, f->path);
     f->bytes = info.st_size;
@@ -243,9 +241,11 @@ static mu_err read_part(mu_tensor_file *f, int k, const char *format, int64_t ve
 {
     part *p = &f->part[k];
     hid_t file;
-    MU_TRY(open_bytes(p, format));
+    mu_err err = open_bytes(p, format);
+    if (err)
+        return k == 0 ? mu_error_hint("see that the path is right, from here and on every node") : err;
     MU_TRY(check_beginning(p, format));
-    mu_err err = mu_h5_open(p->path, false, &file);
+    err = mu_h5_open(p->path, false, &file);
     if (err)
         return damaged(err);
     f->reading = k;

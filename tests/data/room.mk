@@ -1,5 +1,5 @@
 if WITH_CHECK
-check_PROGRAMS += tests/data/dataset_test tests/data/h5_dataset_test tests/data/image_test tests/data/loader_test tests/data/sample_test \
+check_PROGRAMS += tests/data/dataset_test tests/data/elastic_test tests/data/h5_dataset_test tests/data/image_test tests/data/loader_test tests/data/sample_test \
 	tests/data/sampler_test tests/data/transform_test
 endif
 tests_data_image_test_SOURCES = tests/data/image_test.c tests/data/encode.h
@@ -8,6 +8,9 @@ tests_data_image_test_LDADD = $(TEST_LDADD) $(JPEG_LIBS) $(PNG_LIBS)
 tests_data_dataset_test_SOURCES = tests/data/dataset_test.c tests/data/toy_set.h
 tests_data_dataset_test_CPPFLAGS = $(TEST_CPPFLAGS) -I$(top_srcdir)/tests/data
 tests_data_dataset_test_LDADD = $(TEST_LDADD)
+tests_data_elastic_test_SOURCES = tests/data/elastic_test.c tests/data/toy_set.h
+tests_data_elastic_test_CPPFLAGS = $(TEST_CPPFLAGS) -I$(top_srcdir)/tests/data
+tests_data_elastic_test_LDADD = $(TEST_LDADD)
 tests_data_loader_test_SOURCES = tests/data/loader_test.c tests/data/toy_set.h
 tests_data_loader_test_CPPFLAGS = $(TEST_CPPFLAGS) -I$(top_srcdir)/tests/data
 tests_data_loader_test_LDADD = $(TEST_LDADD)

@@ -1,7 +1,9 @@
 /* A tensor file written by all ranks: run by tensor_file_test.sh.
- *   write PATH [SEED]        writes a checkpoint of a kind; rank 0 tells its uuid
- *   fail|full|die PATH RANK  the same, but this rank fails, may write no large file, kills itself while it writes */
+ *   write PATH [SEED [SHARDS]]        writes a checkpoint of a kind; rank 0 tells its uuid
+ *   fail|full|die PATH RANK           the same, but this rank fails, may write no large file, kills itself while it copies
+ *   late|killed PATH RANK [SHARDS]    the same in the background: this rank may write no large file, or dies, after the snapshot */
 #include "core/mem.h"
+#include "core/pool.h"
 #include "dist/launch.h"
 #include "io/tensor_file.h"
 
@@ -18,6 +20,7 @@ static mu_comm *comm;
 static const char *mode;
 static int chosen = -1;
 static float seed;
+static int n_shards;
 
 static mu_err source(void *user, const char *path, const mu_type *type, void *host)
 {
@@ -51,13 +54,58 @@ static mu_err declare(mu_tensor_writer *w)
     return mu_tensor_writer_add(w, "/optimizer/groups/lr", MU_TYPE(MU_F64, 2), NULL, (void *)lr);
 }
 
+static void strike(const char *when)
+{
+    if (comm->rank != chosen || strcmp(mode, when) != 0)
+        return;
+    if (strcmp(when, "killed") == 0)
+        raise(SIGKILL);
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){100000, RLIM_INFINITY});
+}
+
+typedef struct {
+    mu_tensor_snapshot *snapshot;
+    mu_comm *comm;
+} task;
+
+static mu_err write_task(void *user)
+{
+    const task *t = user;
+    strike("late");
+    strike("killed");
+    return mu_tensor_snapshot_write(t->snapshot, t->comm, NULL);
+}
+
+static mu_err write_in_background(mu_tensor_writer *w, const char *path)
+{
+    task t;
+    mu_pool *pool;
+    MU_TRY(mu_pool_new(1, 1, &pool));
+    mu_err err = mu_comm_split(comm, 0, comm->rank, &t.comm);
+    err = err ? err : mu_tensor_writer_snapshot(w, comm, path, NULL, &t.snapshot);
+    if (!err) {
+        err = mu_pool_submit(pool, write_task, &t);
+        mu_err talk = mu_comm_barrier(comm); /* the program goes on meanwhile */
+        err = err ? err : talk;
+        err = err ? err : mu_pool_wait(pool);
+        mu_tensor_snapshot_release(t.snapshot);
+    }
+    mu_pool_release(pool);
+    mu_comm_release(t.comm);
+    return err;
+}
+
 static mu_err write_file(const char *path)
 {
     mu_tensor_writer *w = NULL;
+    bool background = strcmp(mode, "late") == 0 || strcmp(mode, "killed") == 0;
     mu_err err = mu_tensor_writer_new("checkpoint", 1, &w);
     err = err ? err : declare(w);
+    err = err ? err : mu_tensor_writer_set_shards(w, n_shards);
     err = mu_comm_agree(comm, err);
-    err = err ? err : mu_tensor_writer_write(w, comm, path, NULL);
+    if (!err)
+        err = background ? write_in_background(w, path) : mu_tensor_writer_write(w, comm, path, NULL);
     mu_tensor_writer_release(w);
     return err;
 }
@@ -84,10 +132,8 @@ int main(int argc, char **argv)
         seed = argc > 3 ? strtof(argv[3], NULL) : 0;
     else
         chosen = atoi(argv[3]);
-    if (strcmp(mode, "full") == 0 && comm->rank == chosen) {
-        signal(SIGXFSZ, SIG_IGN);
-        setrlimit(RLIMIT_FSIZE, &(struct rlimit){100000, RLIM_INFINITY});
-    }
+    n_shards = argc > 4 ? atoi(argv[4]) : 0;
+    strike("full");
     mu_err err = write_file(argv[2]);
     if (err)
         printf("rank %d: %s\n", comm->rank, mu_error_last()->message);

@@ -74,10 +74,41 @@ if [ $mpi = yes ]; then
         [ "$(grep -c "'nowhere/x.h5' cannot be written: No such file or directory" out)" -eq "$n" ] ||
             complain "no folder, $n ranks: not every rank has the message"
     done
+    # In shards, fewer and more than ranks; in the background, with a failure there.
+    for n in 1 2 3 4; do
+        for shards in 1 2 7; do
+            run 0 $n write d/s$n.h5 0 $shards
+            ckpt 0 verify d/s$n.h5
+            [ "$(ls d/s$n-*-of-0000$shards.h5 | wc -l)" -eq $shards ] || complain "$n ranks: not $shards shards"
+            [ "$(ls d/s$n-*.h5 | wc -l)" -eq $shards ] || complain "$n ranks, $shards shards: those of the one before are left"
+            ckpt 0 diff d/one.h5 d/s$n.h5
+            has '^bit-identical: 21 datasets'
+        done
+        run 0 $n late d/b$n.h5 -1
+        ckpt 0 diff d/one.h5 d/b$n.h5
+        run 0 $n late d/b$n.h5 -1 2
+        ckpt 0 diff d/one.h5 d/b$n.h5
+    done
+    for n in 2 3; do
+        for r in 0 $((n - 1)); do
+            run 1 $n late d/a2.h5 $r
+            [ "$(grep -c "'d/a2.h5' cannot be written: File too large" out)" -eq "$n" ] ||
+                complain "late $r of $n: not every rank has the message"
+            cmp -s d/a2.h5 before.h5 || complain "late $r of $n: the old file was changed"
+            run 1 $n late d/s4.h5 $r $n
+            [ "$(grep -c "'d/s4-0000$r-of-0000$n.h5' cannot be written: File too large" out)" -eq "$n" ] ||
+                complain "late $r of $n, in shards: not every rank has the message"
+            ckpt 0 verify d/s4.h5
+        done
+    done
     ls d/*.tmp >out 2>&1 && complain "something is left behind"
     for r in 0 2; do
         run bad 3 die d/a2.h5 $r
         cmp -s d/a2.h5 before.h5 || complain "die $r: the old file was changed"
+        run bad 3 killed d/a2.h5 $r
+        cmp -s d/a2.h5 before.h5 || complain "killed $r: the old file was changed"
+        run bad 3 killed d/s4.h5 $r 3
+        ckpt 0 verify d/s4.h5
     done
     rm -f d/*.tmp
 else
@@ -124,6 +155,21 @@ ckpt 1 verify d/cut.h5
 has 'is cut off at byte 100000 of'
 ckpt 1 info nowhere.h5
 has "the checkpoint file 'nowhere.h5' cannot be opened"
+if [ $mpi = yes ]; then
+    rm -f d/*.h5
+    run 0 2 write d/epoch_1.h5
+    run 0 2 write d/epoch_2.h5 0 2
+    echo epoch_2.h5 >d/last_checkpoint
+    ckpt 0 info d
+    has '^d/epoch_2.h5'
+    has 'in 23 datasets, 2 shards'
+    mv d/epoch_2-00001-of-00002.h5 d/elsewhere
+    ckpt 1 verify d/epoch_2.h5
+    has "a shard of 'd/epoch_2.h5': .*'d/epoch_2-00001-of-00002.h5' cannot be opened"
+    has 'hint: bring all its shards'
+    ckpt 0 info d
+    has '^d/epoch_1.h5'
+fi
 ckpt 2 frob
 ckpt 0 --help
 exit $failed
