@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/cpus.h"
 #include "core/mem.h"
+#include "dist/hierarchy.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -23,6 +24,7 @@ typedef struct {
 
 struct mu_courier {
     mu_comm *comm; /* its own; NULL: there is no other rank */
+    mu_comm *flat; /* what a hierarchy rests on; NULL: it is none */
     size_t wire_bytes;
     bool threaded, spare; /* spare: a core is free for the thread */
     pthread_t thread;
@@ -278,6 +280,7 @@ static void free_courier(mu_courier *c)
     pthread_cond_destroy(&c->done);
     pthread_mutex_destroy(&c->lock);
     mu_comm_release(c->comm);
+    mu_comm_release(c->flat);
     mu_free(c);
 }
 
@@ -305,14 +308,25 @@ static mu_err alloc_courier(const mu_comm *comm, const mu_courier_options *optio
     return MU_OK;
 }
 
+/* Collective. */
+static mu_err open_comm(mu_courier *c, mu_comm *comm, const mu_courier_options *options)
+{
+    MU_TRY(mu_comm_split(comm, 0, comm->rank, &c->comm));
+    if (options->hierarchical) {
+        c->flat = c->comm;
+        c->comm = NULL;
+        MU_TRY(mu_comm_hierarchy_new(c->flat, &c->comm));
+    }
+    MU_TRY(mu_comm_set_fixed_order(c->comm, options->fixed_order));
+    return MU_OK;
+}
+
 mu_err mu_courier_new(mu_comm *comm, const mu_courier_options *options, mu_courier **out)
 {
     mu_courier *c = NULL;
     mu_err err = mu_comm_agree(comm, alloc_courier(comm, options, &c));
     if (!err && comm->size > 1)
-        err = mu_comm_split(comm, 0, comm->rank, &c->comm);
-    if (!err && c->comm)
-        err = mu_comm_agree(comm, mu_comm_set_fixed_order(c->comm, options->fixed_order));
+        err = mu_comm_agree(comm, open_comm(c, comm, options));
     if (!err && comm->size > 1)
         err = mu_comm_agree(comm, comm->threads ? start_thread(c) : MU_OK);
     if (err)

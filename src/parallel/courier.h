@@ -35,6 +35,7 @@ typedef struct {
     int n_threads;     /* with which the caller computes: are there cores to spare? */
     size_t wire_bytes; /* of the largest parcel that travels in another dtype (0: none does) */
     bool fixed_order;  /* mu_comm_set_fixed_order: in the communicator of the courier */
+    bool hierarchical; /* reduces inside the nodes first (dist/hierarchy.h) */
 } mu_courier_options;
 
 /* Collective. comm is borrowed. */

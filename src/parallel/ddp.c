@@ -6,7 +6,7 @@ typedef struct {
     bool find_unused_parameters;
 } ddp;
 
-static const mu_option options[] = {
+const mu_option mu_ddp_keys[] = {
     MU_PARALLEL_OPTIONS(ddp),
     MU_OPTION(ddp, find_unused_parameters, MU_OPT_BOOL, .help = "accepted, without effect: they are always found, in the graph"),
     MU_OPTION_END,
@@ -24,7 +24,7 @@ const mu_component mu_component_mm_distributed_data_parallel = {
     .name = "MMDistributedDataParallel",
     .doc = "Every rank has all of the model. Gradients travel in buckets, in the order in which backward gives them, while backward goes on.",
     .size = sizeof(ddp),
-    .options = options,
+    .options = mu_ddp_keys,
     .destroy = mu_parallel_destroy,
     .ops = &(const mu_parallel_ops){.share = share},
 };

@@ -31,7 +31,6 @@ struct mu_parallel_state {
 };
 
 const char *const mu_parallel_wires[] = {"float32", "bfloat16", NULL};
-const mu_option mu_parallel_keys[] = {MU_PARALLEL_OPTIONS_AT(0), MU_OPTION_END};
 
 static const mu_parallel_ops *ops_of(const mu_parallel *parallel)
 {
@@ -238,7 +237,8 @@ mu_err mu_parallel_bind(mu_parallel *parallel, mu_backend *backend, mu_params *p
     mu_err err = mu_comm_agree(s->comm, allocate(s, parallel, narrow, accumulates));
     mu_courier_options options = {.n_threads = backend->n_threads,
                                   .wire_bytes = narrow || parallel->narrow_params ? largest_unit(params) : 0,
-                                  .fixed_order = s->fixed_order};
+                                  .fixed_order = s->fixed_order,
+                                  .hierarchical = parallel->hierarchical};
     if (!err)
         err = mu_courier_new(s->comm, &options, &s->courier);
     if (err)

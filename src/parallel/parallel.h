@@ -24,7 +24,7 @@ typedef struct mu_parallel_state mu_parallel_state;
 /* The first member of every wrapper's struct. */
 typedef struct {
     mu_exchange exchange; /* what plans call */
-    bool broadcast_buffers, fixed_order, detect_anomalous_params;
+    bool broadcast_buffers, fixed_order, hierarchical, detect_anomalous_params;
     char *wire;           /* "float32", "bfloat16" */
     double bucket_cap_mb; /* 0: chosen */
     int64_t prefetch, forward_prefetch; /* of the exchange; set by create, where anything is sharded */
@@ -41,12 +41,14 @@ typedef struct {
      .help = "every training step begins with the running statistics of rank 0"},                                                             \
     {.key = "fixed_order", .type = MU_OPT_BOOL, .offset = (base_) + offsetof(mu_parallel, fixed_order),                                       \
      .help = "add gradients in the order of the ranks: the same bits from run to run, more slowly"},                                          \
+    {.key = "hierarchical", .type = MU_OPT_BOOL, .offset = (base_) + offsetof(mu_parallel, hierarchical),                                     \
+     .help = "add gradients inside the nodes first, then between them"},                                                                      \
     {.key = "gradient_dtype", .type = MU_OPT_STRING, .offset = (base_) + offsetof(mu_parallel, wire), .text_default = "float32",              \
      .choices = mu_parallel_wires, .help = "of what travels: bfloat16 is half as much"},                                                      \
     {.key = "detect_anomalous_params", .type = MU_OPT_BOOL, .offset = (base_) + offsetof(mu_parallel, detect_anomalous_params),               \
      .help = "a parameter without influence on the loss is an error, not a warning"}
 extern const char *const mu_parallel_wires[];
-extern const mu_option mu_parallel_keys[]; /* these alone */
+extern const mu_option mu_ddp_keys[]; /* of MMDistributedDataParallel: for a model_wrapper_cfg that has no `type` */
 
 /* The component's table of functions. */
 typedef struct {

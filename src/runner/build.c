@@ -357,6 +357,26 @@ static void drop_unused(void *user, const char *name)
         }
 }
 
+static void append_name(void *user, const char *name)
+{
+    mu_text *text = user;
+    mu_text_printf(text, "%s%s", text->length ? ", " : "", name);
+}
+
+/* model_wrapper_cfg.detect_anomalous_params */
+static mu_err refuse_unused(const mu_runner *runner)
+{
+    mu_text names = {0};
+    int n = runner->parallel->detect_anomalous_params ? mu_model_unused_params(runner->model, append_name, &names) : 0;
+    mu_err err = mu_text_status(&names);
+    if (!err && n) {
+        (void)MU_FAIL(MU_ERR_CONFIG, "%d %s no influence on the loss: %s", n, n == 1 ? "parameter has" : "parameters have", names.data);
+        err = mu_error_hint("model_wrapper_cfg: {detect_anomalous_params: false} trains the others");
+    }
+    mu_text_release(&names);
+    return err;
+}
+
 /* auto_scale_lr: the global batch over the one that lr is meant for. */
 static double lr_scale(const mu_runner *runner)
 {
@@ -391,6 +411,7 @@ static mu_err bind_schedulers(mu_runner *runner)
 static mu_err bind_optim(mu_runner *runner)
 {
     unused_search search = {.told = mu_runner_is_main(runner)};
+    MU_TRY(refuse_unused(runner));
     MU_TRY(collect_traits(runner, &search.traits, &search.n));
     mu_model_unused_params(runner->model, drop_unused, &search);
     mu_err err = mu_optim_wrapper_bind(runner->optim, runner->backend, mu_model_params(runner->model), search.traits, search.n,

@@ -58,7 +58,7 @@ static const mu_option keys[] = {
     {"auto_scale_lr", MU_OPT_DICT, .nullable = true, .fields = auto_scale_keys, .help = "learning rate by batch size"},
     {"optim_wrapper", MU_OPT_DICT, .nullable = true, .component_kind = "optim_wrapper", .fields = mu_optim_wrapper_keys,
      .help = "how parameters are updated"},
-    {"model_wrapper_cfg", MU_OPT_DICT, .nullable = true, .component_kind = "model_wrapper", .fields = mu_parallel_keys,
+    {"model_wrapper_cfg", MU_OPT_DICT, .nullable = true, .component_kind = "model_wrapper", .fields = mu_ddp_keys,
      .help = "how ranks share the model"},
     {"param_scheduler", MU_OPT_COMPONENTS, .nullable = true, .component_kind = "param_scheduler",
      .help = "how learning rates change"},

@@ -257,6 +257,18 @@ static void check_fixed_order(void)
     }
 }
 
+/* All nodes are one here: what there is of a hierarchy is tested in tests/mpi. */
+static void check_hierarchy(void)
+{
+    run r;
+    run_begin(&r, world, ", \"bucket_cap_mb\": 0.002, \"hierarchical\": true", false, true);
+    for (int s = 0; s < 2; s++) {
+        CHECK(step(&r, s, true) == 1, "one batch");
+        check_means(&r, s, s, 0x1p-22, 0x1p-51);
+    }
+    run_end(&r);
+}
+
 /* On a slow network everything still arrives. */
 static void check_slow_network(void)
 {
@@ -352,6 +364,7 @@ int main(void)
     check_order();
     check_narrow();
     check_fixed_order();
+    check_hierarchy();
     check_slow_network();
     check_states(true);
     check_states(false);

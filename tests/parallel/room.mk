@@ -11,3 +11,5 @@ tests_parallel_parallel_test_SOURCES = tests/parallel/parallel_test.c tests/opti
 tests_parallel_parallel_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_parallel_parallel_test_LDADD = libmuster.la
 dist_check_SCRIPTS += tests/parallel/parallel_test.sh
+dist_check_SCRIPTS += tests/parallel/run_test.sh
+SLOW_TESTS += tests/parallel/run_test.sh
