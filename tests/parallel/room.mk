@@ -1,6 +1,6 @@
 # How ranks share a model: programs that run by themselves (one rank), and by scripts under mpirun.
 if WITH_CHECK
-check_PROGRAMS += tests/parallel/courier_test
+check_PROGRAMS += tests/parallel/courier_test tests/parallel/units_test
 endif
 tests_parallel_courier_test_SOURCES = tests/parallel/courier_test.c tests/parallel/fake_comm.h
 tests_parallel_courier_test_CPPFLAGS = $(TEST_CPPFLAGS)
@@ -13,3 +13,6 @@ tests_parallel_parallel_test_LDADD = libmuster.la
 dist_check_SCRIPTS += tests/parallel/parallel_test.sh
 dist_check_SCRIPTS += tests/parallel/run_test.sh
 SLOW_TESTS += tests/parallel/run_test.sh
+tests_parallel_units_test_SOURCES = tests/parallel/units_test.c
+tests_parallel_units_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_parallel_units_test_LDADD = tests/graph/libtoys.la $(TEST_LDADD)
