@@ -3,6 +3,7 @@
 #define MUSTER_H
 
 #include "backend.h"
+#include "config/collect.h"
 #include "config/config.h"
 #include "core/clock.h"
 #include "core/cpus.h"
@@ -19,6 +20,8 @@
 #include "dist/binding.h"
 #include "dist/collect.h"
 #include "dist/comm.h"
+#include "dist/delay.h"
+#include "dist/hierarchy.h"
 #include "dist/launch.h"
 #include "eval/dump.h"
 #include "eval/evaluator.h"

@@ -100,6 +100,12 @@ mu_err mu_comm_agree_patiently(mu_comm *comm, mu_err err)
     return failed ? mu_comm_agree(comm, err) : MU_OK;
 }
 
+mu_err mu_comm_on_main(mu_comm *comm, mu_err (*fn)(void *user), void *user)
+{
+    MU_TRY(mu_comm_agree(comm, comm->rank == 0 ? fn(user) : MU_OK));
+    return MU_OK;
+}
+
 mu_err mu_comm_check_same(mu_comm *comm, const char *what, uint64_t fingerprint)
 {
     MU_DOING(comm, "check_same");

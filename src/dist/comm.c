@@ -1,6 +1,7 @@
 #include "dist/comm.h"
 
 #include "core/mem.h"
+#include "dist/check.h"
 #include "dist/doing.h"
 
 static const char *const op_names[] = {
@@ -29,42 +30,6 @@ static mu_err check_root(const mu_comm *comm, const char *call, int root)
 {
     if (root < 0 || root >= comm->size)
         return MU_FAIL(MU_ERR_USAGE, "%s: root %d is not a rank: expected 0 to %d", call, root, comm->size - 1);
-    return MU_OK;
-}
-
-/* Bytes of count elements, times `ranks`, fit in a size. */
-static mu_err check_buffer(const char *call, int64_t count, mu_dtype dtype, int ranks, size_t *bytes)
-{
-    size_t total;
-    if (count < 0)
-        return MU_FAIL(MU_ERR_USAGE, "%s: %lld elements: expected 0 or more", call, (long long)count);
-    if (dtype <= MU_NONE || dtype >= MU_DTYPE_COUNT)
-        return MU_FAIL(MU_ERR_USAGE, "%s: %d is no dtype", call, (int)dtype);
-    MU_TRY(mu_mul_size((size_t)count, mu_dtype_size(dtype), bytes));
-    MU_TRY(mu_mul_size(*bytes, (size_t)ranks, &total));
-    return MU_OK;
-}
-
-/* The reduction that the transport has to do: MEAN divides a sum, bool is u8 with bit operations. */
-static mu_err check_reduction(const char *call, mu_dtype *dtype, mu_comm_op *op)
-{
-    if ((unsigned)*op >= MU_COMM_OP_COUNT)
-        return MU_FAIL(MU_ERR_USAGE, "%s: %d is no operation", call, (int)*op);
-    bool bits = *op == MU_COMM_BAND || *op == MU_COMM_BOR || *op == MU_COMM_BXOR;
-    if (bits && mu_dtype_is_float(*dtype))
-        return MU_FAIL(MU_ERR_UNSUPPORTED, "%s: %s of %s: bit operations are for integers and bool", call,
-                       mu_comm_op_name(*op), mu_dtype_name(*dtype));
-    if (*op == MU_COMM_MEAN && !mu_dtype_is_float(*dtype)) {
-        MU_FAIL(MU_ERR_UNSUPPORTED, "%s: mean of %s: a mean is for floats", call, mu_dtype_name(*dtype));
-        return mu_error_hint("take the sum, or convert to f64 first");
-    }
-    if (*op == MU_COMM_MEAN)
-        *op = MU_COMM_SUM;
-    if (*dtype == MU_BOOL) {
-        *dtype = MU_U8;
-        if (!bits)
-            *op = *op == MU_COMM_SUM || *op == MU_COMM_MAX ? MU_COMM_BOR : MU_COMM_BAND;
-    }
     return MU_OK;
 }
 
@@ -103,7 +68,7 @@ mu_err mu_comm_broadcast_bytes(mu_comm *comm, void *data, size_t size, int root)
 mu_err mu_comm_broadcast(mu_comm *comm, void *data, int64_t count, mu_dtype dtype, int root)
 {
     size_t bytes;
-    MU_TRY(check_buffer("broadcast", count, dtype, 1, &bytes));
+    MU_TRY(mu_check_buffer("broadcast", count, dtype, 1, &bytes));
     MU_TRY(mu_comm_broadcast_bytes(comm, data, bytes, root));
     return MU_OK;
 }
@@ -113,8 +78,8 @@ mu_err mu_comm_all_reduce(mu_comm *comm, void *data, int64_t count, mu_dtype dty
     mu_dtype wire = dtype;
     mu_comm_op wire_op = op;
     size_t bytes;
-    MU_TRY(check_buffer("all_reduce", count, dtype, 1, &bytes));
-    MU_TRY(check_reduction("all_reduce", &wire, &wire_op));
+    MU_TRY(mu_check_buffer("all_reduce", count, dtype, 1, &bytes));
+    MU_TRY(mu_check_reduction("all_reduce", &wire, &wire_op));
     MU_DOING(comm, "all_reduce");
     MU_TRY(comm->ops->all_reduce(comm, data, count, wire, wire_op));
     if (op == MU_COMM_MEAN)
@@ -134,7 +99,7 @@ static mu_err start(const char *call, mu_request *slot, mu_request request)
 {
     mu_dtype dtype = request.dtype;
     mu_comm_op op = request.op;
-    MU_TRY(check_reduction(call, &request.dtype, &request.op));
+    MU_TRY(mu_check_reduction(call, &request.dtype, &request.op));
     if (slot->comm)
         return MU_FAIL(MU_ERR_USAGE, "%s: the request is still on its way: wait for it first", call);
     MU_DOING(request.comm, call);
@@ -149,7 +114,7 @@ mu_err mu_comm_start_all_reduce(mu_comm *comm, void *data, int64_t count, mu_dty
                                 mu_request *request)
 {
     size_t bytes;
-    MU_TRY(check_buffer("start_all_reduce", count, dtype, 1, &bytes));
+    MU_TRY(mu_check_buffer("start_all_reduce", count, dtype, 1, &bytes));
     MU_TRY(start(
         "start_all_reduce", request,
         (mu_request){
@@ -162,7 +127,7 @@ static mu_err check_slice(const mu_comm *comm, const char *call, const void *who
                           mu_dtype dtype)
 {
     size_t bytes;
-    MU_TRY(check_buffer(call, count, dtype, comm->size, &bytes));
+    MU_TRY(mu_check_buffer(call, count, dtype, comm->size, &bytes));
     uintptr_t begin = (uintptr_t)whole, end = begin + bytes * (size_t)comm->size, at = (uintptr_t)slice;
     if (bytes && at + bytes > begin && at < end && at != begin + bytes * (size_t)comm->rank)
         return MU_FAIL(MU_ERR_USAGE,
@@ -206,7 +171,7 @@ mu_err mu_comm_start_broadcast(mu_comm *comm, void *data, int64_t count, mu_dtyp
 {
     size_t bytes;
     MU_TRY(check_root(comm, "start_broadcast", root));
-    MU_TRY(check_buffer("start_broadcast", count, dtype, 1, &bytes));
+    MU_TRY(mu_check_buffer("start_broadcast", count, dtype, 1, &bytes));
     MU_TRY(start("start_broadcast", request,
                  (mu_request){.comm = comm,
                               .kind = MU_REQUEST_BROADCAST,
@@ -265,7 +230,7 @@ mu_err mu_request_test(mu_request *request, bool *done)
 mu_err mu_comm_all_gather(mu_comm *comm, const void *send, int64_t count, mu_dtype dtype, void *recv)
 {
     size_t bytes;
-    MU_TRY(check_buffer("all_gather", count, dtype, comm->size, &bytes));
+    MU_TRY(mu_check_buffer("all_gather", count, dtype, comm->size, &bytes));
     MU_DOING(comm, "all_gather");
     MU_TRY(comm->ops->all_gather(comm, send, bytes, recv));
     return MU_OK;
@@ -275,7 +240,7 @@ mu_err mu_comm_gather(mu_comm *comm, const void *send, int64_t count, mu_dtype d
 {
     size_t bytes;
     MU_TRY(check_root(comm, "gather", root));
-    MU_TRY(check_buffer("gather", count, dtype, comm->size, &bytes));
+    MU_TRY(mu_check_buffer("gather", count, dtype, comm->size, &bytes));
     MU_DOING(comm, "gather");
     MU_TRY(comm->ops->gather(comm, send, bytes, recv, root));
     return MU_OK;

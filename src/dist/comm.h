@@ -7,7 +7,7 @@
 #ifndef MU_DIST_COMM_H
 #define MU_DIST_COMM_H
 
-#include "core/type.h"
+#include "core/tensor.h"
 
 typedef struct mu_comm mu_comm;
 
@@ -156,6 +156,9 @@ MU_CHECKED mu_err mu_comm_agree(mu_comm *comm, mu_err err);
 /* Collective. The same for a background thread: it sleeps while it waits for the others, instead of asking without pause. */
 MU_CHECKED mu_err mu_comm_agree_patiently(mu_comm *comm, mu_err err);
 
+/* Collective. Rank 0 calls fn(user); all return alike, as from mu_comm_agree. */
+MU_CHECKED mu_err mu_comm_on_main(mu_comm *comm, mu_err (*fn)(void *user), void *user);
+
 /* Collective. MU_ERR_USAGE on all ranks when `fingerprint` is not the same everywhere; `what` names it ("the config"). */
 MU_CHECKED mu_err mu_comm_check_same(mu_comm *comm, const char *what, uint64_t fingerprint);
 
@@ -170,6 +173,14 @@ typedef struct {
 /* Collective. Reduces the values of equal names, whatever their order on each rank, in place. Names are unique and the same on
  * all ranks: else all return MU_ERR_USAGE that tells which name is missing where. */
 MU_CHECKED mu_err mu_comm_all_reduce_dict(mu_comm *comm, mu_named_value *values, size_t n, mu_comm_op op);
+/* The same for tensors, whose data are replaced; types have to be the same too. */
+MU_CHECKED mu_err mu_comm_all_reduce_tensors(mu_comm *comm, const mu_tensor *tensors, size_t n, mu_comm_op op);
+
+/* Collective. Reduces tensors of any dtypes in place, in the same order on all ranks (names are not looked at). Those of one dtype
+ * are copied together into messages of at most `bucket_bytes`, a larger one goes alone; 0: each alone, without a copy; SIZE_MAX: one
+ * message for each dtype. */
+MU_CHECKED mu_err mu_comm_all_reduce_params(mu_comm *comm, const mu_tensor *tensors, size_t n, mu_comm_op op,
+                                            size_t bucket_bytes);
 
 /* Byte strings, one per rank: that of rank r lies at data + offset[r] and has offset[r + 1] - offset[r] bytes. */
 typedef struct {

@@ -7,67 +7,89 @@
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp((*(mu_named_value *const *)a)->name, (*(mu_named_value *const *)b)->name);
+    return strcmp(((const mu_tensor *)a)->name, ((const mu_tensor *)b)->name);
 }
 
-/* FNV-1a over the sorted names, their ends included. */
-static uint64_t fingerprint(mu_named_value *const *sorted, size_t n)
+/* The sorted names and their types: "acc", "f64[]", "grad", "f32[3]", each with its end. */
+static void describe(mu_text *text, const mu_tensor *sorted, size_t n)
+{
+    char type[MU_TYPE_TEXT];
+    for (size_t i = 0; i < n; i++) {
+        mu_text_append_n(text, sorted[i].name, strlen(sorted[i].name) + 1);
+        mu_type_format(&sorted[i].type, type);
+        mu_text_append_n(text, type, strlen(type) + 1);
+    }
+}
+
+/* FNV-1a. */
+static uint64_t fingerprint(const mu_text *text)
 {
     uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < n; i++) {
-        const char *c = sorted[i]->name;
-        do
-            h = (h ^ (unsigned char)*c) * 0x100000001b3u;
-        while (*c++);
-    }
+    for (size_t i = 0; i < text->length; i++)
+        h = (h ^ (unsigned char)text->data[i]) * 0x100000001b3u;
     return h;
 }
 
-static mu_err sort_names(mu_named_value *values, size_t n, mu_named_value ***sorted, double **packed)
+static mu_err prepare(const char *call, mu_tensor *sorted, size_t n, mu_text *text)
 {
-    MU_TRY(mu_calloc(sorted, n, sizeof **sorted));
-    MU_TRY(mu_calloc(packed, n, sizeof **packed));
-    for (size_t i = 0; i < n; i++)
-        (*sorted)[i] = &values[i];
-    qsort(*sorted, n, sizeof **sorted, by_name);
+    if (n > 0)
+        qsort(sorted, n, sizeof *sorted, by_name);
     for (size_t i = 1; i < n; i++)
-        if (strcmp((*sorted)[i - 1]->name, (*sorted)[i]->name) == 0)
-            return MU_FAIL(MU_ERR_USAGE, "all_reduce_dict: the name \"%s\" comes twice", (*sorted)[i]->name);
+        if (strcmp(sorted[i - 1].name, sorted[i].name) == 0)
+            return MU_FAIL(MU_ERR_USAGE, "%s: the name \"%s\" comes twice", call, sorted[i].name);
+    describe(text, sorted, n);
+    MU_TRY(mu_text_status(text));
     return MU_OK;
 }
 
-/* The first name in which this rank's sorted names differ from rank 0's (zero-ended, one after the other). */
-static mu_err compare_names(mu_named_value *const *sorted, size_t n, const char *names, size_t size)
+/* The first place in which this rank's sorted names and types differ from rank 0's. */
+static mu_err compare(const char *call, const mu_tensor *sorted, size_t n, const char *theirs, size_t size)
 {
     size_t i = 0;
-    for (const char *name = names; name < names + size; name += strlen(name) + 1, i++) {
-        int order = i < n ? strcmp(sorted[i]->name, name) : 1;
+    char mine[MU_TYPE_TEXT];
+    for (const char *name = theirs, *type, *end = theirs + size; name < end; name = type + strlen(type) + 1, i++) {
+        type = name + strlen(name) + 1;
+        int order = i < n ? strcmp(sorted[i].name, name) : 1;
         if (order > 0)
-            return MU_FAIL(MU_ERR_USAGE, "all_reduce_dict: \"%s\" is missing, which rank 0 has", name);
+            return MU_FAIL(MU_ERR_USAGE, "%s: \"%s\" is missing, which rank 0 has", call, name);
         if (order < 0)
             break;
+        if (strcmp(mu_type_format(&sorted[i].type, mine), type) != 0)
+            return MU_FAIL(MU_ERR_USAGE, "%s: \"%s\" is %s, on rank 0 it is %s", call, name, mine, type);
     }
     if (i < n)
-        return MU_FAIL(MU_ERR_USAGE, "all_reduce_dict: rank 0 lacks \"%s\"", sorted[i]->name);
+        return MU_FAIL(MU_ERR_USAGE, "%s: rank 0 lacks \"%s\"", call, sorted[i].name);
     return MU_OK;
 }
 
-/* Collective, when the names differ somewhere: the error that all ranks return. */
-static mu_err explain(mu_comm *comm, mu_named_value *const *sorted, size_t n)
+/* Collective, when something differs somewhere: the error that all ranks return. */
+static mu_err explain(mu_comm *comm, const char *call, const mu_tensor *sorted, size_t n, const mu_text *text)
+{
+    void *theirs = text->data;
+    size_t size = text->length;
+    MU_TRY(mu_comm_broadcast_blob(comm, &theirs, &size, 0));
+    mu_err err = mu_comm_agree(comm, comm->rank == 0 ? MU_OK : compare(call, sorted, n, theirs, size));
+    if (comm->rank != 0)
+        mu_free(theirs);
+    return err;
+}
+
+/* Sorts what it is given. `own`: an error that this rank brings. */
+static mu_err all_reduce(mu_comm *comm, const char *call, mu_tensor *sorted, size_t n, mu_comm_op op, mu_err own)
 {
     mu_text text = {0};
-    for (size_t i = 0; comm->rank == 0 && i < n; i++)
-        mu_text_append_n(&text, sorted[i]->name, strlen(sorted[i]->name) + 1);
-    void *names = text.data;
-    size_t size = text.length;
-    mu_err err = mu_comm_agree(comm, mu_text_status(&text));
-    if (err == MU_OK)
-        err = mu_comm_broadcast_blob(comm, &names, &size, 0);
-    if (err == MU_OK) {
-        err = mu_comm_agree(comm, comm->rank == 0 ? MU_OK : compare_names(sorted, n, names, size));
-        if (comm->rank != 0)
-            mu_free(names);
-    }
+    if (own == MU_OK)
+        own = prepare(call, sorted, n, &text);
+    mu_err err;
+    MU_TRY_GOTO(err, mu_comm_agree(comm, own), done);
+    uint64_t mine = fingerprint(&text), main_rank = mine;
+    MU_TRY_GOTO(err, mu_comm_broadcast_bytes(comm, &main_rank, sizeof main_rank, 0), done);
+    int64_t different = mine != main_rank;
+    MU_TRY_GOTO(err, mu_comm_all_reduce(comm, &different, 1, MU_I64, MU_COMM_MAX), done);
+    if (different)
+        MU_TRY_GOTO(err, explain(comm, call, sorted, n, &text), done);
+    MU_TRY_GOTO(err, mu_comm_all_reduce_params(comm, sorted, n, op, SIZE_MAX), done);
+done:
     mu_text_release(&text);
     return err;
 }
@@ -75,29 +97,23 @@ static mu_err explain(mu_comm *comm, mu_named_value *const *sorted, size_t n)
 mu_err mu_comm_all_reduce_dict(mu_comm *comm, mu_named_value *values, size_t n, mu_comm_op op)
 {
     MU_DOING(comm, "all_reduce_dict");
-    enum { SAME, DIFFERENT, FAILED };
-    mu_named_value **sorted = NULL;
-    double *packed = NULL;
-    mu_err err, own = sort_names(values, n, &sorted, &packed);
-    uint64_t mine = own == MU_OK ? fingerprint(sorted, n) : 0, main_rank = mine;
-    MU_TRY_GOTO(err, mu_comm_broadcast_bytes(comm, &main_rank, sizeof main_rank, 0), done);
-    int64_t state = own != MU_OK ? FAILED : mine != main_rank ? DIFFERENT : SAME;
-    const mu_error record = *mu_error_last();
-    MU_TRY_GOTO(err, mu_comm_all_reduce(comm, &state, 1, MU_I64, MU_COMM_MAX), done);
-    if (state == FAILED) {
-        if (own != MU_OK)
-            mu_error_restore(&record);
-        MU_TRY_GOTO(err, mu_comm_agree(comm, own), done);
-    }
-    if (state == DIFFERENT)
-        MU_TRY_GOTO(err, explain(comm, sorted, n), done);
-    for (size_t i = 0; i < n; i++)
-        packed[i] = sorted[i]->value;
-    MU_TRY_GOTO(err, mu_comm_all_reduce(comm, packed, (int64_t)n, MU_F64, op), done);
-    for (size_t i = 0; i < n; i++)
-        sorted[i]->value = packed[i];
-done:
+    mu_tensor *sorted = NULL;
+    mu_err err = mu_calloc(&sorted, n, sizeof *sorted);
+    for (size_t i = 0; err == MU_OK && i < n; i++)
+        sorted[i] = (mu_tensor){.name = values[i].name, .type = MU_SCALAR(MU_F64), .data = &values[i].value};
+    err = all_reduce(comm, "all_reduce_dict", sorted, n, op, err);
     mu_free(sorted);
-    mu_free(packed);
+    return err;
+}
+
+mu_err mu_comm_all_reduce_tensors(mu_comm *comm, const mu_tensor *tensors, size_t n, mu_comm_op op)
+{
+    MU_DOING(comm, "all_reduce_tensors");
+    mu_tensor *sorted = NULL;
+    mu_err err = mu_calloc(&sorted, n, sizeof *sorted);
+    if (err == MU_OK && n > 0)
+        memcpy(sorted, tensors, n * sizeof *sorted);
+    err = all_reduce(comm, "all_reduce_tensors", sorted, n, op, err);
+    mu_free(sorted);
     return err;
 }

@@ -1,5 +1,7 @@
 /* The conformance of a communicator: run by itself (one rank) and under mpirun by comm_test.sh. A word chooses what is
  * done: nothing (all checks), "die" (the last rank kills itself), "fail" (the last rank fails, all leave), "size". */
+#include "config/collect.h"
+#include "config/config.h"
 #include "core/clock.h"
 #include "core/mem.h"
 #include "dist/collect.h"
@@ -562,6 +564,161 @@ static void check_dict(void)
     FAILS(mu_comm_all_reduce_dict(world, values, last ? 3 : 2, MU_COMM_SUM), MU_ERR_USAGE, "\"loss\" comes twice");
 }
 
+/* Rank r's tensor k of the dtype: value(r, i + k, dtype). */
+enum { N_TENSORS = 9 };
+
+static void make_tensors(mu_tensor tensor[N_TENSORS], unsigned char data[N_TENSORS][800], const mu_dtype *dtypes,
+                         int n_dtypes)
+{
+    static const int64_t counts[] = {7, 0, 100, 1, 30, 3, 2, 64, 5};
+    for (int k = 0; k < N_TENSORS; k++) {
+        double wide[100];
+        for (int64_t i = 0; i < counts[k]; i++)
+            wide[i] = value(world->rank, i + k, dtypes[k % n_dtypes]);
+        memset(data[k], 0x5a, 800);
+        mu_convert(data[k], dtypes[k % n_dtypes], wide, MU_F64, counts[k]);
+        tensor[k] = (mu_tensor){.type = MU_TYPE(dtypes[k % n_dtypes], counts[k]), .data = data[k]};
+    }
+}
+
+static void compare_tensors(const mu_tensor *tensor, mu_comm_op op)
+{
+    for (int k = 0; k < N_TENSORS; k++) {
+        mu_dtype dtype = tensor[k].type.dtype;
+        double got[100];
+        int64_t count = mu_type_count(&tensor[k].type);
+        mu_convert(got, MU_F64, tensor[k].data, dtype, count);
+        for (int64_t i = 0; i < count; i++)
+            CHECK(fabs(got[i] - expected(i + k, dtype, op)) <= (op == MU_COMM_MEAN ? rounding(dtype) * 2 : 0),
+                  "tensor %d", k);
+        if (mu_type_bytes(&tensor[k].type) < 800)
+            CHECK(((unsigned char *)tensor[k].data)[mu_type_bytes(&tensor[k].type)] == 0x5a);
+    }
+}
+
+static void check_params(void)
+{
+    static const mu_dtype floats[] = {MU_F32, MU_BF16, MU_F32, MU_F64},
+                          mixed[] = {MU_F16, MU_I64, MU_BOOL, MU_I32, MU_U8};
+    static const size_t buckets[] = {0, 1, 64, 300, SIZE_MAX};
+    mu_tensor tensor[N_TENSORS];
+    unsigned char data[N_TENSORS][800];
+    for (size_t b = 0; b < sizeof buckets / sizeof *buckets; b++) {
+        make_tensors(tensor, data, floats, 4);
+        OK(mu_comm_all_reduce_params(world, tensor, N_TENSORS, MU_COMM_MEAN, buckets[b]));
+        compare_tensors(tensor, MU_COMM_MEAN);
+        make_tensors(tensor, data, mixed, 5);
+        OK(mu_comm_all_reduce_params(world, tensor, N_TENSORS, MU_COMM_SUM, buckets[b]));
+        compare_tensors(tensor, MU_COMM_SUM);
+    }
+    OK(mu_comm_all_reduce_params(world, NULL, 0, MU_COMM_SUM, SIZE_MAX));
+    make_tensors(tensor, data, mixed, 5);
+    unsigned char before[sizeof data];
+    memcpy(before, data, sizeof data);
+    FAILS(mu_comm_all_reduce_params(world, tensor, N_TENSORS, MU_COMM_MEAN, SIZE_MAX), MU_ERR_UNSUPPORTED,
+          "mean of i64");
+    CHECK(memcmp(before, data, sizeof data) == 0);
+}
+
+/* The same by name, in another order on each rank. */
+static void check_tensors(void)
+{
+    static const mu_dtype dtypes[] = {MU_F32, MU_I64};
+    static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i"};
+    mu_tensor tensor[N_TENSORS], turned[N_TENSORS];
+    unsigned char data[N_TENSORS][800];
+    bool last = world->rank == world->size - 1;
+    make_tensors(tensor, data, dtypes, 2);
+    for (int k = 0; k < N_TENSORS; k++) {
+        tensor[k].name = names[k];
+        turned[(k + world->rank) % N_TENSORS] = tensor[k];
+    }
+    OK(mu_comm_all_reduce_tensors(world, turned, N_TENSORS, MU_COMM_SUM));
+    compare_tensors(tensor, MU_COMM_SUM);
+    OK(mu_comm_all_reduce_tensors(world, NULL, 0, MU_COMM_SUM));
+    if (world->size > 1) {
+        char text[64];
+        FAILS(mu_comm_all_reduce_tensors(world, tensor, last ? 8 : 9, MU_COMM_SUM), MU_ERR_USAGE, "\"i\" is missing");
+        tensor[2].type.dim[0] = last ? 99 : 100;
+        FAILS(mu_comm_all_reduce_tensors(world, tensor, N_TENSORS, MU_COMM_SUM), MU_ERR_USAGE,
+              "\"c\" is f32[99], on rank 0 it is f32[100]");
+        snprintf(text, sizeof text, "rank %d/%d: ", world->size - 1, world->size);
+        CHECK(strstr(mu_error_last()->message, text) != NULL, "%s", mu_error_last()->message);
+    }
+    if (last)
+        tensor[3].name = "a";
+    FAILS(mu_comm_all_reduce_tensors(world, tensor, N_TENSORS, MU_COMM_SUM), MU_ERR_USAGE, "\"a\" comes twice");
+}
+
+static mu_err count_up(void *user)
+{
+    ++*(int *)user;
+    return *(int *)user < 2 ? MU_OK : MU_FAIL(MU_ERR_IO, "two are too many");
+}
+
+static void check_on_main(void)
+{
+    int calls = 0, is_main = mu_comm_is_main(world);
+    OK(mu_comm_on_main(world, count_up, &calls));
+    CHECK(calls == is_main);
+    FAILS(mu_comm_on_main(world, count_up, &calls), MU_ERR_IO, "two are too many");
+    CHECK(calls == 2 * is_main);
+}
+
+static mu_cfg *tree_of(int rank)
+{
+    char text[200];
+    mu_cfg *tree = NULL;
+    snprintf(text, sizeof text,
+             "{\"rank\": %d, \"x\": [1.5, 0.1, 1e300, null, true, \"true\", \"{{x}}\"], \"name\": \"r\u00fcck %d\\n\", "
+             "\"d\": {}}",
+             rank, rank);
+    OK(mu_cfg_parse_json(text, strlen(text), "<test>", &tree));
+    mu_cfg *x = mu_cfg_get(tree, "x"), *number;
+    OK(mu_cfg_new_float(NAN, (mu_pos){0}, &number));
+    OK(mu_cfg_append(x, number));
+    OK(mu_cfg_new_float(-INFINITY, (mu_pos){0}, &number));
+    OK(mu_cfg_append(x, number));
+    return tree;
+}
+
+static void check_objects(void)
+{
+    mu_cfg *mine = tree_of(world->rank), *all, *scalar;
+    for (int root = -1; root < world->size; root++) {
+        all = NULL;
+        if (root < 0)
+            OK(mu_comm_all_gather_object(world, mine, &all));
+        else
+            OK(mu_comm_gather_object(world, mine, root, &all));
+        CHECK((all != NULL) == (root < 0 || root == world->rank));
+        for (int r = 0; all && r < world->size; r++) {
+            mu_cfg *theirs = tree_of(r);
+            CHECK(mu_cfg_size(all) == (size_t)world->size && mu_cfg_equal(mu_cfg_at(all, (size_t)r), theirs),
+                  "rank %d's", r);
+            mu_cfg_release(theirs);
+        }
+        mu_cfg_release(all);
+    }
+    for (int root = 0; root < world->size; root++) {
+        mu_cfg *object = root == world->rank ? mine : NULL, *theirs = tree_of(root);
+        OK(mu_comm_broadcast_object(world, &object, root));
+        CHECK(mu_cfg_equal(object, theirs));
+        if (object != mine)
+            mu_cfg_release(object);
+        mu_cfg_release(theirs);
+    }
+    OK(mu_cfg_new_int(world->rank, (mu_pos){0}, &scalar));
+    OK(mu_comm_all_gather_object(world, scalar, &all));
+    for (int r = 0; r < world->size; r++)
+        CHECK(mu_cfg_int(mu_cfg_at(all, (size_t)r)) == r);
+    mu_cfg_release(all);
+    mu_cfg_release(scalar);
+    FAILS(mu_comm_gather_object(world, mine, world->size, &all), MU_ERR_USAGE, "is not a rank");
+    FAILS(mu_comm_broadcast_object(world, &mine, -1), MU_ERR_USAGE, "root -1");
+    mu_cfg_release(mine);
+}
+
 /* Records of `samples` samples dealt out in turns; with padding every rank has as many, else the last ones may have
  * fewer. The record of sample s has s % 4 bytes of value s; padding has another content, which must not win. */
 static size_t deal(int samples, bool padding, mu_record *record, unsigned char bytes[][4])
@@ -648,6 +805,23 @@ static mu_err try_dict(void)
     return MU_OK;
 }
 
+static mu_err try_objects(void)
+{
+    mu_cfg *mine = NULL, *all = NULL, *copy = NULL;
+    mu_err err = mu_comm_agree(world, mu_cfg_new_string("text", 4, (mu_pos){0}, &mine));
+    if (err == MU_OK)
+        err = mu_comm_all_gather_object(world, mine, &all);
+    if (world->rank == 0)
+        copy = mine;
+    if (err == MU_OK)
+        err = mu_comm_broadcast_object(world, &copy, 0);
+    mu_cfg_release(mine);
+    mu_cfg_release(all);
+    if (copy != mine)
+        mu_cfg_release(copy);
+    return err;
+}
+
 static mu_err try_split(void)
 {
     mu_comm *part = NULL;
@@ -683,7 +857,8 @@ static mu_err try_hierarchy(void)
 /* One rank's allocations fail in turn: all ranks hear of it, and nothing is left behind. */
 static void check_out_of_memory(void)
 {
-    static mu_err (*const calls[])(void) = {try_collect, try_blob, try_dict, try_split, try_slices, try_hierarchy};
+    static mu_err (*const calls[])(void) = {try_collect, try_blob,      try_dict,   try_split,
+                                            try_slices,  try_hierarchy, try_objects};
     for (size_t c = 0; c < sizeof calls / sizeof *calls; c++)
         for (int who = 0; who<world->size; who += world->size> 1 ? world->size - 1 : 1) {
             mu_err err = MU_ERR_MEMORY;
@@ -952,6 +1127,10 @@ static void check_all(void)
     check_agreement();
     check_seed();
     check_dict();
+    check_params();
+    check_tensors();
+    check_on_main();
+    check_objects();
     check_delay();
     check_environment();
     OK(mu_comm_split(world, 0, 0, &inner));
