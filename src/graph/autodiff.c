@@ -7,6 +7,7 @@
 
 typedef struct {
     mu_graph *graph;
+    const char *module; /* only its parameters are wanted; NULL: all are */
     int32_t n_values; /* before backward nodes were appended */
     bool *needed;     /* [n_values+1] depends on a wanted leaf */
     mu_value *grad;   /* [n_values+1] gradient so far */
@@ -23,11 +24,23 @@ static int widest_node(const mu_graph *graph)
     return n;
 }
 
+bool mu_name_is_under(const char *name, const char *module)
+{
+    size_t n = strlen(module);
+    return strncmp(name, module, n) == 0 && name[n] == '.';
+}
+
+static bool is_wanted(const backward *b, mu_value v)
+{
+    const mu_value_info *info = mu_graph_value(b->graph, v);
+    return info->kind == MU_VALUE_PARAM && (!b->module || mu_name_is_under(info->name, b->module));
+}
+
 /* Forward sweep: which values depend on a wanted leaf. */
 static void mark_needed(backward *b, const mu_value *extra, int n_extra)
 {
     for (int32_t v = 1; v <= b->n_values; v++)
-        b->needed[v] = mu_graph_value(b->graph, (mu_value){v})->kind == MU_VALUE_PARAM;
+        b->needed[v] = is_wanted(b, (mu_value){v});
     for (int i = 0; i < n_extra; i++)
         b->needed[extra[i].id] = mu_dtype_is_float(mu_graph_type(b->graph, extra[i])->dtype);
     b->needed[0] = false;
@@ -164,13 +177,14 @@ static mu_err run_backward(backward *b, mu_value loss, const mu_value *extra, in
     return MU_OK;
 }
 
-void mu_graph_backward(mu_graph *graph, mu_value loss, const mu_value *extra, int n_extra, mu_value *extra_grad)
+static void append_gradients(mu_graph *graph, mu_value loss, const char *module, const mu_value *extra, int n_extra,
+                             mu_value *extra_grad)
 {
     for (int i = 0; i < n_extra; i++)
         extra_grad[i] = MU_NO_VALUE;
     if (mu_graph_status(graph))
         return;
-    backward b = {.graph = graph, .n_values = mu_graph_n_values(graph)};
+    backward b = {.graph = graph, .module = module, .n_values = mu_graph_n_values(graph)};
     if (run_backward(&b, loss, extra, n_extra, extra_grad))
         mu_graph_fail(graph);
     mu_graph_mark(graph, NULL, false);
@@ -178,6 +192,16 @@ void mu_graph_backward(mu_graph *graph, mu_value loss, const mu_value *extra, in
     mu_free(b.grad);
     mu_free(b.need);
     mu_free(b.din);
+}
+
+void mu_graph_backward(mu_graph *graph, mu_value loss, const mu_value *extra, int n_extra, mu_value *extra_grad)
+{
+    append_gradients(graph, loss, NULL, extra, n_extra, extra_grad);
+}
+
+void mu_graph_backward_of(mu_graph *graph, mu_value loss, const char *module)
+{
+    append_gradients(graph, loss, module, NULL, 0, NULL);
 }
 
 int mu_graph_unused_params(const mu_graph *graph, void (*visit)(void *user, const char *name), void *user)

@@ -12,6 +12,11 @@
  * scalar float, MU_ERR_UNSUPPORTED for an operation without a gradient between a parameter and the loss. */
 void mu_graph_backward(mu_graph *graph, mu_value loss, const mu_value *extra, int n_extra, mu_value *extra_grad);
 
+/* The same with respect to the parameters of one module alone: those whose names begin with "<module>.". The others are constants. */
+void mu_graph_backward_of(mu_graph *graph, mu_value loss, const char *module);
+/* Is it the name of something in this module? */
+bool mu_name_is_under(const char *name, const char *module);
+
 /* Parameters of the graph without a gradient: calls visit (may be NULL) for each. Returns how many. */
 int mu_graph_unused_params(const mu_graph *graph, void (*visit)(void *user, const char *name), void *user);
 

@@ -9,6 +9,36 @@ static const mu_model_ops *ops_of(const mu_model *model)
     return mu_component_of(model)->ops;
 }
 
+int mu_model_n_parts(const mu_model *model)
+{
+    int n = 0;
+    while (ops_of(model)->parts && ops_of(model)->parts[n])
+        n++;
+    return n;
+}
+
+const char *mu_model_part(const mu_model *model, int i)
+{
+    return i < mu_model_n_parts(model) ? ops_of(model)->parts[i] : NULL;
+}
+
+void mu_model_select_part(mu_model *model, int i)
+{
+    model->state->part = i;
+}
+
+static mu_plan_kind selected(const mu_model *model)
+{
+    return (mu_plan_kind)(MU_PLAN_TRAIN + model->state->part);
+}
+
+/* Passes through the training plan, or those of all parts. */
+static int n_train_plans(const mu_model *model)
+{
+    int n = mu_model_n_parts(model);
+    return n ? n : 1;
+}
+
 /* ---- life ---- */
 
 static void release(mu_model_state *state)
@@ -37,6 +67,7 @@ static mu_err set_up(const mu_model *model, mu_model_state *state)
 {
     const mu_cfg *preprocessor = model->data_preprocessor ? model->data_preprocessor : state->options.data_preprocessor;
     int capacity = state->options.plan_capacity ? state->options.plan_capacity : 8;
+    capacity = capacity < n_train_plans(model) ? n_train_plans(model) : capacity;
     if (preprocessor)
         MU_TRY(mu_build("data_preprocessor", preprocessor, NULL, "data_preprocessor", &state->preprocessor));
     MU_TRY(mu_params_new(state->options.backend, &state->params));
@@ -50,6 +81,8 @@ mu_err mu_model_bind(mu_model *model, const mu_model_options *options)
     mu_model_state *state;
     if (model->state)
         return MU_FAIL(MU_ERR_USAGE, "the model is bound already");
+    if (mu_model_n_parts(model) > MU_MAX_PARTS)
+        return MU_FAIL(MU_ERR_OVERFLOW, "%s has %d parts; %d is the limit", mu_component_of(model)->name, mu_model_n_parts(model), MU_MAX_PARTS);
     MU_TRY(mu_calloc(&state, 1, sizeof *state));
     state->options = *options;
     mu_err err = set_up(model, state);
@@ -82,7 +115,10 @@ mu_err mu_model_prepare(mu_model *model, const mu_batch *example, bool training)
     mu_tensors inputs;
     mu_model_slot *slot;
     MU_TRY(input_types(model, example, &inputs));
-    MU_TRY(mu_model_plan(model, training ? MU_PLAN_TRAIN : MU_PLAN_PREDICT, &inputs, &slot));
+    if (!training)
+        MU_TRY(mu_model_plan(model, MU_PLAN_PREDICT, &inputs, &slot));
+    for (int i = 0; training && i < n_train_plans(model); i++)
+        MU_TRY(mu_model_plan(model, (mu_plan_kind)(MU_PLAN_TRAIN + i), &inputs, &slot));
     return MU_OK;
 }
 
@@ -108,7 +144,7 @@ int mu_model_unused_params(const mu_model *model, void (*visit)(void *user, cons
 
 mu_plan *mu_model_train_plan(const mu_model *model)
 {
-    return model->state ? model->state->slot[MU_PLAN_TRAIN].plan : NULL;
+    return model->state ? model->state->slot[selected(model)].plan : NULL;
 }
 
 void mu_model_changed(mu_model *model)
@@ -122,12 +158,12 @@ mu_err mu_model_trace(mu_model *model, const mu_batch *example, mu_mode mode, bo
     mu_tensors inputs;
     mu_trace_names names = {0};
     MU_TRY(input_types(model, example, &inputs));
-    MU_TRY(mu_model_record(model, &inputs, mode, training, model->state->modules, out, &names));
+    MU_TRY(mu_model_record(model, &inputs, mode, training, 0, model->state->modules, out, &names));
     mu_trace_names_release(&names);
     return MU_OK;
 }
 
-mu_err mu_model_estimate(mu_model *model, const mu_batch *example, mu_mode mode, bool training, mu_plan_stats *out)
+static mu_err estimate(mu_model *model, const mu_batch *example, mu_mode mode, bool training, int part, mu_plan_stats *out)
 {
     mu_tensors inputs;
     mu_trace_names names = {0};
@@ -137,7 +173,7 @@ mu_err mu_model_estimate(mu_model *model, const mu_batch *example, mu_mode mode,
     mu_err err;
     MU_TRY(input_types(model, example, &inputs));
     MU_TRY(mu_modules_new(&modules));
-    MU_TRY_GOTO(err, mu_model_record(model, &inputs, mode, training, modules, &graph, &names), done);
+    MU_TRY_GOTO(err, mu_model_record(model, &inputs, mode, training, part, modules, &graph, &names), done);
     mu_plan_options options = {.autocast = model->state->options.autocast, .dry = true};
     MU_TRY_GOTO(err, mu_plan_new(graph, model->state->options.backend, NULL, &options, &plan), done);
     *out = mu_plan_get_stats(plan);
@@ -147,6 +183,27 @@ done:
     mu_trace_names_release(&names);
     mu_modules_release(modules);
     return err;
+}
+
+mu_err mu_model_estimate(mu_model *model, const mu_batch *example, mu_mode mode, bool training, mu_plan_stats *out)
+{
+    mu_plan_stats all;
+    int n = training && mode == MU_MODE_LOSS ? mu_model_n_parts(model) : 0;
+    MU_TRY(estimate(model, example, mode, training, 0, &all));
+    for (int i = 1; i < n; i++) { /* each has a plan of its own, and runs in every iteration */
+        mu_plan_stats part;
+        MU_TRY(estimate(model, example, mode, training, i, &part));
+        all.arena_bytes += part.arena_bytes;
+        all.lower_bound_bytes += part.lower_bound_bytes;
+        all.activation_bytes += part.activation_bytes;
+        all.gradient_bytes += part.gradient_bytes;
+        all.flops += part.flops;
+        all.bytes += part.bytes;
+        all.n_steps += part.n_steps;
+        all.n_reorders += part.n_reorders;
+    }
+    *out = all;
+    return MU_OK;
 }
 
 mu_err mu_model_init_weights(mu_model *model, uint64_t seed, mu_init_load_fn *load, void *user, mu_init_record *record)
@@ -170,10 +227,10 @@ static mu_err load(mu_model *model, const mu_batch *batch, mu_plan_kind kind, mu
     if (!state->prepared)
         return MU_FAIL(MU_ERR_USAGE, "the model has no parameters yet: mu_model_prepare comes first");
     MU_TRY(mu_model_plan(model, kind, &inputs, &slot));
-    MU_TRY(mu_preprocessor_run(state->preprocessor, batch, kind == MU_PLAN_TRAIN, &slot->inputs));
+    MU_TRY(mu_preprocessor_run(state->preprocessor, batch, mu_plan_kind_trains(kind), &slot->inputs));
     if (mu_plan_kind_mode(kind) == MU_MODE_LOSS && ops_of(model)->check)
         MU_TRY(ops_of(model)->check(model, &slot->inputs));
-    if (kind == MU_PLAN_TRAIN) {
+    if (mu_plan_kind_trains(kind)) {
         state->stale = true; /* running statistics move, and parameters after this */
     } else if (state->stale) {
         mu_plan_cache_refresh(state->cache);
@@ -226,11 +283,11 @@ static mu_err name_trouble(const mu_model_state *state)
 mu_err mu_model_explain(mu_model *model)
 {
     const mu_model_state *state = model->state;
-    if (!mu_plan_is_alone(state->slot[MU_PLAN_TRAIN].plan)) {
+    if (!mu_plan_is_alone(state->slot[selected(model)].plan)) {
         (void)MU_FAIL(MU_ERR_NUMERIC, "which operation is to blame cannot be told: the parameters are in pieces");
         return name_trouble(state);
     }
-    mu_err err = mu_plan_run_checked(state->slot[MU_PLAN_TRAIN].plan, &state->run);
+    mu_err err = mu_plan_run_checked(state->slot[selected(model)].plan, &state->run);
     if (!err && isfinite(state->loss))
         return MU_OK;
     if (!err)
@@ -241,7 +298,13 @@ mu_err mu_model_explain(mu_model *model)
 mu_err mu_model_load_train(mu_model *model, const mu_batch *batch)
 {
     mu_model_slot *slot;
-    MU_TRY(load(model, batch, MU_PLAN_TRAIN, &slot));
+    mu_tensors inputs;
+    int n = n_train_plans(model);
+    MU_TRY(input_types(model, batch, &inputs));
+    for (int i = 0; n > 1 && model->state->prepared && i < n; i++) /* making one plan may cost the others their slots */
+        MU_TRY(mu_model_plan(model, (mu_plan_kind)(MU_PLAN_TRAIN + i), &inputs, &slot));
+    for (int i = 0; i < n; i++)
+        MU_TRY(load(model, batch, (mu_plan_kind)(MU_PLAN_TRAIN + i), &slot));
     model->state->run = (mu_run){.sample_offset = batch->first, .sample_stride = batch->stride};
     return MU_OK;
 }
@@ -249,14 +312,14 @@ mu_err mu_model_load_train(mu_model *model, const mu_batch *batch)
 mu_err mu_model_run_train(mu_model *model, uint64_t seed, int64_t step, mu_log_vars *out)
 {
     mu_model_state *state = model->state;
-    const mu_model_slot *slot = &state->slot[MU_PLAN_TRAIN];
+    const mu_model_slot *slot = &state->slot[selected(model)];
     mu_log_vars vars;
     if (!slot->plan)
         return MU_FAIL(MU_ERR_USAGE, "there is no batch to train with: mu_model_load_train comes first");
     state->run.seed = seed;
     state->run.step = step;
     MU_TRY(mu_plan_run(slot->plan, &state->run));
-    MU_TRY(read_log_vars(state, MU_PLAN_TRAIN, slot, &vars));
+    MU_TRY(read_log_vars(state, selected(model), slot, &vars));
     state->loss = vars.item[0].value;
     if (!isfinite(state->loss)) {
         (void)MU_FAIL(MU_ERR_NUMERIC, "the total loss is not finite");
@@ -283,6 +346,8 @@ mu_err mu_model_train_step(mu_model *model, const mu_batch *batch, uint64_t seed
 mu_err mu_model_loss(mu_model *model, const mu_batch *batch, mu_log_vars *out)
 {
     mu_model_slot *slot;
+    if (mu_model_n_parts(model))
+        return MU_FAIL(MU_ERR_UNSUPPORTED, "%s is trained in parts: it has no losses outside of training", mu_component_of(model)->name);
     MU_TRY(load(model, batch, MU_PLAN_LOSS, &slot));
     MU_TRY(mu_plan_run(slot->plan, NULL));
     MU_TRY(read_log_vars(model->state, MU_PLAN_LOSS, slot, out));

@@ -27,7 +27,12 @@ typedef struct {
     void (*forward)(const mu_model *model, mu_trace *t);
     /* Looks at the values of a batch before it is used (labels in range); may be NULL. */
     mu_err (*check)(const mu_model *model, const mu_tensors *inputs);
+    /* Names of modules of the model, NULL-terminated, which every iteration trains one after the other, each by an optimizer of its own and with
+     * losses of its own: t->part says which. Every trained parameter is in one of them, and the first one's losses are recorded from all parameters.
+     * NULL: the model is trained as a whole. */
+    const char *const *parts;
 } mu_model_ops;
+enum { MU_MAX_PARTS = 4 };
 
 typedef struct {
     mu_backend *backend;    /* must outlive the model */
@@ -80,7 +85,12 @@ MU_CHECKED mu_err mu_model_check_gradients(const mu_model *model);
 MU_CHECKED mu_err mu_model_explain(mu_model *model);
 /* All of this, for one rank alone. */
 MU_CHECKED mu_err mu_model_train_step(mu_model *model, const mu_batch *batch, uint64_t seed, int64_t step, mu_log_vars *out);
-/* Losses without gradients, with running statistics: validation losses. */
+/* The parts that are trained one after the other; 0: the model is trained as a whole. Of such a model load makes ready all parts, and the rest is about
+ * the one that was selected last (at first part 0). Log vars: "loss" is the part's total; what a part calls "loss" is "<part>_loss". */
+int mu_model_n_parts(const mu_model *model);
+const char *mu_model_part(const mu_model *model, int i);
+void mu_model_select_part(mu_model *model, int i);
+/* Losses without gradients, with running statistics: validation losses. Not of models with parts. */
 MU_CHECKED mu_err mu_model_loss(mu_model *model, const mu_batch *batch, mu_log_vars *out);
 /* val_step and test_step: the outputs of a mode, [size, ...] each, in host memory; borrowed until the next call. */
 MU_CHECKED mu_err mu_model_forward(mu_model *model, const mu_batch *batch, mu_mode mode, mu_tensors *out);

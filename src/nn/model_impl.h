@@ -7,7 +7,14 @@
 #include "nn/trace_impl.h"
 
 /* What plans are made for. */
-typedef enum { MU_PLAN_TRAIN, MU_PLAN_LOSS, MU_PLAN_PREDICT, MU_PLAN_TENSOR, MU_N_PLAN_KINDS } mu_plan_kind;
+typedef enum {
+    MU_PLAN_TRAIN, /* of the model, or of its first part; */
+    MU_PLAN_TRAIN_LAST = MU_PLAN_TRAIN + MU_MAX_PARTS - 1, /* then of the other ones */
+    MU_PLAN_LOSS,
+    MU_PLAN_PREDICT,
+    MU_PLAN_TENSOR,
+    MU_N_PLAN_KINDS
+} mu_plan_kind;
 
 /* The last plan of a kind, at hand for the next batch alike. */
 typedef struct {
@@ -25,6 +32,7 @@ typedef struct mu_model_state {
     bool prepared;
     bool stale; /* evaluation plans are to be refreshed */
     mu_model_slot slot[MU_N_PLAN_KINDS];
+    int part;    /* that is selected */
     mu_run run;  /* of the training batch that is loaded */
     double loss; /* of the last training run */
     mu_trace_names names[MU_N_PLAN_KINDS]; /* set by the first plan of a kind */
@@ -37,9 +45,13 @@ typedef struct mu_model_state {
 } mu_model_state;
 
 mu_mode mu_plan_kind_mode(mu_plan_kind kind);
+static inline bool mu_plan_kind_trains(mu_plan_kind kind)
+{
+    return kind <= MU_PLAN_TRAIN_LAST;
+}
 
-/* Traces, with gradients when training for losses. The graph and the names go to the caller. */
-MU_CHECKED mu_err mu_model_record(const mu_model *model, const mu_tensors *inputs, mu_mode mode, bool training,
+/* Traces, with gradients when training for losses (of this part, if the model has any). The graph and the names go to the caller. */
+MU_CHECKED mu_err mu_model_record(const mu_model *model, const mu_tensors *inputs, mu_mode mode, bool training, int part,
                                   mu_modules *modules, mu_graph **graph, mu_trace_names *names);
 /* The plan for inputs of these types, made when there is none: its slot. */
 MU_CHECKED mu_err mu_model_plan(mu_model *model, mu_plan_kind kind, const mu_tensors *inputs, mu_model_slot **out);

@@ -8,14 +8,20 @@
 
 _Static_assert((int)MU_TRACE_MAX_LOG_VARS == (int)MU_MAX_LOSSES, "what a trace records must fit in mu_log_vars");
 
-static const char *const kind_names[] = {"train", "loss", "predict", "tensor"};
+/* "train 1" is the second part's. */
+static const char *kind_name(mu_plan_kind kind)
+{
+    static const char *const train[] = {"train", "train 1", "train 2", "train 3"};
+    _Static_assert(sizeof train / sizeof *train == MU_MAX_PARTS, "a name for each part");
+    return mu_plan_kind_trains(kind) ? train[kind] : kind == MU_PLAN_LOSS ? "loss" : kind == MU_PLAN_PREDICT ? "predict" : "tensor";
+}
 
 mu_mode mu_plan_kind_mode(mu_plan_kind kind)
 {
     return kind == MU_PLAN_PREDICT ? MU_MODE_PREDICT : kind == MU_PLAN_TENSOR ? MU_MODE_TENSOR : MU_MODE_LOSS;
 }
 
-mu_err mu_model_record(const mu_model *model, const mu_tensors *inputs, mu_mode mode, bool training, mu_modules *modules,
+mu_err mu_model_record(const mu_model *model, const mu_tensors *inputs, mu_mode mode, bool training, int part, mu_modules *modules,
                        mu_graph **graph, mu_trace_names *names)
 {
     const mu_component *component = mu_component_of(model);
@@ -23,6 +29,8 @@ mu_err mu_model_record(const mu_model *model, const mu_tensors *inputs, mu_mode 
     MU_TRY(mu_trace_begin(&t, mode, training, inputs, modules, component->name, model->init_cfg));
     t.comm = model->state->options.comm;
     t.sync_bn = model->state->options.sync_bn;
+    if (training && mode == MU_MODE_LOSS)
+        t.part = mu_model_part(model, part);
     ((const mu_model_ops *)component->ops)->forward(model, &t);
     MU_TRY(mu_trace_end(&t, training && mode == MU_MODE_LOSS, graph, names));
     return MU_OK;
@@ -44,14 +52,28 @@ typedef struct {
     const mu_tensors *inputs;
 } request;
 
-static mu_err declare_params(mu_params *params, const mu_modules *modules)
+/* Every trained parameter must be updated by some part's optimizer. */
+static mu_err check_part(const mu_model *model, const mu_module_param *param)
 {
+    int n = mu_model_n_parts(model);
+    for (int i = 0; i < n; i++)
+        if (mu_name_is_under(param->name, mu_model_part(model, i)))
+            return MU_OK;
+    if (n && param->trainable)
+        return MU_FAIL(MU_ERR_CONFIG, "parameter \"%s\" is in none of the parts that the model is trained in", param->name);
+    return MU_OK;
+}
+
+static mu_err declare_params(const mu_model *model, const mu_modules *modules)
+{
+    mu_params *params = model->state->params;
     for (int i = 0; i < mu_modules_n_params(modules); i++) {
         const mu_module_param *p = mu_modules_param(modules, i);
         if (mu_params_frozen(params) && mu_params_find(params, p->name) < 0) {
             (void)MU_FAIL(MU_ERR_CONFIG, "parameter \"%s\" appears after the model has been prepared", p->name);
             return mu_error_hint("every mode and shape must use parameters that the first trace declares");
         }
+        MU_TRY(check_part(model, p));
         MU_TRY(mu_params_declare(params, p->name, p->type, p->trainable));
     }
     return MU_OK;
@@ -59,21 +81,26 @@ static mu_err declare_params(mu_params *params, const mu_modules *modules)
 
 typedef struct {
     mu_model_state *state;
+    const char *part; /* NULL: all parameters */
     mu_err err;
 } unused_visit;
 
 static void visit_unused(void *user, const char *name)
 {
     unused_visit *visit = user;
-    if (!visit->err)
+    if (!visit->err && (!visit->part || mu_name_is_under(name, visit->part)))
         visit->err = append_name(&visit->state->unused, &visit->state->unused_capacity, name);
 }
 
-static mu_err list_unused(mu_model_state *state, const mu_graph *graph)
+/* The first part begins the list. */
+static mu_err list_unused(const mu_model *model, const mu_graph *graph, int part)
 {
-    mu_trace_names_release(&state->unused);
-    state->unused_capacity = 0;
-    unused_visit visit = {.state = state};
+    mu_model_state *state = model->state;
+    if (part == 0) {
+        mu_trace_names_release(&state->unused);
+        state->unused_capacity = 0;
+    }
+    unused_visit visit = {.state = state, .part = mu_model_part(model, part)};
     mu_graph_unused_params(graph, visit_unused, &visit);
     MU_TRY(visit.err);
     return MU_OK;
@@ -89,7 +116,7 @@ static mu_err keep_names(mu_model_state *state, mu_plan_kind kind, mu_trace_name
     }
     if (!mu_trace_names_equal(&state->names[kind], names))
         return MU_FAIL(MU_ERR_UNSUPPORTED, "the model records other values for this batch in mode \"%s\" than before: their "
-                                           "names may not depend on shapes", kind_names[kind]);
+                                           "names may not depend on shapes", kind_name(kind));
     return MU_OK;
 }
 
@@ -99,9 +126,9 @@ static mu_err plan_graph(request *r, const mu_modules *modules, const mu_graph *
     mu_plan_options options = {.autocast = state->options.autocast, .profile = state->options.profile};
     mu_plan *plan;
     mu_err err;
-    MU_TRY(declare_params(state->params, modules));
-    if (r->kind == MU_PLAN_TRAIN)
-        MU_TRY(list_unused(state, graph));
+    MU_TRY(declare_params(r->model, modules));
+    if (mu_plan_kind_trains(r->kind))
+        MU_TRY(list_unused(r->model, graph, (int)r->kind));
     MU_TRY(mu_plan_new(graph, state->options.backend, state->params, &options, &plan));
     MU_TRY_GOTO(err, keep_names(state, r->kind, names), fail);
     *out = plan;
@@ -125,7 +152,8 @@ static mu_err build(void *user, const mu_plan_key *key, mu_plan **out)
         MU_TRY(mu_modules_new(&own));
         modules = own;
     }
-    MU_TRY_GOTO(err, mu_model_record(r->model, r->inputs, mu_plan_kind_mode(r->kind), r->kind == MU_PLAN_TRAIN, modules,
+    MU_TRY_GOTO(err, mu_model_record(r->model, r->inputs, mu_plan_kind_mode(r->kind), mu_plan_kind_trains(r->kind),
+                                     (int)r->kind, modules,
                                      &graph, &names), done);
     MU_TRY_GOTO(err, plan_graph(r, modules, graph, &names, out), done);
     state->prepared = true;
@@ -187,7 +215,7 @@ mu_err mu_model_plan(mu_model *model, mu_plan_kind kind, const mu_tensors *input
     if (!matches(slot, inputs)) {
         char mode[1024]; /* plans are told apart by the names of the inputs, too */
         mu_type types[MU_MAX_TENSORS];
-        size_t at = (size_t)snprintf(mode, sizeof mode, "%s", kind_names[kind]);
+        size_t at = (size_t)snprintf(mode, sizeof mode, "%s", kind_name(kind));
         for (int i = 0; i < inputs->n; i++) {
             types[i] = inputs->item[i].type;
             if (at < sizeof mode)

@@ -245,9 +245,12 @@ static mu_err sum_up(mu_trace *t, bool gradients, mu_trace_names *names)
     for (size_t i = 0; i < outputs->n; i++) {
         const char *name = outputs->item[i].name;
         bool total_itself = strcmp(name, "loss") == 0;
-        if (total_itself && n_losses == 1)
+        if (total_itself && n_losses == 1 && !t->part)
             continue;
-        MU_TRY(mu_strdup(&names->name[names->n], total_itself ? "loss_" : name));
+        if (total_itself && t->part)
+            MU_TRY(mu_asprintf(&names->name[names->n], "%s_loss", t->part));
+        else
+            MU_TRY(mu_strdup(&names->name[names->n], total_itself ? "loss_" : name));
         names->n++;
         item[n++] = outputs->item[i].value;
     }
@@ -255,7 +258,9 @@ static mu_err sum_up(mu_trace *t, bool gradients, mu_trace_names *names)
         item[i] = mu_reshape(g, mu_graph_type(g, item[i])->dtype == dtype ? item[i] : mu_cast(g, item[i], dtype), 1,
                              (int64_t[]){1});
     mu_graph_output(g, MU_TRACE_LOG_VARS, n == 1 ? item[0] : mu_concat(g, item, n, 0));
-    if (gradients)
+    if (gradients && t->part)
+        mu_graph_backward_of(g, total, t->part);
+    else if (gradients)
         mu_graph_backward(g, total, NULL, 0, NULL);
     return MU_OK;
 }

@@ -18,6 +18,7 @@ extern const char *const mu_mode_names[]; /* "loss", "predict", "tensor" */
 typedef struct {
     mu_graph *graph;
     mu_mode mode;
+    const char *part;        /* of losses to be differentiated: the part of the model that is trained by them (mu_model_ops.parts); NULL: all of it */
     bool training;           /* batch statistics and dropout; else running statistics */
     bool frozen;             /* parameters made now are not trained: they are states */
     bool norm_eval;          /* batch norms made now use their running statistics, also in training */

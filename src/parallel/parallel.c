@@ -24,6 +24,7 @@ struct mu_parallel_state {
 
     /* Of the run. */
     bool updates;
+    int first, end;  /* units that the run is about */
     int next;        /* unit that is handed over next */
     int64_t batches; /* in sums */
     mu_err err;      /* of this rank */
@@ -79,7 +80,7 @@ static mu_err start_reduce(mu_exchange *exchange, int unit, void *gradients)
         mu_courier_send(s->courier, &s->parcel[unit]);
         return MU_OK;
     }
-    if (!s->updates)
+    if (!s->updates || unit < s->first || unit >= s->end)
         return MU_OK;
     if (unit != s->next)
         return MU_FAIL(MU_ERR_INTERNAL, "unit %d of the gradients is complete before unit %d", unit, s->next);
@@ -200,7 +201,7 @@ static mu_err allocate(mu_parallel_state *s, const mu_parallel *parallel, bool n
 {
     size_t bytes;
     (void)mu_params_gradients(s->params, &bytes);
-    s->n_units = mu_params_n_units(s->params);
+    s->n_units = s->end = mu_params_n_units(s->params);
     if (!s->backend->host_memory && s->stage != MU_SHARD_NOTHING)
         return MU_FAIL(MU_ERR_UNSUPPORTED, "sharding needs parameters in host memory");
     MU_TRY(mu_calloc(&s->parcel, (size_t)s->n_units, sizeof *s->parcel));
@@ -271,11 +272,17 @@ void mu_parallel_destroy(void *object)
 
 /* ---- a step ---- */
 
+void mu_parallel_select(mu_parallel *parallel, int first, int n)
+{
+    parallel->state->first = first;
+    parallel->state->end = first + n;
+}
+
 void mu_parallel_begin(mu_parallel *parallel, bool updates)
 {
     mu_parallel_state *s = parallel->state;
     s->updates = updates;
-    s->next = 0;
+    s->next = s->first;
     s->err = MU_OK;
 }
 
@@ -293,7 +300,7 @@ mu_err mu_parallel_end_run(mu_parallel *parallel, mu_err err)
     mu_parallel_state *s = parallel->state;
     if (err)
         note(s, err);
-    while (s->updates && !in_pieces(s) && s->next < s->n_units)
+    while (s->updates && !in_pieces(s) && s->next < s->end)
         hand_over(s);
     for (int u = 0; s->updates && in_pieces(s) && s->batches && !s->err && u < s->n_units; u++)
         note(s, mu_sums_merge(s->sums, u));
@@ -319,7 +326,7 @@ static mu_err wait_all(mu_parallel_state *s)
 {
     MU_DOING(s->comm, "the mean of the gradients");
     mu_err err = MU_OK;
-    for (int u = 0; u < s->n_units && !err; u++)
+    for (int u = s->first; u < s->end && !err; u++)
         err = mu_courier_wait(s->courier, &s->parcel[u]);
     return err;
 }
@@ -332,7 +339,7 @@ static mu_err average_staged(mu_parallel_state *s, char *arena)
     mu_err err = s->backend->ops->synchronize(s->backend);
     if (!err)
         err = s->backend->ops->download(s->backend, s->staging, arena, bytes);
-    for (int u = 0; u < s->n_units; u++)
+    for (int u = s->first; u < s->end; u++)
         mu_courier_send(s->courier, &s->parcel[u]);
     MU_TRY(wait_all(s));
     MU_TRY(err);

@@ -54,6 +54,7 @@ extern const mu_option mu_ddp_keys[]; /* of MMDistributedDataParallel: for a mod
 typedef struct {
     /* Fills stage, unit_bytes and modules. */
     mu_err (*share)(const mu_parallel *parallel, mu_params_sharing *out);
+    bool parts; /* for models that are trained in parts, and for no other */
 } mu_parallel_ops;
 
 /* Collective, once, before the parameters are laid out: chooses the size of buckets where it is left open, and tells how the store is shared
@@ -71,6 +72,8 @@ void mu_parallel_destroy(void *object);
 /* Collective, before a training run. Rank 0's running statistics to all, with broadcast_buffers. */
 MU_CHECKED mu_err mu_parallel_share_states(mu_parallel *parallel);
 
+/* The units of gradients that runs are about from now on: first .. first + n - 1. All of them since bind. */
+void mu_parallel_select(mu_parallel *parallel, int first, int n);
 /* Before a training run. updates: the optimizer steps after it; else its gradients are added up, and nothing travels (stage 0 and 1). */
 void mu_parallel_begin(mu_parallel *parallel, bool updates);
 /* After it, on every rank: hands over what a failed run did not, or adds the gradients up. err: of the run; returned, with its record, or else

@@ -1,6 +1,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/text.h"
+#include "graph/autodiff.h"
 #include "runner/hooks/hooks.h"
 #include "runner/loop.h"
 #include "runner/own.h"
@@ -192,6 +193,41 @@ static mu_err open_norm_comm(mu_runner *runner)
     return MU_OK;
 }
 
+/* Moves the wrapper of the model's part i to its place. */
+static mu_err place_part(mu_runner *runner, int i)
+{
+    const char *name = mu_model_part(runner->model, i);
+    int at = i;
+    while (at < runner->n_parts && strcmp(runner->part[at].name, name) != 0)
+        at++;
+    if (at == runner->n_parts) {
+        (void)MU_FAIL_AT(mu_cfg_pos(mu_runner_get(runner, "optim_wrapper")), "optim_wrapper: there is none for part \"%s\" of the model", name);
+        return mu_error_hint("optim_wrapper: {%s: {optimizer: {...}}, ...}", name);
+    }
+    mu_optim_wrapper *optim = runner->part[at].optim;
+    const char *named = runner->part[at].name;
+    runner->part[at] = runner->part[i];
+    runner->part[i].name = named;
+    runner->part[i].optim = optim;
+    return MU_OK;
+}
+
+static mu_err check_parts(mu_runner *runner)
+{
+    int n = mu_model_n_parts(runner->model);
+    const mu_cfg *cfg = mu_runner_get(runner, "optim_wrapper");
+    if (n == 0 && runner->n_parts)
+        return MU_FAIL_AT(mu_cfg_pos(cfg), "optim_wrapper: %s is trained as a whole, by one optimizer", mu_component_of(runner->model)->name);
+    for (int i = 0; i < n; i++)
+        MU_TRY(place_part(runner, i));
+    if (runner->n_parts > n)
+        return MU_FAIL_AT(mu_cfg_pos(cfg), "optim_wrapper: the model has no part \"%s\"", runner->part[n].name);
+    for (int i = 0; i < n; i++)
+        if (mu_optim_wrapper_accumulates(runner->part[i].optim))
+            return MU_FAIL_AT(mu_cfg_pos(cfg), "optim_wrapper.%s.accumulative_counts: parts are updated by every batch", runner->part[i].name);
+    return MU_OK;
+}
+
 static mu_err open_model(mu_runner *runner)
 {
     mu_model_options options = {.backend = runner->backend,
@@ -200,6 +236,8 @@ static mu_err open_model(mu_runner *runner)
                                 .comm = runner->own->norm_comm,
                                 .sync_bn = converts_batch_norms(runner)};
     MU_TRY(mu_build("model", mu_runner_get(runner, "model"), NULL, "model", (void **)&runner->model));
+    if (runner->optim)
+        MU_TRY(check_parts(runner));
     return mu_model_bind(runner->model, &options);
 }
 
@@ -277,14 +315,30 @@ static mu_err reopen_deterministic(mu_runner *runner)
     return open_model(runner);
 }
 
+static mu_err check_wrapper(const mu_runner *runner)
+{
+    const mu_component *model = mu_component_of(runner->model), *wrapper = mu_component_of(runner->parallel);
+    bool parts = mu_model_n_parts(runner->model) > 0;
+    if (((const mu_parallel_ops *)wrapper->ops)->parts == parts)
+        return MU_OK;
+    (void)MU_FAIL(MU_ERR_CONFIG, "model_wrapper_cfg.type: %s is for models that are trained %s, %s is trained %s", wrapper->name,
+                  parts ? "as a whole" : "in parts", model->name, parts ? "in parts" : "as a whole");
+    return mu_error_hint("%s fits; without model_wrapper_cfg it is taken",
+                         parts ? "MMSeparateDistributedDataParallel" : "MMDistributedDataParallel");
+}
+
 mu_err mu_runner_build_parallel(mu_runner *runner)
 {
-    static const char type[] = "MMDistributedDataParallel", standard[] = "{\"type\": \"MMDistributedDataParallel\"}";
+    const char *type = mu_model_n_parts(runner->model) ? "MMSeparateDistributedDataParallel" : "MMDistributedDataParallel";
     const mu_cfg *cfg = mu_runner_get(runner, "model_wrapper_cfg");
+    char standard[64];
     void **out = (void **)&runner->parallel;
-    if (cfg)
-        return mu_runner_build_typed("model_wrapper", cfg, type, "model_wrapper_cfg", out);
-    MU_TRY(mu_cfg_parse_json(standard, sizeof standard - 1, "<defaults>", &runner->own->parallel_cfg));
+    if (cfg) {
+        MU_TRY(mu_runner_build_typed("model_wrapper", cfg, type, "model_wrapper_cfg", out));
+        return check_wrapper(runner);
+    }
+    int n = snprintf(standard, sizeof standard, "{\"type\": \"%s\"}", type);
+    MU_TRY(mu_cfg_parse_json(standard, (size_t)n, "<defaults>", &runner->own->parallel_cfg));
     return mu_build("model_wrapper", runner->own->parallel_cfg, NULL, "model_wrapper_cfg", out);
 }
 
@@ -388,19 +442,19 @@ static double lr_scale(const mu_runner *runner)
     return scale;
 }
 
-static mu_err bind_schedulers(mu_runner *runner)
+/* One scheduler, or a list, for the optimizer `optim`. */
+static mu_err bind_schedulers(mu_runner *runner, const mu_cfg *cfg, const char *where, mu_optim *optim)
 {
-    const mu_cfg *cfg = mu_runner_get(runner, "param_scheduler");
     bool list = cfg && mu_cfg_kind_of(cfg) == MU_CFG_LIST;
-    size_t n = !cfg ? 0 : list ? mu_cfg_size(cfg) : 1;
-    MU_TRY(mu_calloc(&runner->scheduler, n, sizeof *runner->scheduler));
+    size_t n = !cfg || mu_cfg_kind_of(cfg) == MU_CFG_NULL ? 0 : list ? mu_cfg_size(cfg) : 1;
+    MU_TRY(mu_realloc(&runner->scheduler, ((size_t)runner->n_schedulers + n) * sizeof *runner->scheduler));
     for (size_t i = 0; i < n; i++) {
-        char path[48];
+        char path[128];
         mu_scheduler *scheduler;
-        snprintf(path, sizeof path, list ? "param_scheduler.%zu" : "param_scheduler", i);
+        snprintf(path, sizeof path, list ? "%s.%zu" : "%s", where, i);
         MU_TRY(mu_build("param_scheduler", list ? mu_cfg_at(cfg, i) : cfg, NULL, path, (void **)&scheduler));
         runner->scheduler[runner->n_schedulers++] = scheduler;
-        mu_err err = mu_scheduler_bind(scheduler, mu_optim_wrapper_optim(runner->optim), mu_loader_length(runner->train_loader));
+        mu_err err = mu_scheduler_bind(scheduler, optim, mu_loader_length(runner->train_loader));
         if (err)
             mu_error_context("%s", path);
         MU_TRY(err);
@@ -408,22 +462,102 @@ static mu_err bind_schedulers(mu_runner *runner)
     return MU_OK;
 }
 
-static mu_err bind_optim(mu_runner *runner)
+static mu_err bind_optim(mu_runner *runner, mu_optim_wrapper *optim, const mu_param_traits *traits, int n)
+{
+    return mu_optim_wrapper_bind(optim, runner->backend, mu_model_params(runner->model), traits, n, lr_scale(runner), runner->parallel);
+}
+
+/* Units that hold gradients of the part: neighbours, in the order of the store. */
+static void find_units(mu_runner *runner, int i)
+{
+    const mu_params *params = mu_model_params(runner->model);
+    int first = mu_params_n_units(params), last = -1;
+    for (int p = 0; p < mu_params_count(params); p++) {
+        int unit = mu_params_unit_of(params, p);
+        if (unit < 0 || !mu_name_is_under(mu_params_at(params, p)->name, runner->part[i].name))
+            continue;
+        first = unit < first ? unit : first;
+        last = unit > last ? unit : last;
+    }
+    runner->part[i].first_unit = first;
+    runner->part[i].n_units = last < 0 ? 0 : last - first + 1;
+}
+
+static mu_err bind_part(mu_runner *runner, int i, const mu_param_traits *traits, int n)
+{
+    const mu_cfg *cfg = mu_runner_get(runner, "param_scheduler");
+    mu_param_traits *own = NULL;
+    int n_own = 0;
+    char path[96] = "param_scheduler";
+    bool named = cfg && mu_cfg_kind_of(cfg) == MU_CFG_DICT && !mu_cfg_get(cfg, "type");
+    MU_TRY(mu_calloc(&own, (size_t)n, sizeof *own));
+    for (int k = 0; k < n; k++)
+        if (mu_name_is_under(traits[k].name, runner->part[i].name))
+            own[n_own++] = traits[k];
+    mu_err err = bind_optim(runner, runner->part[i].optim, own, n_own);
+    mu_free(own);
+    if (err)
+        mu_error_context("part \"%s\"", runner->part[i].name);
+    MU_TRY(err);
+    if (named)
+        snprintf(path, sizeof path, "param_scheduler.%s", runner->part[i].name);
+    find_units(runner, i);
+    return bind_schedulers(runner, named ? mu_cfg_get(cfg, runner->part[i].name) : cfg, path, mu_optim_wrapper_optim(runner->part[i].optim));
+}
+
+static mu_err bind_optims(mu_runner *runner)
 {
     unused_search search = {.told = mu_runner_is_main(runner)};
     MU_TRY(refuse_unused(runner));
     MU_TRY(collect_traits(runner, &search.traits, &search.n));
     mu_model_unused_params(runner->model, drop_unused, &search);
-    mu_err err = mu_optim_wrapper_bind(runner->optim, runner->backend, mu_model_params(runner->model), search.traits, search.n,
-                                       lr_scale(runner), runner->parallel);
+    mu_err err = runner->n_parts ? MU_OK : bind_optim(runner, runner->optim, search.traits, search.n);
+    for (int i = 0; !err && i < runner->n_parts; i++)
+        err = bind_part(runner, i, search.traits, search.n);
     mu_free(search.traits);
     MU_TRY(err);
-    return bind_schedulers(runner);
+    if (runner->n_parts)
+        return MU_OK;
+    return bind_schedulers(runner, mu_runner_get(runner, "param_scheduler"), "param_scheduler", mu_optim_wrapper_optim(runner->optim));
 }
 
 mu_err mu_runner_build_optim(mu_runner *runner)
 {
     MU_TRY(mu_runner_agreed(runner, mu_parallel_bind(runner->parallel, runner->backend, mu_model_params(runner->model),
                                                      mu_optim_wrapper_accumulates(runner->optim))));
-    return mu_runner_agree(runner, bind_optim(runner));
+    return mu_runner_agree(runner, bind_optims(runner));
+}
+
+bool mu_runner_names_parts(const mu_cfg *cfg)
+{
+    if (!cfg || mu_cfg_kind_of(cfg) != MU_CFG_DICT || mu_cfg_get(cfg, "type") || mu_cfg_get(cfg, "optimizer"))
+        return false;
+    for (size_t i = 0; i < mu_cfg_size(cfg); i++)
+        if (mu_cfg_kind_of(mu_cfg_at(cfg, i)) == MU_CFG_DICT && mu_cfg_get(mu_cfg_at(cfg, i), "optimizer"))
+            return true;
+    return false;
+}
+
+mu_err mu_runner_build_optim_wrappers(mu_runner *runner)
+{
+    const mu_cfg *cfg = mu_runner_get(runner, "optim_wrapper");
+    if (!mu_runner_names_parts(cfg))
+        return mu_runner_build_typed("optim_wrapper", cfg, "OptimWrapper", "optim_wrapper", (void **)&runner->optim);
+    for (size_t i = 0; i < mu_cfg_size(cfg); i++) {
+        char path[128];
+        void *wrapper;
+        const char *name = mu_cfg_key_at(cfg, i);
+        if (strcmp(name, "constructor") == 0 || mu_cfg_kind_of(mu_cfg_at(cfg, i)) == MU_CFG_NULL)
+            continue;
+        if (runner->n_parts == MU_MAX_PARTS)
+            return MU_FAIL_AT(mu_cfg_pos(cfg), "optim_wrapper: more than %d parts", MU_MAX_PARTS);
+        snprintf(path, sizeof path, "optim_wrapper.%s", name);
+        MU_TRY(mu_runner_build_typed("optim_wrapper", mu_cfg_at(cfg, i), "OptimWrapper", path, &wrapper));
+        runner->part[runner->n_parts].name = name;
+        runner->part[runner->n_parts++].optim = wrapper;
+        if (mu_optim_wrapper_autocast(wrapper) != mu_optim_wrapper_autocast(runner->part[0].optim))
+            return MU_FAIL_AT(mu_cfg_pos(mu_cfg_at(cfg, i)), "%s.type: all parts compute in one precision", path);
+    }
+    runner->optim = runner->part[0].optim;
+    return MU_OK;
 }

@@ -5,6 +5,7 @@
 #include "optim/wrapper.h"
 #include "runner/loops/train_loop.h"
 #include "runner/log_processor.h"
+#include "runner/own.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -198,13 +199,64 @@ static mu_err set_scope(const mu_cfg *root, mu_diagnostics *list)
     return MU_OK;
 }
 
+static mu_err check_wrapper(const mu_cfg *cfg, const char *path, mu_diagnostics *list)
+{
+    if (mu_cfg_kind_of(cfg) != MU_CFG_DICT || mu_cfg_get(cfg, "type"))
+        return mu_check("optim_wrapper", cfg, path, list);
+    return mu_check_keys(mu_optim_wrapper_keys, cfg, path, list);
+}
+
+static mu_err check_schedulers(const mu_cfg *cfg, const char *path, mu_diagnostics *list)
+{
+    if (mu_cfg_kind_of(cfg) != MU_CFG_LIST)
+        return mu_check("param_scheduler", cfg, path, list);
+    for (size_t i = 0; i < mu_cfg_size(cfg); i++) {
+        char item[128];
+        snprintf(item, sizeof item, "%s.%zu", path, i);
+        MU_TRY(mu_check("param_scheduler", mu_cfg_at(cfg, i), item, list));
+    }
+    return MU_OK;
+}
+
+typedef mu_err part_check(const mu_cfg *cfg, const char *path, mu_diagnostics *list);
+
+static mu_err check_each(const mu_cfg *cfg, const char *where, part_check *check, mu_diagnostics *list)
+{
+    for (size_t i = 0; i < mu_cfg_size(cfg); i++) {
+        char path[96];
+        const char *key = mu_cfg_key_at(cfg, i);
+        snprintf(path, sizeof path, "%s.%s", where, key);
+        if (strcmp(key, "constructor") != 0 && mu_cfg_kind_of(mu_cfg_at(cfg, i)) != MU_CFG_NULL)
+            MU_TRY(check(mu_cfg_at(cfg, i), path, list));
+    }
+    return MU_OK;
+}
+
+/* With an optimizer for each part of the model, optim_wrapper and (unless they share one schedule) param_scheduler are dicts by part. The
+ * `constructor` that MMEngine wants beside them is accepted, without effect: the model says what its parts are. */
+static mu_err check_root(const mu_cfg *root, mu_diagnostics *list)
+{
+    mu_option by_part[sizeof keys / sizeof *keys];
+    const mu_cfg *wrapper = get_set(root, "optim_wrapper"), *schedulers = get_set(root, "param_scheduler");
+    if (!mu_runner_names_parts(wrapper))
+        return mu_check_keys(keys, root, "", list);
+    bool scheduled = schedulers && mu_cfg_kind_of(schedulers) == MU_CFG_DICT && !mu_cfg_get(schedulers, "type");
+    memcpy(by_part, keys, sizeof keys);
+    for (mu_option *o = by_part; o->key; o++)
+        if (strcmp(o->key, "optim_wrapper") == 0 || (scheduled && strcmp(o->key, "param_scheduler") == 0))
+            o->type = MU_OPT_ANY;
+    MU_TRY(mu_check_keys(by_part, root, "", list));
+    MU_TRY(check_each(wrapper, "optim_wrapper", check_wrapper, list));
+    return scheduled ? check_each(schedulers, "param_scheduler", check_schedulers, list) : MU_OK;
+}
+
 mu_err mu_runner_check(const mu_cfg *root, mu_diagnostics *list)
 {
     const mu_cfg *imports = get_set(root, "custom_imports");
     if (imports)
         MU_TRY(mu_plugin_import(imports, "custom_imports", list));
     MU_TRY(set_scope(root, list));
-    MU_TRY(mu_check_keys(keys, root, "", list));
+    MU_TRY(check_root(root, list));
     MU_TRY(check_groups(root, list));
     MU_TRY(check_train_end(root, list));
     MU_TRY(check_device(root, list));

@@ -5,8 +5,11 @@
 #include "core/mem.h"
 #include "core/text.h"
 #include "io/file.h"
+#include "graph/autodiff.h"
 #include "runner/checkpoint_impl.h"
+#include "runner/own.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const ckpt_field ckpt_fields[CKPT_N_FIELDS] = {
@@ -57,14 +60,33 @@ static mu_err append_cfg(mu_text *text, const char *key, const mu_cfg *cfg)
     return MU_OK;
 }
 
+int ckpt_n_optims(const mu_runner *runner)
+{
+    return runner->n_parts ? runner->n_parts : runner->optim ? 1 : 0;
+}
+
+void ckpt_optim_at(const mu_runner *runner, int i, ckpt_optim *out)
+{
+    const char *part = runner->n_parts ? runner->part[i].name : NULL;
+    *out = (ckpt_optim){.part = part, .optim = mu_optim_wrapper_optim(part ? runner->part[i].optim : runner->optim)};
+    snprintf(out->folder, sizeof out->folder, CKPT_OPTIMIZER "%s%s", part ? part : "", part ? "/" : "");
+}
+
+bool ckpt_is_trained(const mu_param_info *param, const char *part)
+{
+    return param->trainable && (!part || mu_name_is_under(param->name, part));
+}
+
 mu_err ckpt_schedule_text(const mu_cfg *config, char **out)
 {
     mu_text text = {0};
     mu_err err;
+    const mu_cfg *wrapper = mu_cfg_find(config, "optim_wrapper");
+    bool parts = mu_runner_names_parts(wrapper);
     mu_text_append(&text, "{");
     MU_TRY_GOTO(err, append_cfg(&text, "param_scheduler", mu_cfg_find(config, "param_scheduler")), fail);
     mu_text_append(&text, ", ");
-    MU_TRY_GOTO(err, append_cfg(&text, "optimizer", mu_cfg_find(config, "optim_wrapper.optimizer")), fail);
+    MU_TRY_GOTO(err, append_cfg(&text, "optimizer", parts ? wrapper : mu_cfg_find(config, "optim_wrapper.optimizer")), fail);
     mu_text_append(&text, ", ");
     MU_TRY_GOTO(err, append_cfg(&text, "paramwise_cfg", mu_cfg_find(config, "optim_wrapper.paramwise_cfg")), fail);
     mu_text_append(&text, "}");

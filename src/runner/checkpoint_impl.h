@@ -24,6 +24,19 @@ typedef struct {
 enum { CKPT_N_FIELDS = 7 };
 extern const ckpt_field ckpt_fields[CKPT_N_FIELDS];
 
+/* An optimizer of the run and where it lies in the file: /optimizer/, or of a part of the model /optimizer/<part>/, with the parameters of that
+ * part alone. */
+enum { CKPT_FOLDER = 128 };
+typedef struct {
+    const char *part; /* NULL: of the whole model */
+    char folder[CKPT_FOLDER];
+    mu_optim *optim;
+} ckpt_optim;
+int ckpt_n_optims(const mu_runner *runner);
+void ckpt_optim_at(const mu_runner *runner, int i, ckpt_optim *out);
+/* By the optimizer of this part (NULL: of the model). */
+bool ckpt_is_trained(const mu_param_info *param, const char *part);
+
 /* What decides the learning rates, as one line of JSON: param_scheduler, and optimizer and paramwise_cfg of the wrapper. Freed by mu_free. */
 MU_CHECKED mu_err ckpt_schedule_text(const mu_cfg *config, char **out);
 

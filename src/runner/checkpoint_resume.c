@@ -121,12 +121,12 @@ static mu_err read_tensor(job *j, const mu_type *type, void *host)
 typedef mu_err param_reader(job *j, const mu_param_info *info, const char *prefix, void *host);
 
 /* Every trained parameter's part of an arena. */
-static mu_err read_arena(job *j, param_reader *read, const char *prefix, void *arena)
+static mu_err read_arena(job *j, param_reader *read, const char *prefix, const char *part, void *arena)
 {
     mu_params *params = mu_model_params(j->runner->model);
     for (int p = 0; p < mu_params_count(params); p++) {
         const mu_param_info *info = mu_params_at(params, p);
-        if (!info->trainable)
+        if (!ckpt_is_trained(info, part))
             continue;
         MU_TRY(mu_grow(&j->host, &j->capacity, mu_type_bytes(&info->type), 1));
         MU_TRY(read(j, info, prefix, j->host));
@@ -174,17 +174,17 @@ done:
     return err;
 }
 
-static mu_err read_groups(job *j, mu_optim *optim)
+static mu_err read_groups(job *j, const ckpt_optim *o)
 {
-    int n = mu_optim_n_groups(optim);
+    int n = mu_optim_n_groups(o->optim);
     double *value;
     mu_err err = MU_OK;
     MU_TRY(mu_calloc(&value, (size_t)n, sizeof *value));
     for (int f = 0; !err && f < CKPT_N_FIELDS; f++) {
-        snprintf(j->path, sizeof j->path, CKPT_OPTIMIZER "groups/%s", ckpt_fields[f].name);
+        snprintf(j->path, sizeof j->path, "%sgroups/%s", o->folder, ckpt_fields[f].name);
         err = read_values(j, value, n);
         for (int g = 0; !err && g < n; g++)
-            memcpy((char *)mu_optim_group_at(optim, g) + ckpt_fields[f].offset, &value[g], sizeof *value);
+            memcpy((char *)mu_optim_group_at(o->optim, g) + ckpt_fields[f].offset, &value[g], sizeof *value);
     }
     mu_free(value);
     return err;
@@ -202,12 +202,12 @@ static mu_err check_type(job *j, const char *path, const void *object)
     return err;
 }
 
-static mu_err read_states(job *j, mu_optim *optim)
+static mu_err read_states(job *j, const ckpt_optim *o)
 {
-    for (int i = 0; i < mu_optim_n_states(optim); i++) {
-        char prefix[128];
-        snprintf(prefix, sizeof prefix, CKPT_OPTIMIZER "state/%s/", mu_optim_state_name(optim, i));
-        MU_TRY(read_arena(j, read_state, prefix, mu_optim_state(optim, i)));
+    for (int i = 0; i < mu_optim_n_states(o->optim); i++) {
+        char prefix[CKPT_FOLDER + 128];
+        snprintf(prefix, sizeof prefix, "%sstate/%s/", o->folder, mu_optim_state_name(o->optim, i));
+        MU_TRY(read_arena(j, read_state, prefix, o->part, mu_optim_state(o->optim, i)));
     }
     return MU_OK;
 }
@@ -234,51 +234,65 @@ static mu_err read_accumulated(job *j)
     MU_TRY(mu_parallel_set_accumulated(j->runner->parallel, count));
     void *arena = mu_parallel_accumulated(j->runner->parallel, &found);
     if (has_any(j, CKPT_ACCUMULATED_MEAN))
-        return read_arena(j, read_state, CKPT_ACCUMULATED_MEAN, arena);
+        return read_arena(j, read_state, CKPT_ACCUMULATED_MEAN, NULL, arena);
     bool own = ranks == j->runner->comm->size && mu_params_sharing_of(mu_model_params(j->runner->model))->stage < MU_SHARD_GRADIENTS;
     snprintf(prefix, sizeof prefix, CKPT_OPTIMIZER "accumulated/rank_%d/", j->runner->comm->rank);
-    return read_arena(j, own ? read_state : read_mean, prefix, arena);
+    return read_arena(j, own ? read_state : read_mean, prefix, NULL, arena);
 }
 
-static mu_err read_optimizer(job *j)
+static mu_err read_optimizer(job *j, const ckpt_optim *o)
 {
-    mu_optim *optim = mu_optim_wrapper_optim(j->runner->optim);
     int64_t steps;
-    if (mu_tensor_file_find(j->file, CKPT_OPTIMIZER "steps") < 0) {
-        MU_FAIL(MU_ERR_CONFIG, "'%s' holds no optimizer: training cannot go on from it", mu_tensor_file_path(j->file));
+    char path[CKPT_FOLDER + 16];
+    snprintf(path, sizeof path, "%ssteps", o->folder);
+    if (mu_tensor_file_find(j->file, path) < 0) {
+        MU_FAIL(MU_ERR_CONFIG, "'%s' holds no optimizer%s%s: training cannot go on from it", mu_tensor_file_path(j->file),
+                o->part ? " of part " : "", o->part ? o->part : "");
         return mu_error_hint("it may be given as --load-from");
     }
-    MU_TRY(check_type(j, CKPT_OPTIMIZER "type", optim));
-    MU_TRY(mu_tensor_file_i64(j->file, CKPT_OPTIMIZER "steps", &steps));
-    mu_optim_set_steps(optim, steps);
-    MU_TRY(read_states(j, optim));
-    MU_TRY(read_accumulated(j));
-    return j->new_schedule ? MU_OK : read_groups(j, optim);
+    MU_TRY(mu_tensor_file_i64(j->file, path, &steps));
+    snprintf(path, sizeof path, "%stype", o->folder);
+    MU_TRY(check_type(j, path, o->optim));
+    mu_optim_set_steps(o->optim, steps);
+    MU_TRY(read_states(j, o));
+    return j->new_schedule ? MU_OK : read_groups(j, o);
 }
 
-static mu_err read_scheduler(job *j, int i, double *base, int n_groups)
+static mu_err read_optimizers(job *j)
+{
+    for (int i = 0; i < ckpt_n_optims(j->runner); i++) {
+        ckpt_optim o;
+        ckpt_optim_at(j->runner, i, &o);
+        MU_TRY(read_optimizer(j, &o));
+    }
+    return read_accumulated(j);
+}
+
+static mu_err read_scheduler(job *j, int i)
 {
     int64_t step;
+    double *base;
+    mu_scheduler *scheduler = j->runner->scheduler[i];
+    int n_groups = mu_optim_n_groups(scheduler->optim);
     snprintf(j->path, sizeof j->path, CKPT_SCHEDULERS "%d/type", i);
-    MU_TRY(check_type(j, j->path, j->runner->scheduler[i]));
+    MU_TRY(check_type(j, j->path, scheduler));
     snprintf(j->path, sizeof j->path, CKPT_SCHEDULERS "%d/step", i);
     MU_TRY(mu_tensor_file_i64(j->file, j->path, &step));
     snprintf(j->path, sizeof j->path, CKPT_SCHEDULERS "%d/base", i);
-    MU_TRY(read_values(j, base, n_groups));
-    mu_scheduler_restore(j->runner->scheduler[i], step, base);
+    MU_TRY(mu_calloc(&base, (size_t)n_groups, sizeof *base));
+    mu_err err = read_values(j, base, n_groups);
+    if (!err)
+        mu_scheduler_restore(scheduler, step, base);
+    mu_free(base);
+    MU_TRY(err);
     return MU_OK;
 }
 
 static mu_err read_schedulers(job *j)
 {
-    int n_groups = mu_optim_n_groups(mu_optim_wrapper_optim(j->runner->optim));
-    double *base;
-    mu_err err = MU_OK;
-    MU_TRY(mu_calloc(&base, (size_t)n_groups, sizeof *base));
-    for (int i = 0; !err && i < j->runner->n_schedulers; i++)
-        err = read_scheduler(j, i, base, n_groups);
-    mu_free(base);
-    return err;
+    for (int i = 0; i < j->runner->n_schedulers; i++)
+        MU_TRY(read_scheduler(j, i));
+    return MU_OK;
 }
 
 /* A new schedule runs through what has been done. */
@@ -383,7 +397,7 @@ static mu_err restore(job *j)
     MU_TRY(check_dataset(j));
     MU_TRY(adopt_seed(j));
     MU_TRY(mu_checkpoint_load_weights(j->file, j->runner->model, true, NULL, NULL, NULL, 0, &report));
-    MU_TRY(read_optimizer(j));
+    MU_TRY(read_optimizers(j));
     MU_TRY(read_place(j));
     if (j->new_schedule)
         replay_schedule(j->runner);

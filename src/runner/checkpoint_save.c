@@ -104,34 +104,36 @@ static mu_err add_weights(job *j)
     return MU_OK;
 }
 
-static mu_err add_trained(job *j, const char *prefix, void *arena, int rank)
+static mu_err add_trained(job *j, const char *prefix, const char *part, void *arena, int rank)
 {
     for (int i = 0; i < mu_params_count(j->params); i++)
-        if (mu_params_at(j->params, i)->trainable)
+        if (ckpt_is_trained(mu_params_at(j->params, i), part))
             MU_TRY(add_tensor(j, prefix, i, arena, rank));
     return MU_OK;
 }
 
-static mu_err add_groups(job *j, mu_optim *optim)
+static mu_err add_groups(job *j, const ckpt_optim *o)
 {
-    int n = mu_optim_n_groups(optim);
+    char folder[CKPT_FOLDER + 16];
+    int n = mu_optim_n_groups(o->optim);
+    snprintf(folder, sizeof folder, "%sgroups/", o->folder);
     for (int f = 0; f < CKPT_N_FIELDS; f++) {
         double *value = j->values + j->used_values;
         j->used_values += (size_t)n;
         for (int g = 0; g < n; g++)
-            memcpy(&value[g], (const char *)mu_optim_group_at(optim, g) + ckpt_fields[f].offset, sizeof *value);
-        MU_TRY(set_path(j, CKPT_OPTIMIZER "groups/", ckpt_fields[f].name));
+            memcpy(&value[g], (const char *)mu_optim_group_at(o->optim, g) + ckpt_fields[f].offset, sizeof *value);
+        MU_TRY(set_path(j, folder, ckpt_fields[f].name));
         MU_TRY(mu_tensor_writer_add(j->writer, j->path, MU_TYPE(MU_F64, n), NULL, value));
     }
     return MU_OK;
 }
 
-static mu_err add_states(job *j, mu_optim *optim)
+static mu_err add_states(job *j, const ckpt_optim *o)
 {
-    for (int i = 0; i < mu_optim_n_states(optim); i++) {
-        char prefix[128];
-        snprintf(prefix, sizeof prefix, CKPT_OPTIMIZER "state/%s/", mu_optim_state_name(optim, i));
-        MU_TRY(add_trained(j, prefix, mu_optim_state(optim, i), -1));
+    for (int i = 0; i < mu_optim_n_states(o->optim); i++) {
+        char prefix[CKPT_FOLDER + 128];
+        snprintf(prefix, sizeof prefix, "%sstate/%s/", o->folder, mu_optim_state_name(o->optim, i));
+        MU_TRY(add_trained(j, prefix, o->part, mu_optim_state(o->optim, i), -1));
     }
     return MU_OK;
 }
@@ -149,26 +151,36 @@ static mu_err add_accumulated(job *j)
     for (int r = 0; r < j->runner->comm->size; r++) {
         char prefix[64];
         snprintf(prefix, sizeof prefix, CKPT_OPTIMIZER "accumulated/rank_%d/", r);
-        MU_TRY(add_trained(j, prefix, arena, r));
+        MU_TRY(add_trained(j, prefix, NULL, arena, r));
     }
     return MU_OK;
 }
 
-static mu_err add_optimizer(job *j)
+static mu_err add_optimizer(job *j, const ckpt_optim *o)
 {
-    mu_optim *optim = mu_optim_wrapper_optim(j->runner->optim);
-    MU_TRY(mu_tensor_writer_text(j->writer, CKPT_OPTIMIZER "type", mu_component_of(optim)->name));
-    MU_TRY(mu_tensor_writer_i64(j->writer, CKPT_OPTIMIZER "steps", mu_optim_steps(optim)));
-    MU_TRY(add_groups(j, optim));
-    MU_TRY(add_states(j, optim));
+    MU_TRY(set_path(j, o->folder, "type"));
+    MU_TRY(mu_tensor_writer_text(j->writer, j->path, mu_component_of(o->optim)->name));
+    MU_TRY(set_path(j, o->folder, "steps"));
+    MU_TRY(mu_tensor_writer_i64(j->writer, j->path, mu_optim_steps(o->optim)));
+    MU_TRY(add_groups(j, o));
+    return add_states(j, o);
+}
+
+static mu_err add_optimizers(job *j)
+{
+    for (int i = 0; i < ckpt_n_optims(j->runner); i++) {
+        ckpt_optim o;
+        ckpt_optim_at(j->runner, i, &o);
+        MU_TRY(add_optimizer(j, &o));
+    }
     return add_accumulated(j);
 }
 
 static mu_err add_schedulers(job *j)
 {
-    int n_groups = mu_optim_n_groups(mu_optim_wrapper_optim(j->runner->optim));
     for (int i = 0; i < j->runner->n_schedulers; i++) {
         const mu_scheduler *s = j->runner->scheduler[i];
+        int n_groups = mu_optim_n_groups(s->optim);
         double *base = j->values + j->used_values;
         j->used_values += (size_t)n_groups;
         memcpy(base, s->base, (size_t)n_groups * sizeof *base);
@@ -286,19 +298,23 @@ static mu_err declare(job *j, mu_checkpoint_parts parts)
 {
     mu_runner *r = j->runner;
     place at = place_of(r);
-    mu_optim *optim = r->optim ? mu_optim_wrapper_optim(r->optim) : NULL;
-    size_t n_params = (size_t)mu_params_count(j->params);
-    size_t kinds = 1 + (optim ? (size_t)mu_optim_n_states(optim) + (size_t)r->comm->size : 0);
-    size_t n_groups = optim ? (size_t)mu_optim_n_groups(optim) : 0;
+    size_t n_params = (size_t)mu_params_count(j->params), n_groups = 0;
+    size_t kinds = 1 + (r->optim ? (size_t)r->comm->size : 0);
+    for (int i = 0; i < ckpt_n_optims(r); i++) {
+        ckpt_optim o;
+        ckpt_optim_at(r, i, &o);
+        kinds += (size_t)mu_optim_n_states(o.optim);
+        n_groups += (size_t)mu_optim_n_groups(o.optim);
+    }
     MU_TRY(mu_tensor_writer_new(MU_CHECKPOINT_FORMAT, MU_CHECKPOINT_VERSION, &j->writer));
     mu_tensor_writer_set_collect(j->writer, collect, j->params);
     MU_TRY(mu_calloc(&j->origin, n_params * kinds, sizeof *j->origin));
     MU_TRY(mu_calloc(&j->values, n_groups * (CKPT_N_FIELDS + (size_t)r->n_schedulers), sizeof *j->values));
     MU_TRY(add_meta(j, &at));
     MU_TRY(add_weights(j));
-    if (parts.optimizer && optim)
-        MU_TRY(add_optimizer(j));
-    if (parts.schedulers && optim)
+    if (parts.optimizer && r->optim)
+        MU_TRY(add_optimizers(j));
+    if (parts.schedulers && r->optim)
         MU_TRY(add_schedulers(j));
     MU_TRY(add_hub(j));
     return r->train_loader ? add_loader(j, &at) : MU_OK;

@@ -5,6 +5,7 @@
 #include "runner/checkpoint.h"
 #include "runner/log_processor.h"
 #include "runner/mistake.h"
+#include "runner/checkpoint_impl.h"
 #include "runner/own.h"
 
 #include <stdio.h>
@@ -188,12 +189,15 @@ static mu_err list_modules(inspector *i, const mu_batch *batch)
 
 static size_t optimizer_bytes(const inspector *i)
 {
-    if (!i->runner->optim)
-        return 0;
-    const mu_optim *optim = mu_optim_wrapper_optim(i->runner->optim);
-    const mu_optim_ops *ops = mu_component_of(optim)->ops;
-    mu_optim_group group = ops->group(optim);
-    return (size_t)ops->n_states(optim, &group) * i->out->gradient_bytes; /* arenas like that of the gradients */
+    size_t bytes = 0;
+    for (int k = 0; k < ckpt_n_optims(i->runner); k++) {
+        ckpt_optim o;
+        ckpt_optim_at(i->runner, k, &o);
+        const mu_optim_ops *ops = mu_component_of(o.optim)->ops;
+        mu_optim_group group = ops->group(o.optim);
+        bytes += (size_t)ops->n_states(o.optim, &group) * i->out->gradient_bytes; /* arenas like that of the gradients */
+    }
+    return bytes;
 }
 
 static mu_err open_model(inspector *i)
@@ -259,25 +263,36 @@ static mu_err build_phase(inspector *i, mu_phase phase)
     return err ? note(i, err, evaluator, keys[phase][1]) : MU_OK;
 }
 
+/* One scheduler, or a list of them. */
+static mu_err build_schedulers(inspector *i, const mu_cfg *cfg, const char *where)
+{
+    bool list = cfg && mu_cfg_kind_of(cfg) == MU_CFG_LIST;
+    for (size_t k = 0; cfg && k < (list ? mu_cfg_size(cfg) : 1); k++) {
+        char path[128];
+        void *scheduler;
+        const mu_cfg *one = list ? mu_cfg_at(cfg, k) : cfg;
+        snprintf(path, sizeof path, list ? "%s.%zu" : "%s", where, k);
+        mu_err err = mu_build("param_scheduler", one, NULL, path, &scheduler);
+        if (err)
+            MU_TRY(note(i, err, one, path));
+        else
+            mu_destroy(scheduler);
+    }
+    return MU_OK;
+}
+
 static mu_err build_optim(inspector *i)
 {
     const mu_cfg *wrapper = get(i, "optim_wrapper"), *schedulers = get(i, "param_scheduler");
-    bool list = schedulers && mu_cfg_kind_of(schedulers) == MU_CFG_LIST;
-    mu_err err = MU_OK;
-    if (wrapper)
-        err = mu_runner_build_typed("optim_wrapper", wrapper, "OptimWrapper", "optim_wrapper", (void **)&i->runner->optim);
+    mu_err err = wrapper ? mu_runner_build_optim_wrappers(i->runner) : MU_OK;
     if (err)
         MU_TRY(note(i, err, wrapper, "optim_wrapper"));
-    for (size_t k = 0; schedulers && k < (list ? mu_cfg_size(schedulers) : 1); k++) {
-        char path[48];
-        void *scheduler;
-        const mu_cfg *cfg = list ? mu_cfg_at(schedulers, k) : schedulers;
-        snprintf(path, sizeof path, list ? "param_scheduler.%zu" : "param_scheduler", k);
-        err = mu_build("param_scheduler", cfg, NULL, path, &scheduler);
-        if (err)
-            MU_TRY(note(i, err, cfg, path));
-        else
-            mu_destroy(scheduler);
+    if (!mu_runner_names_parts(wrapper) || !schedulers || mu_cfg_kind_of(schedulers) != MU_CFG_DICT || mu_cfg_get(schedulers, "type"))
+        return build_schedulers(i, schedulers, "param_scheduler");
+    for (size_t k = 0; k < mu_cfg_size(schedulers); k++) {
+        char path[96];
+        snprintf(path, sizeof path, "param_scheduler.%s", mu_cfg_key_at(schedulers, k));
+        MU_TRY(build_schedulers(i, mu_cfg_at(schedulers, k), path));
     }
     return MU_OK;
 }

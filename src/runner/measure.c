@@ -50,6 +50,8 @@ static mu_err open_model(measurer *m)
     const mu_cfg *deterministic = mu_runner_get(r, "randomness.deterministic");
     r->deterministic = deterministic && mu_cfg_bool(deterministic);
     MU_TRY(mu_runner_open_device(r));
+    if (mu_runner_names_parts(mu_runner_get(r, "optim_wrapper")))
+        return MU_FAIL(MU_ERR_UNSUPPORTED, "steps of models that are trained in parts are not measured");
     MU_TRY(mu_runner_build_typed("optim_wrapper", mu_runner_get(r, "optim_wrapper"), "OptimWrapper", "optim_wrapper", (void **)&r->optim));
     MU_TRY(mu_build("model", mu_runner_get(r, "model"), NULL, "model", (void **)&r->model));
     mu_model_options options = {.backend = r->backend,

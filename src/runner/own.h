@@ -31,6 +31,10 @@ MU_CHECKED mu_err mu_runner_build_hooks(mu_runner *runner);
 MU_CHECKED mu_err mu_runner_build_loader(mu_runner *runner, mu_phase phase);
 /* mu_build of a config that may lack `type`. */
 MU_CHECKED mu_err mu_runner_build_typed(const char *kind, const mu_cfg *cfg, const char *type, const char *path, void **out);
+/* The optimizer wrapper, or those that the config names after parts of the model. */
+MU_CHECKED mu_err mu_runner_build_optim_wrappers(mu_runner *runner);
+/* Does optim_wrapper say {generator: {...}, discriminator: {...}} and not how one wrapper is made? */
+bool mu_runner_names_parts(const mu_cfg *optim_wrapper);
 /* The loop of a phase. */
 MU_CHECKED mu_err mu_runner_build_loop(mu_runner *runner, mu_phase phase);
 /* Not collective. The parallel wrapper that the config names, or the default one. */

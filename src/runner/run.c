@@ -80,8 +80,7 @@ static mu_err build_train(mu_runner *runner)
 {
     MU_TRY(mu_runner_build_loop(runner, MU_PHASE_TRAIN));
     MU_TRY(mu_runner_build_loader(runner, MU_PHASE_TRAIN));
-    MU_TRY(mu_runner_build_typed("optim_wrapper", mu_runner_get(runner, "optim_wrapper"), "OptimWrapper", "optim_wrapper",
-                                 (void **)&runner->optim));
+    MU_TRY(mu_runner_build_optim_wrappers(runner));
     if (!mu_runner_get(runner, "val_cfg"))
         return MU_OK;
     MU_TRY(mu_runner_build_loop(runner, MU_PHASE_VAL));

@@ -232,7 +232,10 @@ void mu_runner_release(mu_runner *runner)
     for (int i = 0; i < runner->n_schedulers; i++)
         mu_destroy(runner->scheduler[i]);
     mu_free(runner->scheduler);
-    mu_destroy(runner->optim);
+    for (int i = 0; i < runner->n_parts; i++)
+        mu_destroy(runner->part[i].optim);
+    if (!runner->n_parts)
+        mu_destroy(runner->optim);
     mu_destroy(runner->parallel);
     mu_destroy(runner->model);
     mu_backend_close(runner->backend);

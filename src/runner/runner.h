@@ -36,8 +36,14 @@ struct mu_runner {
     mu_backend *backend;
     mu_model *model;
     mu_parallel *parallel; /* of training */
-    mu_optim_wrapper *optim;
-    mu_scheduler **scheduler;
+    mu_optim_wrapper *optim; /* of the model, or of the part that is being trained */
+    struct {
+        const char *name; /* borrowed from the config */
+        mu_optim_wrapper *optim;
+        int first_unit, n_units; /* of its gradients */
+    } part[MU_MAX_PARTS];        /* in the order of the model; of a model without parts there is none */
+    int n_parts;
+    mu_scheduler **scheduler; /* of one part after the other */
     int n_schedulers;
     mu_loader *train_loader, *val_loader, *test_loader;
     mu_evaluator *val_evaluator, *test_evaluator;

@@ -38,3 +38,12 @@ tests_nn_golden_train_test_LDADD = tests/train/libmodels.la $(TEST_LDADD) $(JANS
 SLOW_TESTS += tests/nn/golden_train_test
 EXTRA_DIST += tests/golden/streams.py tests/golden/train.py tests/golden/train.json
 dist_check_SCRIPTS += tests/nn/configs_test.sh
+
+# Trains doc/examples/gan.c.
+if WITH_CHECK
+check_PROGRAMS += tests/nn/parts_test
+endif
+tests_nn_parts_test_SOURCES = tests/nn/parts_test.c tests/golden/gan.inc
+tests_nn_parts_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_nn_parts_test_LDADD = tests/train/libmodels.la $(TEST_LDADD)
+EXTRA_DIST += tests/golden/gan.py

@@ -24,3 +24,5 @@ SLOW_TESTS += tests/run/input_test.sh tests/run/fault_test.sh
 EXTRA_DIST += tests/run/resnet_sync.yaml
 dist_check_SCRIPTS += tests/run/sync_bn_test.sh
 SLOW_TESTS += tests/run/sync_bn_test.sh
+dist_check_SCRIPTS += tests/run/parts_test.sh
+SLOW_TESTS += tests/run/parts_test.sh

@@ -37,16 +37,27 @@ static mu_err before_train_epoch(mu_hook *hook, mu_runner *runner, const mu_hook
     return MU_OK;
 }
 
-/* lr: of the first parameter's group; base_lr: of the optimizer's own, where there are others. */
+/* lr: of the first parameter's group; base_lr: of the optimizer's own, where there are others. Of a part: generator.lr. */
+static mu_err tell_rates(mu_runner *runner, const mu_optim_wrapper *wrapper, const char *part, const char *dot)
+{
+    char name[256];
+    mu_optim *optim = mu_optim_wrapper_optim(wrapper);
+    int first = mu_optim_wrapper_group_of(wrapper, 0);
+    snprintf(name, sizeof name, "train/%s%sbase_lr", part, dot);
+    if (mu_optim_n_groups(optim) > 1)
+        MU_TRY(mu_message_hub_scalar(runner->hub, name, mu_optim_group_at(optim, 0)->lr, 1, true));
+    snprintf(name, sizeof name, "train/%s%slr", part, dot);
+    return mu_message_hub_scalar(runner->hub, name, mu_optim_group_at(optim, first < 0 ? 0 : first)->lr, 1, true);
+}
+
 static mu_err before_train_iter(mu_hook *hook, mu_runner *runner, const mu_hook_event *event)
 {
     (void)hook, (void)event;
     MU_TRY(mu_message_hub_set_i64(runner->hub, "iter", runner->iter, false));
-    mu_optim *optim = mu_optim_wrapper_optim(runner->optim);
-    int first = mu_optim_wrapper_group_of(runner->optim, 0);
-    if (mu_optim_n_groups(optim) > 1)
-        MU_TRY(mu_message_hub_scalar(runner->hub, "train/base_lr", mu_optim_group_at(optim, 0)->lr, 1, true));
-    MU_TRY(mu_message_hub_scalar(runner->hub, "train/lr", mu_optim_group_at(optim, first < 0 ? 0 : first)->lr, 1, true));
+    for (int i = 0; i < runner->n_parts; i++)
+        MU_TRY(tell_rates(runner, runner->part[i].optim, runner->part[i].name, "."));
+    if (!runner->n_parts)
+        MU_TRY(tell_rates(runner, runner->optim, "", ""));
     return MU_OK;
 }
 

@@ -3,6 +3,9 @@
 #include "config/diagnostic.h"
 #include "core/mem.h"
 
+#include <math.h>
+#include <string.h>
+
 #define AT_LEAST(x) .bounded_below = true, .min = (x)
 
 const mu_option mu_train_loop_options[] = {
@@ -156,6 +159,54 @@ static mu_err update(mu_runner *runner, mu_update_info *info)
     return MU_OK;
 }
 
+/* Collective. Forward, backward and update of the model, or of the part that is selected. */
+static mu_err step(mu_runner *runner, mu_log_vars *vars, mu_update_info *info)
+{
+    mu_optim_wrapper_set_progress(runner->optim, runner->iter, runner->max_iters);
+    mu_err err = compute(runner, vars);
+    MU_TRY(average(runner, err, vars));
+    return update(runner, info);
+}
+
+/* "loss" is the sum of the parts' losses, and the rest comes one part after the other; the norm is that of all gradients. */
+static mu_err merge(mu_runner *runner, const mu_log_vars *vars, const mu_update_info *info, mu_log_vars *all, double *grad_norm)
+{
+    if (all->n == 0)
+        all->item[all->n++] = (mu_log_var){.name = vars->item[0].name};
+    all->item[0].value += vars->item[0].value;
+    for (int i = 1; i < vars->n; i++) {
+        for (int k = 1; k < all->n; k++)
+            if (strcmp(all->item[k].name, vars->item[i].name) == 0)
+                return MU_FAIL(MU_ERR_CONFIG, "two parts of %s record \"%s\"", mu_component_of(runner->model)->name, vars->item[i].name);
+        if (all->n == MU_MAX_LOSSES)
+            return MU_FAIL(MU_ERR_OVERFLOW, "the parts of %s record more than %d losses", mu_component_of(runner->model)->name, MU_MAX_LOSSES - 1);
+        all->item[all->n++] = vars->item[i];
+    }
+    if (!isnan(info->grad_norm))
+        *grad_norm = isnan(*grad_norm) ? info->grad_norm : hypot(*grad_norm, info->grad_norm);
+    return MU_OK;
+}
+
+/* Collective. One part after the other; each sees what the ones before it have become. */
+static mu_err step_parts(mu_runner *runner, mu_log_vars *vars, mu_update_info *info)
+{
+    mu_log_vars all = {0};
+    double grad_norm = NAN;
+    for (int i = 0; i < runner->n_parts; i++) {
+        runner->optim = runner->part[i].optim;
+        mu_model_select_part(runner->model, i);
+        mu_parallel_select(runner->parallel, runner->part[i].first_unit, runner->part[i].n_units);
+        mu_err err = step(runner, vars, info);
+        if (err)
+            mu_error_context("part \"%s\"", runner->part[i].name);
+        MU_TRY(err);
+        MU_TRY(merge(runner, vars, info, &all, &grad_norm));
+    }
+    *vars = all;
+    info->grad_norm = grad_norm;
+    return MU_OK;
+}
+
 mu_err mu_train_loop_iter(mu_runner *runner)
 {
     mu_log_vars vars;
@@ -166,10 +217,7 @@ mu_err mu_train_loop_iter(mu_runner *runner)
         name_iteration(runner);
     MU_TRY(mu_runner_agree(runner, err));
     MU_TRY(mu_parallel_share_states(runner->parallel));
-    mu_optim_wrapper_set_progress(runner->optim, runner->iter, runner->max_iters);
-    err = compute(runner, &vars);
-    MU_TRY(average(runner, err, &vars));
-    MU_TRY(update(runner, &info));
+    MU_TRY(runner->n_parts ? step_parts(runner, &vars, &info) : step(runner, &vars, &info));
     event.log_vars = &vars;
     event.grad_norm = info.grad_norm;
     runner->epoch_iter++;
