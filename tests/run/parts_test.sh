@@ -36,7 +36,7 @@ optim_wrapper: {constructor: GANConstructor}
 param_scheduler: {_delete_: true, type: ConstantLR, factor: 0.5, by_epoch: false, end: 10}
 END
 expect 0 2 train shared.yaml --work-dir shared --cfg-options train_cfg.max_epochs=1
-for wanted in 'generator.lr 1 0.0005' 'generator.lr 25 0.001' 'discriminator.lr 1 0.025' 'discriminator.lr 25 0.05'; do
+for wanted in 'generator.lr 1 0.0005' 'generator.lr 13 0.001' 'discriminator.lr 1 0.025' 'discriminator.lr 13 0.05'; do
     scalars shared | grep -q "^$wanted" || complain "one schedule for both: no $wanted"
 done
 "$muster" check "$gan" --cfg-options train_dataloader.dataset.path=train.h5 >out 2>err || complain 'muster check'
