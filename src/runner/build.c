@@ -317,19 +317,19 @@ static mu_err reopen_deterministic(mu_runner *runner)
 
 static mu_err check_wrapper(const mu_runner *runner)
 {
-    const mu_component *model = mu_component_of(runner->model), *wrapper = mu_component_of(runner->parallel);
-    bool parts = mu_model_n_parts(runner->model) > 0;
+    const mu_component *wrapper = mu_component_of(runner->parallel);
+    bool parts = runner->n_parts > 0;
     if (((const mu_parallel_ops *)wrapper->ops)->parts == parts)
         return MU_OK;
-    (void)MU_FAIL(MU_ERR_CONFIG, "model_wrapper_cfg.type: %s is for models that are trained %s, %s is trained %s", wrapper->name,
-                  parts ? "as a whole" : "in parts", model->name, parts ? "in parts" : "as a whole");
+    (void)MU_FAIL(MU_ERR_CONFIG, "model_wrapper_cfg.type: %s is for models that are trained %s, this one is trained %s", wrapper->name,
+                  parts ? "as a whole" : "in parts", parts ? "in parts" : "as a whole");
     return mu_error_hint("%s fits; without model_wrapper_cfg it is taken",
                          parts ? "MMSeparateDistributedDataParallel" : "MMDistributedDataParallel");
 }
 
 mu_err mu_runner_build_parallel(mu_runner *runner)
 {
-    const char *type = mu_model_n_parts(runner->model) ? "MMSeparateDistributedDataParallel" : "MMDistributedDataParallel";
+    const char *type = runner->n_parts ? "MMSeparateDistributedDataParallel" : "MMDistributedDataParallel";
     const mu_cfg *cfg = mu_runner_get(runner, "model_wrapper_cfg");
     char standard[64];
     void **out = (void **)&runner->parallel;

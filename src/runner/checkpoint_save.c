@@ -147,7 +147,7 @@ static mu_err add_accumulated(job *j)
         return MU_OK;
     MU_TRY(mu_tensor_writer_i64(j->writer, CKPT_OPTIMIZER "accumulated_batches", count));
     if (mu_params_sharing_of(j->params)->stage >= MU_SHARD_GRADIENTS)
-        return add_trained(j, CKPT_ACCUMULATED_MEAN, arena, -1);
+        return add_trained(j, CKPT_ACCUMULATED_MEAN, NULL, arena, -1);
     for (int r = 0; r < j->runner->comm->size; r++) {
         char prefix[64];
         snprintf(prefix, sizeof prefix, CKPT_OPTIMIZER "accumulated/rank_%d/", r);

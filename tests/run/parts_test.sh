@@ -49,7 +49,7 @@ wrong() {
     [ "$status" -ne 0 ] && [ "$status" -ne 124 ] || complain "$*: status $status"
     grep -q -e "$said" err || complain "$*: nobody says '$said'"
 }
-wrong 'MMDistributedDataParallel is for models that are trained as a whole' model_wrapper_cfg.type=MMDistributedDataParallel
+wrong 'MMDistributedDataParallel is for models that are trained as a whole, this one is trained in parts' model_wrapper_cfg.type=MMDistributedDataParallel
 wrong 'there is none for part "discriminator"' optim_wrapper.discriminator=null
 wrong 'optim_wrapper.generator.accumulative_counts: parts are updated by every batch' optim_wrapper.generator.accumulative_counts=2
 wrong 'optim_wrapper.generator.optimizer.lrr' optim_wrapper.generator.optimizer.lrr=1
