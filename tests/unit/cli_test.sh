@@ -123,7 +123,7 @@ err_has "muster config: expected 'dump CONFIG' or 'diff CONFIG CONFIG'"
 
 # list
 run 0 list
-out_has 'model_wrapper                 2  lets a model train'
+out_has 'model_wrapper                 3  lets a model train'
 out_has 'operation'
 run 0 list --plugin demo_plugin --tree
 out_has '  backbone: DemoNet'
