@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "cli/cli.h"
+#include "cli/preflight.h"
 
 #include "backend.h"
 #include "core/cpus.h"
@@ -134,7 +135,7 @@ static void fill(report *r)
         line(r, "host", "%s", text);
     line(r, "plug-ins", "%s", MU_PLUGIN_DIR);
     static const char *const names[] = {
-        "MUSTER_LAUNCHER", "MUSTER_CONFIG_PATH", "MUSTER_PLUGIN_PATH", "MUSTER_CACHE_DIR", "MUSTER_COMM_DELAY",
+        "MUSTER_LAUNCHER", "MUSTER_BIND", "MUSTER_CONFIG_PATH", "MUSTER_PLUGIN_PATH", "MUSTER_CACHE_DIR", "MUSTER_COMM_DELAY",
         "OMP_NUM_THREADS", "OMP_WAIT_POLICY",    "GOMP_SPINCOUNT",     "MU_LOG",           "MU_LOG_RANKS",
         "MU_SIMD_ISA"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -144,11 +145,22 @@ static void fill(report *r)
 static int run(const cli_command *command, int argc, char **argv)
 {
     report r = {0};
+    cli_run flight = {0};
+    bool preflight = false;
     const cli_option options[] = {
         {.name = "json", .flag = &r.json, .help = "print a JSON object"},
+        {.name = "preflight", .flag = &preflight,
+         .help = "under mpirun or srun: check ranks, cores, files, clocks and network before a run"},
+        {.name = "work-dir", .value = "DIR", .text = &flight.work_dir, .help = "where --preflight tries files"},
+        {.name = "cfg-options", .value = "KEY=VALUE", .list = &flight.overrides, .help = "of CONFIG, as for muster train"},
         {.name = NULL},
     };
-    int n, status = cli_parse(command, options, argc, argv, 0, 0, NULL, &n);
+    int n, status = cli_parse(command, options, argc, argv, 0, 1, &flight.config, &n);
+    if (status == CLI_GO && !preflight && (n || flight.work_dir || flight.overrides.n))
+        status = cli_misuse(command->name, "CONFIG, --work-dir and --cfg-options belong to --preflight");
+    if (status == CLI_GO && preflight)
+        status = cli_preflight(&flight, r.json);
+    cli_list_release(&flight.overrides);
     if (status != CLI_GO)
         return status;
     if (r.json)
@@ -165,7 +177,9 @@ static int run(const cli_command *command, int argc, char **argv)
 
 const cli_command cli_env = {
     .name = "env",
-    .operands = "",
+    .operands = "[CONFIG]",
     .summary = "Show versions, backends, the processor and the settings that Muster reads",
+    .details = "With --preflight all ranks together look at what a run would meet, with the CONFIG of the run if it is given. Status 1\n"
+               "when a check says FAIL.",
     .run = run,
 };

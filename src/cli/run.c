@@ -46,7 +46,7 @@ static mu_err apply_options(const cli_run *run, mu_config *config)
     return MU_OK;
 }
 
-static mu_err read_config(const cli_run *run, mu_config **out, mu_diagnostics *list, uint64_t *fingerprint)
+mu_err cli_run_read(const cli_run *run, mu_config **out, mu_diagnostics *list, uint64_t *fingerprint)
 {
     char *text;
     MU_TRY(mu_config_read(run->config, out));
@@ -92,7 +92,7 @@ static mu_err share_mistakes(mu_comm *comm, const mu_diagnostics *list, int64_t 
 static mu_err read_same(const cli_run *run, mu_comm *comm, mu_config **config, mu_diagnostics *list, int64_t *n)
 {
     uint64_t fingerprint = 0;
-    MU_TRY(mu_comm_agree(comm, read_config(run, config, list, &fingerprint)));
+    MU_TRY(mu_comm_agree(comm, cli_run_read(run, config, list, &fingerprint)));
     mu_err err = mu_comm_check_same(comm, "the config", fingerprint);
     if (err == MU_ERR_USAGE)
         mu_error_hint("start all ranks with the same config file, options and environment");

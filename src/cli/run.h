@@ -22,6 +22,10 @@ typedef struct {
     {.name = "cfg-options", .value = "KEY=VALUE", .list = &(r).overrides,                                                \
      .help = "set keys, as in train_cfg.max_epochs=10"}
 
+/* Not collective. Reads the config with what the options set; mistakes in it are added to `list`, *fingerprint is that of all its values.
+ * *config may be set in case of an error, too. */
+MU_CHECKED mu_err cli_run_read(const cli_run *run, mu_config **config, mu_diagnostics *list, uint64_t *fingerprint);
+
 /* Collective. Reads and checks the config with what the options set, and makes the runner. Mistakes in the config are told by rank 0, all at
  * once; *status is then 2 and *out NULL. */
 MU_CHECKED mu_err cli_run_open(const cli_run *run, mu_comm *comm, bool training, mu_config **config, mu_runner **out,

@@ -3,3 +3,5 @@ libmuster_la_SOURCES += src/dist/agree.c src/dist/blobs.c src/dist/check.c src/d
 	src/dist/delay.c src/dist/dict.c src/dist/doing.h src/dist/hierarchy.c src/dist/launch.c src/dist/params.c src/dist/reduce.c \
 	src/dist/reduce.h src/dist/self.c
 libmuster_la_SOURCES += src/dist/binding.c src/dist/binding_map.c src/dist/machine.c
+nobase_pkginclude_HEADERS += src/dist/probe.h
+libmuster_la_SOURCES += src/dist/probe.c

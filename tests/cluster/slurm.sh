@@ -184,11 +184,13 @@ stop() {
     end "$dir/munged.pid" munged
 }
 
-# Both nodes bear this machine's name, so Open MPI must not take them for one with shared memory.
+# Both nodes bear this machine's name, so Open MPI must not take them for one with shared memory; and they have the same cores, which
+# neither must share out as if they were its own.
 print_env() {
     cat <<END
 export SLURM_CONF='$dir/slurm.conf'
 export OMPI_MCA_btl=tcp,self OMPI_MCA_btl_tcp_if_include=lo
+export MUSTER_BIND=none
 END
 }
 

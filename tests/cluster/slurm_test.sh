@@ -99,9 +99,27 @@ grep -q 'srun started 2 tasks that MPI cannot connect' err && grep -q 'use srun 
     complain 'srun without pmix: it does not say what to do'
 [ ! -d alone ] || complain 'srun without pmix: it trained'
 
+# ---- preflight ----
+# line WORD NAME TEXT
+line() {
+    grep -q "^$1  *$2  *.*$3" out || complain "no line '$1 $2 ... $3'"
+}
+srun --mpi=pmix -N 2 --ntasks-per-node=1 "$muster" env --preflight "$configs/adamw_bn.yaml" >out 2>err || complain "preflight under srun: status $?"
+line ok tasks '2 ranks on 2 nodes, 1 on each, started by srun'
+line ok binding 'node n1: rank 0 .* up to n2 with rank 1'
+line ok network 'between nodes: an all-reduce of 8 bytes'
+line ok clocks 'at most 0'
+srun --mpi=pmix -N 2 -n 3 "$muster" env --preflight >out 2>err || complain "preflight of three tasks: status $?"
+line WARN tasks '3 ranks on 2 nodes, unevenly: 1 to 2 on a node'
+line ok network 'inside the slowest node (n1)'
+submit --ntasks=4 --wrap "$muster env --preflight"
+finished FAILED 0
+said 1 '^FAIL *tasks *one process, though the job has 4 tasks: start it with srun --mpi=pmix'
+
 # ---- undisturbed ----
 submit "$jobs/train.sbatch" "$configs/adamw_bn.yaml" --work-dir batch --cfg-options $one
 finished COMPLETED 0
+said 1 '^ok *program *the same on all ranks'
 same whole1/epoch_4.h5 batch/epoch_4.h5
 same_scalars whole1 batch 24
 
@@ -109,6 +127,7 @@ same_scalars whole1 batch 24
 interrupted() {
     finished COMPLETED 1 || return
     said 1 "resuming from $1/epoch_"
+    said 1 '^ok *program *the same on all ranks'
     same whole1/epoch_4.h5 "$1/epoch_4.h5"
     same_scalars whole1 "$1" 24
 }

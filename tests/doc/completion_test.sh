@@ -36,7 +36,7 @@ asked "optim_wrapper optim_wrapper_constructor optimizer" list opt
 asked "Adam AdamW" describe Adam
 asked "conv2d conv2d_grad_input conv2d_grad_weight" describe conv2d
 asked "ref" describe ref
-asked "--help --json" env --
+asked "--json" env --j
 asked "" nonsense x
 
 asked "scalars schedule" plot s

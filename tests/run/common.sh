@@ -13,6 +13,7 @@ command -v mpirun >/dev/null 2>&1 || { echo "skipped: there is no mpirun (openmp
 # Shared memory only, patient on few cores; Open MPI itself leaks a little.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_btl=self,vader OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none
+export MUSTER_BIND=none # tests run side by side: no run has cores of its own
 export OMP_NUM_THREADS=1 ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
 unset MUSTER_LAUNCHER MU_LOG MU_LOG_RANKS
 tmp=$(mktemp -d) || exit 99

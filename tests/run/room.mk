@@ -9,6 +9,8 @@ dist_check_SCRIPTS += tests/run/autocast_test.sh tests/run/ranks_test.sh tests/r
 SLOW_TESTS += tests/run/autocast_test.sh tests/run/ranks_test.sh tests/run/outcome_test.sh tests/run/resume_test.sh tests/run/shard_test.sh tests/run/world_test.sh
 dist_check_SCRIPTS += tests/run/recipe_test.sh
 SLOW_TESTS += tests/run/recipe_test.sh
+dist_check_SCRIPTS += tests/run/preflight_test.sh
+SLOW_TESTS += tests/run/preflight_test.sh
 
 # What goes wrong. bad_file is a tool, and no test.
 EXTRA_PROGRAMS += tests/run/bad_file

@@ -1,7 +1,7 @@
 if WITH_CHECK
 check_PROGRAMS += tests/unit/error_test tests/unit/log_test tests/unit/mem_test tests/unit/pool_test \
 	tests/unit/rng_test tests/unit/text_test tests/unit/type_test tests/unit/registry_test tests/unit/plugin_test \
-	tests/unit/build_test tests/unit/runner_check_test tests/unit/binding_test
+	tests/unit/build_test tests/unit/runner_check_test tests/unit/binding_test tests/unit/preflight_test
 endif
 tests_unit_error_test_SOURCES = tests/unit/error_test.c
 tests_unit_error_test_CPPFLAGS = $(TEST_CPPFLAGS)
@@ -88,3 +88,6 @@ dist_check_SCRIPTS += tests/unit/cli_predict_test.sh
 tests_unit_binding_test_SOURCES = tests/unit/binding_test.c
 tests_unit_binding_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_binding_test_LDADD = $(TEST_LDADD)
+tests_unit_preflight_test_SOURCES = tests/unit/preflight_test.c src/cli/preflight_judge.c
+tests_unit_preflight_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_preflight_test_LDADD = $(TEST_LDADD)
