@@ -81,7 +81,11 @@ static mu_err mpi_all_reduce(mu_comm *comm, void *data, int64_t count, mu_dtype 
         return MU_OK;
     }
     MU_TRY(settle(comm));
-    MU_TRY(all_reduce(self, data, count, dtype, op));
+    if (count <= comm->chunk / (int64_t)sizeof(int64_t)) /* one message, whatever the dtype */
+        MU_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, data, (int)count, mpi_datatype(dtype), self->runtime->op[dtype][op],
+                                 self->comm));
+    else
+        MU_TRY(all_reduce(self, data, count, dtype, op));
     return MU_OK;
 }
 
