@@ -174,7 +174,8 @@ static mu_err estimate(mu_model *model, const mu_batch *example, mu_mode mode, b
     MU_TRY(input_types(model, example, &inputs));
     MU_TRY(mu_modules_new(&modules));
     MU_TRY_GOTO(err, mu_model_record(model, &inputs, mode, training, part, modules, &graph, &names), done);
-    mu_plan_options options = {.autocast = model->state->options.autocast, .dry = true};
+    mu_plan_options options = {
+        .autocast = model->state->options.autocast, .dry = true, .sharing = mu_params_sharing_of(model->state->params)};
     MU_TRY_GOTO(err, mu_plan_new(graph, model->state->options.backend, NULL, &options, &plan), done);
     *out = mu_plan_get_stats(plan);
     mu_plan_release(plan);

@@ -98,7 +98,8 @@ MU_CHECKED mu_err mu_model_forward(mu_model *model, const mu_batch *batch, mu_mo
 MU_CHECKED mu_err mu_model_load_forward(mu_model *model, const mu_batch *batch, mu_mode mode);
 MU_CHECKED mu_err mu_model_run_forward(mu_model *model, mu_mode mode, mu_tensors *out);
 
-/* Without running anything: the trace of a mode for such a batch, owned by the caller; and its dry plan's figures. For `muster check`. */
+/* Without running anything: the trace of a mode for such a batch, owned by the caller; and its dry plan's figures, of this
+ * rank when the store is shared (mu_params_share). For `muster check`. */
 MU_CHECKED mu_err mu_model_trace(mu_model *model, const mu_batch *example, mu_mode mode, bool training, mu_graph **out);
 MU_CHECKED mu_err mu_model_estimate(mu_model *model, const mu_batch *example, mu_mode mode, bool training, mu_plan_stats *out);
 

@@ -130,22 +130,38 @@ static mu_err choose_bucket(const mu_parallel *parallel, size_t bytes, bool dete
     return MU_OK;
 }
 
+static mu_err share(mu_parallel *parallel, int rank, int size, size_t unit_bytes, mu_params_sharing *out)
+{
+    mu_params_sharing sharing = {.rank = rank, .size = size, .unit_bytes = unit_bytes};
+    parallel->exchange = (mu_exchange){.ops = &exchange_ops, .prefetch = parallel->prefetch > 1 ? (int)parallel->prefetch : 1,
+                                       .forward_prefetch = (int)parallel->forward_prefetch};
+    if (size > 1)
+        sharing.exchange = &parallel->exchange;
+    MU_TRY(ops_of(parallel)->share(parallel, &sharing));
+    *out = sharing;
+    return MU_OK;
+}
+
+mu_err mu_parallel_foresee(mu_parallel *parallel, int size, mu_params_sharing *out)
+{
+    size_t unit_bytes = MU_BUCKET_DEFAULT_BYTES;
+    if (parallel->bucket_cap_mb > 0)
+        MU_TRY(choose_bucket(parallel, 0, true, &unit_bytes));
+    MU_TRY(share(parallel, 0, size, size > 1 ? unit_bytes : 0, out));
+    return MU_OK;
+}
+
 mu_err mu_parallel_open(mu_parallel *parallel, mu_comm *comm, size_t bytes, bool deterministic, mu_params_sharing *out)
 {
-    mu_params_sharing sharing = {.rank = comm->rank, .size = comm->size};
+    size_t unit_bytes = 0;
     if (parallel->state)
         return MU_FAIL(MU_ERR_USAGE, "%s is opened twice", mu_component_of(parallel)->name);
     MU_TRY(mu_comm_agree(comm, mu_calloc(&parallel->state, 1, sizeof *parallel->state)));
     parallel->state->comm = comm;
     parallel->state->fixed_order = parallel->fixed_order || deterministic;
-    parallel->exchange = (mu_exchange){.ops = &exchange_ops, .prefetch = parallel->prefetch > 1 ? (int)parallel->prefetch : 1,
-                                       .forward_prefetch = (int)parallel->forward_prefetch};
-    if (comm->size > 1) {
-        MU_TRY(choose_bucket(parallel, bytes, deterministic, &sharing.unit_bytes));
-        sharing.exchange = &parallel->exchange;
-    }
-    MU_TRY(ops_of(parallel)->share(parallel, &sharing));
-    *out = sharing;
+    if (comm->size > 1)
+        MU_TRY(choose_bucket(parallel, bytes, deterministic, &unit_bytes));
+    MU_TRY(share(parallel, comm->rank, comm->size, unit_bytes, out));
     return MU_OK;
 }
 

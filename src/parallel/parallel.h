@@ -61,6 +61,8 @@ typedef struct {
  * (mu_params_share; the wrapper outlives the plans). bytes: of all gradients. deterministic: nothing is measured, and the order is fixed. comm is
  * borrowed. */
 MU_CHECKED mu_err mu_parallel_open(mu_parallel *parallel, mu_comm *comm, size_t bytes, bool deterministic, mu_params_sharing *out);
+/* What open would tell on `size` ranks, without them and without measuring: for dry plans. */
+MU_CHECKED mu_err mu_parallel_foresee(mu_parallel *parallel, int size, mu_params_sharing *out);
 mu_comm *mu_parallel_comm(const mu_parallel *parallel); /* since open */
 /* Collective. The store is frozen; retained. accumulates: sums of gradients over batches are kept. */
 MU_CHECKED mu_err mu_parallel_bind(mu_parallel *parallel, mu_backend *backend, mu_params *params, bool accumulates);

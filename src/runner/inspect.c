@@ -189,15 +189,29 @@ static mu_err list_modules(inspector *i, const mu_batch *batch)
 
 static size_t optimizer_bytes(const inspector *i)
 {
-    size_t bytes = 0;
+    const mu_params_sharing *sharing = mu_params_sharing_of(mu_model_params(i->runner->model));
+    size_t bytes = 0, parts = sharing->stage == MU_SHARD_OPTIMIZER ? (size_t)sharing->size : 1; /* else arenas like that of the gradients */
     for (int k = 0; k < ckpt_n_optims(i->runner); k++) {
         ckpt_optim o;
         ckpt_optim_at(i->runner, k, &o);
         const mu_optim_ops *ops = mu_component_of(o.optim)->ops;
         mu_optim_group group = ops->group(o.optim);
-        bytes += (size_t)ops->n_states(o.optim, &group) * i->out->gradient_bytes; /* arenas like that of the gradients */
+        bytes += (size_t)ops->n_states(o.optim, &group) * i->out->gradient_bytes / parts;
     }
     return bytes;
+}
+
+/* How the ranks of the run would share the store. */
+static mu_err share_store(inspector *i)
+{
+    mu_params_sharing sharing;
+    if (!i->out->training || i->options->ranks < 2)
+        return MU_OK;
+    if (!i->runner->parallel)
+        MU_TRY(mu_runner_build_parallel(i->runner));
+    MU_TRY(mu_parallel_foresee(i->runner->parallel, i->options->ranks, &sharing));
+    MU_TRY(mu_params_share(mu_model_params(i->runner->model), &sharing));
+    return MU_OK;
 }
 
 static mu_err open_model(inspector *i)
@@ -219,6 +233,7 @@ static mu_err trace_model(inspector *i)
     const mu_batch *batch = mu_batch_buffer_batch(i->example);
     MU_TRY(open_model(i));
     i->out->training = i->runner->optim != NULL;
+    MU_TRY(share_store(i));
     const mu_tensor *image = mu_tensors_find(&batch->fields, "img");
     i->out->input = image ? image->type : (mu_type){0};
     MU_TRY(list_modules(i, batch));
