@@ -72,7 +72,7 @@ typedef struct {
 mu_param_piece mu_params_piece(const mu_params *params, int i);
 
 /* Collective over `comm`, of the ranks that share. Brings a trained parameter's part of an arena together, row-major: on rank owner[i] into
- * host[i] (others: not looked at), i over all parameters; NULL arena: the data. States are left alone. */
+ * host[i] (others: not looked at; owner -1: nobody wants it), i over all parameters; NULL arena: the data. States are left alone. */
 MU_CHECKED mu_err mu_params_collect(mu_params *params, void *arena, mu_comm *comm, const int *owner, void *const *host);
 
 /* Allocates the arenas, zeroed. Values that were written before are carried over. A frozen store can still be given

@@ -168,7 +168,7 @@ static mu_err collect_pieces(collection *c, const int *owner, void *const *host)
     MU_TRY(mu_comm_agree(c->comm, make_room(c, owner)));
     MU_TRY(mu_comm_agree(c->comm, c->params->backend->ops->synchronize(c->params->backend)));
     for (int i = 0; i < mu_params_count(c->params); i++)
-        if (c->params->entries[i].info.trainable)
+        if (c->params->entries[i].info.trainable && owner[i] >= 0)
             MU_TRY(collect_one(c, i, owner[i], host[i], &failed));
     MU_TRY(mu_comm_agree(c->comm, failed));
     return MU_OK;
