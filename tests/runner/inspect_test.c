@@ -85,6 +85,7 @@ START_TEST(memory_is_what_a_run_takes)
     mu_parallel *parallel;
     mu_cfg *parallel_cfg;
     mu_comm *comm;
+    mu_params_sharing sharing;
     size_t data, states, gradients;
     ck_ok(inspect(text, NULL, &j));
     ck_assert_uint_eq(j.list.n, 0);
@@ -100,6 +101,8 @@ START_TEST(memory_is_what_a_run_takes)
     ck_ok(mu_build("optim_wrapper", mu_cfg_get(root, "optim_wrapper"), NULL, "optim_wrapper", (void **)&wrapper));
     ck_ok(shared_open(comm, "", &parallel_cfg, &parallel, NULL));
     ck_ok(mu_model_bind(model, &(mu_model_options){.backend = backend}));
+    ck_ok(mu_parallel_foresee(parallel, 4, &sharing));
+    ck_ok(mu_params_share(mu_model_params(model), &sharing));
     ck_ok(mu_model_prepare(model, &batch, true));
     mu_params *params = mu_model_params(model);
     mu_params_data(params, &data);
