@@ -327,6 +327,8 @@ mu_err mpi_comm_alloc(mpi_runtime *runtime, int size, comm_mpi **out)
         .test = mpi_test,
         .split = mpi_split,
         .set_fixed_order = mpi_set_fixed_order,
+        .post = mpi_post,
+        .poll = mpi_poll,
         .abort_all = mpi_abort_all,
     };
     comm_mpi *self;
@@ -379,6 +381,8 @@ void mpi_comm_free(comm_mpi *self)
     if (!self)
         return;
     MPI_Finalized(&ended);
+    if (!ended)
+        mpi_notes_drop(self);
     if (!ended && self->comm != MPI_COMM_NULL)
         MPI_Comm_free(&self->comm);
     mpi_jobs_free(self);

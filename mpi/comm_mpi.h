@@ -18,6 +18,7 @@ typedef struct {
 } mpi_runtime;
 
 typedef struct mpi_job mpi_job;
+typedef struct mpi_note mpi_note;
 
 typedef struct {
     mu_comm base;
@@ -28,6 +29,7 @@ typedef struct {
     mpi_job *jobs;   /* free and busy ones */
     int busy;        /* jobs */
     uint64_t ticket; /* of the last job: the same on all ranks */
+    mpi_note *notes; /* on their way */
 } comm_mpi;
 
 /* Not collective: room for a communicator of at most `size` ranks; mpi_comm_fill takes `comm` over. */
@@ -50,6 +52,10 @@ MU_CHECKED mu_err mpi_jobs_drive(comm_mpi *self);
 void mpi_jobs_free(comm_mpi *self);
 /* Until no job is busy: before a blocking call, whose other side may be waiting for one. */
 MU_CHECKED mu_err mpi_jobs_settle(comm_mpi *self);
+
+MU_CHECKED mu_err mpi_post(mu_comm *comm, const void *data, size_t size, int to);
+MU_CHECKED mu_err mpi_poll(mu_comm *comm, void *data, size_t size, int *from);
+void mpi_notes_drop(comm_mpi *self);
 
 /* Sets a MU_ERR_COMM record with MPI's own text. */
 mu_err mpi_fail(int code, const char *call, const char *file, int line, const char *function);

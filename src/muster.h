@@ -23,6 +23,7 @@
 #include "dist/delay.h"
 #include "dist/hierarchy.h"
 #include "dist/launch.h"
+#include "dist/watch.h"
 #include "eval/dump.h"
 #include "eval/evaluator.h"
 #include "graph/autodiff.h"

@@ -2,10 +2,12 @@
 
 #include "cli/mistakes.h"
 #include "cli/progress.h"
+#include "cli/comm.h"
 #include "config/config.h"
 #include "core/mem.h"
 #include "core/text.h"
 #include "runner/check.h"
+#include "runner/failure.h"
 #include "runner/run_log.h"
 #include "runner/signals.h"
 
@@ -112,7 +114,11 @@ mu_err cli_run_open(const cli_run *run, mu_comm *comm, bool training, mu_config 
         return err;
     }
     mu_diagnostics_release(&list);
+    double limit[MU_WATCH_PHASE_COUNT];
+    mu_watch *watch = NULL;
     MU_TRY(err);
+    MU_TRY(mu_comm_agree(comm, mu_failure_read_limits(mu_config_root(*config), limit)));
+    MU_TRY(cli_comm_watch(limit, &watch));
     if (training)
         mu_signals_watch(); /* val and test end as any program does */
     if (run->max_time)
@@ -127,6 +133,7 @@ mu_err cli_run_open(const cli_run *run, mu_comm *comm, bool training, mu_config 
         .dump = run->out,
         .training = training,
         .n_threads = cli_threads(),
+        .watch = watch,
         .progress = run->quiet ? NULL : progress,
     };
     return mu_runner_new(comm, *config, &options, out);

@@ -300,3 +300,18 @@ mu_err mu_comm_split_local(mu_comm *comm, mu_comm **out)
     MU_TRY(mu_comm_split(comm, comm->node, comm->rank, out));
     return MU_OK;
 }
+
+mu_err mu_comm_post(mu_comm *comm, const void *note, size_t size, int to)
+{
+    MU_TRY(check_root(comm, "post", to));
+    if (to == comm->rank || size > MU_NOTE_BYTES)
+        return MU_FAIL(MU_ERR_USAGE, "post: %zu bytes to rank %d: expected at most %d, to another rank", size, to, MU_NOTE_BYTES);
+    MU_TRY(comm->ops->post(comm, note, size, to));
+    return MU_OK;
+}
+
+mu_err mu_comm_poll(mu_comm *comm, void *note, size_t size, int *from)
+{
+    MU_TRY(comm->ops->poll(comm, note, size, from));
+    return MU_OK;
+}

@@ -68,6 +68,8 @@ typedef struct {
     mu_err (*test)(mu_comm *comm, mu_request *request, bool *done);
     mu_err (*split)(mu_comm *comm, int color, int key, mu_comm **out);
     mu_err (*set_fixed_order)(mu_comm *comm, bool on);
+    mu_err (*post)(mu_comm *comm, const void *note, size_t size, int to);
+    mu_err (*poll)(mu_comm *comm, void *note, size_t size, int *from);
     void (*abort_all)(mu_comm *comm, int status);
 } mu_comm_ops;
 
@@ -143,6 +145,12 @@ MU_CHECKED mu_err mu_comm_gather_bytes(mu_comm *comm, const void *send, size_t s
  * part and gets NULL. *out is owned by the caller. split_local: the ranks of one node. */
 MU_CHECKED mu_err mu_comm_split(mu_comm *comm, int color, int key, mu_comm **out);
 MU_CHECKED mu_err mu_comm_split_local(mu_comm *comm, mu_comm **out);
+
+enum { MU_NOTE_BYTES = 2048 };
+/* Not collective: a note of at most MU_NOTE_BYTES to another rank; nobody waits. poll takes the next one (at most `size` bytes) that has come;
+ * *from -1: none has. All notes have to be taken before the communicator is released. */
+MU_CHECKED mu_err mu_comm_post(mu_comm *comm, const void *note, size_t size, int to);
+MU_CHECKED mu_err mu_comm_poll(mu_comm *comm, void *note, size_t size, int *from);
 
 /* Not collective: ends all other ranks, as the last resort of a program's main, which exits with `status` if this
  * returns. */

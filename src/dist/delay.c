@@ -135,6 +135,17 @@ static mu_err delay_set_fixed_order(mu_comm *comm, bool on)
     SLOWLY(0, set_fixed_order(inner, on));
 }
 
+/* Notes are for what goes wrong, and are not slowed down. */
+static mu_err delay_post(mu_comm *comm, const void *note, size_t size, int to)
+{
+    return mu_comm_post(delay_of(comm)->inner, note, size, to);
+}
+
+static mu_err delay_poll(mu_comm *comm, void *note, size_t size, int *from)
+{
+    return mu_comm_poll(delay_of(comm)->inner, note, size, from);
+}
+
 static void delay_abort_all(mu_comm *comm, int status)
 {
     mu_comm_abort(delay_of(comm)->inner, status);
@@ -177,6 +188,8 @@ static const mu_comm_ops delay_ops = {
     .test = delay_test,
     .split = delay_split,
     .set_fixed_order = delay_set_fixed_order,
+    .post = delay_post,
+    .poll = delay_poll,
     .abort_all = delay_abort_all,
 };
 

@@ -258,6 +258,16 @@ static mu_err hierarchy_set_fixed_order(mu_comm *comm, bool on)
     return MU_OK;
 }
 
+static mu_err hierarchy_post(mu_comm *comm, const void *note, size_t size, int to)
+{
+    DELEGATE(post(comm, note, size, to));
+}
+
+static mu_err hierarchy_poll(mu_comm *comm, void *note, size_t size, int *from)
+{
+    DELEGATE(poll(comm, note, size, from));
+}
+
 static void hierarchy_abort_all(mu_comm *comm, int status)
 {
     mu_comm_abort(hierarchy_of(comm)->comm, status);
@@ -300,6 +310,8 @@ static mu_err hierarchy_make(hierarchy **out)
         .test = hierarchy_test,
         .split = hierarchy_split,
         .set_fixed_order = hierarchy_set_fixed_order,
+        .post = hierarchy_post,
+        .poll = hierarchy_poll,
         .abort_all = hierarchy_abort_all,
     };
     MU_TRY(mu_calloc(out, 1, sizeof **out));

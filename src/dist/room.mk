@@ -5,3 +5,5 @@ libmuster_la_SOURCES += src/dist/agree.c src/dist/blobs.c src/dist/check.c src/d
 libmuster_la_SOURCES += src/dist/binding.c src/dist/binding_map.c src/dist/machine.c
 nobase_pkginclude_HEADERS += src/dist/probe.h
 libmuster_la_SOURCES += src/dist/probe.c
+nobase_pkginclude_HEADERS += src/dist/watch.h
+libmuster_la_SOURCES += src/dist/board.c src/dist/board.h src/dist/verdict.c src/dist/verdict.h src/dist/watch.c

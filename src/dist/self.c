@@ -90,6 +90,19 @@ static mu_err self_set_fixed_order(mu_comm *comm, bool on)
     return MU_OK;
 }
 
+static mu_err self_post(mu_comm *comm, const void *note, size_t size, int to)
+{
+    (void)comm, (void)note, (void)size, (void)to;
+    return MU_OK;
+}
+
+static mu_err self_poll(mu_comm *comm, void *note, size_t size, int *from)
+{
+    (void)comm, (void)note, (void)size;
+    *from = -1;
+    return MU_OK;
+}
+
 static void self_abort_all(mu_comm *comm, int status)
 {
     (void)comm, (void)status;
@@ -112,6 +125,8 @@ mu_err mu_comm_self_new(mu_comm **out)
         .test = self_test,
         .split = self_split,
         .set_fixed_order = self_set_fixed_order,
+        .post = self_post,
+        .poll = self_poll,
         .abort_all = self_abort_all,
     };
     mu_comm *comm;

@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/cpus.h"
 #include "core/mem.h"
+#include "dist/doing.h"
 #include "dist/hierarchy.h"
 
 #include <pthread.h>
@@ -23,6 +24,7 @@ typedef struct {
 } slot;
 
 struct mu_courier {
+    mu_comm *outer; /* on which waiting is told */
     mu_comm *comm; /* its own; NULL: there is no other rank */
     mu_comm *flat; /* what a hierarchy rests on; NULL: it is none */
     size_t wire_bytes;
@@ -325,6 +327,8 @@ mu_err mu_courier_new(mu_comm *comm, const mu_courier_options *options, mu_couri
 {
     mu_courier *c = NULL;
     mu_err err = mu_comm_agree(comm, alloc_courier(comm, options, &c));
+    if (!err)
+        c->outer = comm;
     if (!err && comm->size > 1)
         err = mu_comm_agree(comm, open_comm(c, comm, options));
     if (!err && comm->size > 1)
@@ -418,6 +422,7 @@ static void wait_pending(mu_courier *c, const mu_parcel *parcel)
 
 mu_err mu_courier_wait(mu_courier *courier, mu_parcel *parcel)
 {
+    MU_DOING(courier->outer, "exchange");
     pthread_mutex_lock(&courier->lock);
     if (parcel->pending)
         wait_pending(courier, parcel);

@@ -24,9 +24,12 @@ mu_err mu_runner_agree(mu_runner *runner, mu_err err)
 mu_err mu_runner_call(mu_runner *runner, mu_hook_point point, const mu_hook_event *event)
 {
     static const mu_hook_event nothing;
+    bool in_iteration = point == MU_BEFORE_TRAIN_ITER || point == MU_AFTER_TRAIN_ITER;
     for (int i = 0; i < runner->n_hooks; i++) {
         const mu_component *component = mu_component_of(runner->hook[i]);
         mu_hook_fn *at = ((const mu_hook_ops *)component->ops)->at[point];
+        if (at)
+            mu_watch_note(runner->watch, component->name, mu_hook_point_name(point), runner->iter + in_iteration);
         mu_err err = at ? at(runner->hook[i], runner, event ? event : &nothing) : MU_OK;
         if (err && !runner->agreed)
             mu_error_context("%s, %s", component->name, mu_hook_point_name(point));

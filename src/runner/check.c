@@ -3,6 +3,7 @@
 #include "backend.h"
 #include "data/loader.h"
 #include "optim/wrapper.h"
+#include "runner/failure.h"
 #include "runner/loops/train_loop.h"
 #include "runner/log_processor.h"
 #include "runner/own.h"
@@ -75,6 +76,7 @@ static const mu_option keys[] = {
     {"resume", MU_OPT_BOOL, .help = "go on with the last checkpoint of work_dir, or with load_from"},
     {"launcher", MU_OPT_CHOICE, .choices = launchers, .help = "accepted, without effect: mpirun and srun are recognised"},
     {"env_cfg", MU_OPT_DICT, .fields = env_keys, .help = "settings of the process"},
+    {"watch_cfg", MU_OPT_DICT, .nullable = true, .fields = mu_watch_keys, .help = "when a rank that does not get on ends the job"},
     {"log_processor", MU_OPT_DICT, .nullable = true, .component_kind = "log_processor", .fields = mu_log_processor_options,
      .help = "how log lines look"},
     {"log_level", MU_OPT_CHOICE, .choices = log_levels, .int_default = 1, .help = "least level that is shown"},

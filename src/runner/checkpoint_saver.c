@@ -159,7 +159,12 @@ mu_err mu_checkpoint_wait(mu_runner *runner)
     if (!s || !s->busy)
         return MU_OK;
     double begun = mu_clock();
+    mu_watch_phase before = mu_watch_enter(runner->watch, MU_WATCH_CHECKPOINT);
+    mu_watch_note(runner->watch, "wait for a checkpoint", NULL, runner->iters_done);
+    mu_watch_follow(runner->watch, s->comm);
     mu_err err = mu_pool_wait(s->pool);
+    mu_watch_follow(runner->watch, NULL);
+    mu_watch_enter(runner->watch, before);
     double waited = mu_clock() - begun;
     if (waited * 1e3 > TELL_AFTER_MS && mu_runner_is_main(runner))
         MU_INFO("run", "waited %.2f s for the checkpoint on its way", waited);
@@ -204,5 +209,9 @@ mu_err mu_checkpoint_begin(mu_runner *runner, const char *path, mu_checkpoint_pa
     MU_TRY(mu_checkpoint_wait(runner));
     if (!runner->saver)
         MU_TRY(mu_runner_agreed(runner, make(runner->comm, &runner->saver)));
-    return mu_runner_agreed(runner, begin(runner, path, parts, sequel, background && runner->saver->comm));
+    mu_watch_phase before = mu_watch_enter(runner->watch, MU_WATCH_CHECKPOINT);
+    mu_watch_note(runner->watch, "write checkpoint", NULL, runner->iters_done);
+    mu_err err = begin(runner, path, parts, sequel, background && runner->saver->comm);
+    mu_watch_enter(runner->watch, before);
+    return mu_runner_agreed(runner, err);
 }

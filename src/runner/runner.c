@@ -198,6 +198,7 @@ mu_err mu_runner_new(mu_comm *comm, const mu_config *config, const mu_runner_opt
     err = mu_comm_agree(comm, err);
     if (!err) {
         runner->comm = comm;
+        runner->watch = options->watch;
         runner->config = config;
         runner->cfg = mu_config_root(config);
         runner->own->options = *options;

@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "data/loader.h"
+#include "dist/watch.h"
 #include "eval/evaluator.h"
 #include "optim/scheduler.h"
 #include "optim/wrapper.h"
@@ -24,6 +25,7 @@ extern const char *const mu_phase_names[]; /* "", "train", "val", "test" */
 /* Read by hooks and loops; written by the runner and by what a comment names. */
 struct mu_runner {
     mu_comm *comm;           /* borrowed */
+    mu_watch *watch;         /* borrowed; NULL: nobody watches this rank */
     const mu_config *config; /* borrowed */
     const mu_cfg *cfg;       /* its root */
 
@@ -81,6 +83,7 @@ typedef struct {
     const char *dump;            /* val and test: predictions of every sample go into this file; NULL: not */
     bool training;               /* takes the lock of work_dir */
     int n_threads;               /* to compute with; 0: OMP_NUM_THREADS, else this rank's share of the node's cores */
+    mu_watch *watch;             /* told what this rank does; may be NULL */
     /* Told on rank 0 what has been done of what ("train", 3, 100), for a progress bar; total 0: it is over. May be NULL. */
     void (*progress)(void *user, const char *label, int64_t done, int64_t total);
     void *user;

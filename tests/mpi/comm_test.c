@@ -881,6 +881,35 @@ static void check_out_of_memory(void)
         }
 }
 
+/* Every rank writes to every other, twice; what comes from one rank comes in order. */
+static void check_notes(void)
+{
+    int64_t note[4], seen[MAX_RANKS] = {0};
+    int from, me = world->rank, n = world->size;
+    mu_comm *own;
+    OK(mu_comm_split(world, 0, me, &own));
+    for (int i = 0; i < 2 * n; i++) {
+        int64_t words[4] = {me, i / n, i % n, 99};
+        if (i % n != me)
+            OK(mu_comm_post(own, words, sizeof words, i % n));
+    }
+    for (int left = 2 * (n - 1); left > 0;) {
+        OK(mu_comm_poll(own, note, sizeof note, &from));
+        if (from < 0)
+            continue;
+        CHECK(note[0] == from && note[1] == seen[from] && note[2] == me && note[3] == 99);
+        seen[from]++;
+        left--;
+    }
+    OK(mu_comm_poll(own, note, sizeof note, &from));
+    CHECK(from == -1);
+    OK(mu_comm_barrier(world));
+    FAILS(mu_comm_post(own, note, sizeof note, n), MU_ERR_USAGE, "is not a rank");
+    FAILS(mu_comm_post(own, note, sizeof note, me), MU_ERR_USAGE, "to another rank");
+    FAILS(mu_comm_post(own, note, MU_NOTE_BYTES + 1, 0), MU_ERR_USAGE, "2049 bytes");
+    mu_comm_release(own);
+}
+
 static void check_start_broadcast(void)
 {
     enum { N = 100 };
@@ -1133,6 +1162,7 @@ static void check_all(void)
     check_objects();
     check_delay();
     check_environment();
+    check_notes();
     OK(mu_comm_split(world, 0, 0, &inner));
     OK(mu_comm_delay_new(inner, 0, 0, &wrapped));
     check_wrapped(wrapped);

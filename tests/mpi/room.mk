@@ -5,8 +5,11 @@ tests_mpi_comm_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_mpi_comm_test_LDADD = libmuster.la
 dist_check_SCRIPTS += tests/mpi/comm_test.sh
 if WITH_CHECK
-check_PROGRAMS += tests/mpi/launch_test
+check_PROGRAMS += tests/mpi/launch_test tests/mpi/watch_test
 endif
+tests_mpi_watch_test_SOURCES = tests/mpi/watch_test.c
+tests_mpi_watch_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_mpi_watch_test_LDADD = $(TEST_LDADD)
 tests_mpi_launch_test_SOURCES = tests/mpi/launch_test.c
 tests_mpi_launch_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_mpi_launch_test_LDADD = $(TEST_LDADD)

@@ -16,9 +16,9 @@ typedef struct {
     int action;
 } fault_hook;
 
-enum { ACTION_ERROR, ACTION_KILL, ACTION_TERM, ACTION_SLEEP, ACTION_FULL, ACTION_COMMAND, ACTION_SLOW };
+enum { ACTION_ERROR, ACTION_KILL, ACTION_TERM, ACTION_SLEEP, ACTION_FULL, ACTION_COMMAND, ACTION_SLOW, ACTION_STOP };
 enum { FULL_BYTES = 40000, SLOW_MICROSECONDS = 100000 };
-static const char *const actions[] = {"error", "kill", "term", "sleep", "full", "command", "slow", NULL};
+static const char *const actions[] = {"error", "kill", "term", "sleep", "full", "command", "slow", "stop", NULL};
 
 static const mu_option options[] = {
     MU_OPTION(fault_hook, point, MU_OPT_STRING, .text_default = "after_train_iter", .help = "where"),
@@ -39,6 +39,7 @@ static mu_err strike(mu_hook *base, mu_runner *runner, mu_hook_point point)
     switch (hook->action) {
     case ACTION_KILL: raise(SIGKILL); break;
     case ACTION_TERM: raise(SIGTERM); break;
+    case ACTION_STOP: raise(SIGSTOP); break;
     case ACTION_SLEEP: sleep(3600); break;
     case ACTION_FULL: /* from now on no file grows beyond */
         if (setrlimit(RLIMIT_FSIZE, &(struct rlimit){FULL_BYTES, FULL_BYTES}) != 0)

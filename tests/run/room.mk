@@ -28,3 +28,5 @@ dist_check_SCRIPTS += tests/run/sync_bn_test.sh
 SLOW_TESTS += tests/run/sync_bn_test.sh
 dist_check_SCRIPTS += tests/run/parts_test.sh
 SLOW_TESTS += tests/run/parts_test.sh
+dist_check_SCRIPTS += tests/run/hang_test.sh
+SLOW_TESTS += tests/run/hang_test.sh

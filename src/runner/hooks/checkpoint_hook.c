@@ -272,9 +272,11 @@ static mu_err write_regular(const checkpoint_hook *self, mu_runner *runner, cons
 static mu_err save_regular(const checkpoint_hook *self, mu_runner *runner, bool by_epoch, const char *number, int64_t iter)
 {
     char *path = NULL, *dropped = NULL;
+    mu_watch_phase before = mu_watch_enter(runner->watch, MU_WATCH_CHECKPOINT);
     mu_err err = mu_runner_agree(runner, prepare(self, runner, by_epoch, number, &path, &dropped));
     if (!err)
         err = write_regular(self, runner, path, dropped, iter);
+    mu_watch_enter(runner->watch, before);
     mu_free(path);
     mu_free(dropped);
     MU_TRY(err);

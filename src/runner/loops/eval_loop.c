@@ -72,10 +72,13 @@ static mu_err predict(share *s)
     mu_err err = mu_loader_start(s->loader, 0);
     for (int64_t i = 0;; i++) {
         s->event = (mu_hook_event){.batch_index = i};
+        mu_watch_enter(s->runner->watch, MU_WATCH_EVALUATION);
+        mu_watch_note(s->runner->watch, "load batch", mu_phase_names[s->runner->phase], i + 1);
         err = err ? err : load(s);
         MU_TRY(go_on(s, err, &any));
         if (!any)
             return MU_OK;
+        mu_watch_note(s->runner->watch, "forward", mu_phase_names[s->runner->phase], i + 1);
         err = run(s);
     }
 }
@@ -93,6 +96,8 @@ static mu_err pass(mu_runner *runner, mu_loader *loader, mu_evaluator *evaluator
         mu_error_context("%s", runner->phase == MU_PHASE_VAL ? "validation" : "test");
     MU_TRY(mu_runner_agree(runner, err));
     int64_t size = mu_dataset_length(mu_loader_dataset(loader));
+    mu_watch_enter(runner->watch, MU_WATCH_EVALUATION);
+    mu_watch_note(runner->watch, "metrics", mu_phase_names[runner->phase], -1);
     MU_TRY(mu_runner_agreed(runner, mu_evaluator_evaluate(evaluator, runner->comm, size, results)));
     MU_TRY(mu_runner_call(runner, at->after_epoch, &(mu_hook_event){.metrics = results}));
     return mu_runner_call(runner, at->after, NULL);
@@ -106,10 +111,12 @@ static mu_err evaluate(mu_runner *runner, mu_phase phase, mu_results *metrics)
     mu_loader *loader = val ? runner->val_loader : runner->test_loader;
     mu_results results = {0};
     MU_TRY(mu_runner_sync_states(runner));
+    mu_watch_phase before = mu_watch_enter(runner->watch, MU_WATCH_EVALUATION);
     runner->phase = phase;
     runner->epoch_length = mu_loader_length(loader);
     mu_err err = pass(runner, loader, val ? runner->val_evaluator : runner->test_evaluator, val ? &val_points : &test_points,
                       &results);
+    mu_watch_enter(runner->watch, before);
     runner->phase = outer;
     runner->epoch_length = length;
     if (metrics && !err)

@@ -80,6 +80,7 @@ static void name_iteration(const mu_runner *runner)
 /* What this rank does alone. */
 static mu_err load(mu_runner *runner, mu_hook_event *event)
 {
+    mu_watch_note(runner->watch, "load batch", NULL, runner->iter + 1);
     MU_TRY(mu_loader_next(runner->train_loader, &event->batch));
     if (!event->batch)
         return MU_FAIL(MU_ERR_INTERNAL, "the loader gave %lld of %lld batches", (long long)runner->epoch_iter,
@@ -92,6 +93,7 @@ static mu_err load(mu_runner *runner, mu_hook_event *event)
 static mu_err compute(mu_runner *runner, mu_log_vars *vars)
 {
     bool updates = mu_optim_wrapper_updates(runner->optim);
+    mu_watch_note(runner->watch, "forward and backward", NULL, runner->iter + 1);
     mu_parallel_begin(runner->parallel, updates);
     mu_err err = mu_model_run_train(runner->model, runner->seed, runner->iter, vars);
     if (!err && !updates)
@@ -144,6 +146,7 @@ static mu_err update(mu_runner *runner, mu_update_info *info)
 {
     int64_t batches;
     bool failed;
+    mu_watch_note(runner->watch, "update", NULL, runner->iter + 1);
     MU_TRY(mu_parallel_finish(runner->parallel, &batches));
     mu_err err = mu_optim_wrapper_updates(runner->optim) ? mu_model_check_gradients(runner->model) : MU_OK;
     MU_TRY(mu_runner_agreed(runner, anywhere(runner, err, &failed)));
@@ -224,6 +227,7 @@ mu_err mu_train_loop_iter(mu_runner *runner)
     runner->iters_done++;
     MU_TRY(mu_runner_call(runner, MU_AFTER_TRAIN_ITER, &event));
     runner->iter++;
+    mu_watch_enter(runner->watch, MU_WATCH_STEP);
     return MU_OK;
 }
 
