@@ -3,6 +3,7 @@
 #include "config/config.h"
 #include "core/mem.h"
 #include "core/text.h"
+#include "nn/model.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -40,48 +41,66 @@ static void json_text(mu_text *t, const char *key, const char *value)
     mu_text_append_json(t, value, strlen(value));
 }
 
-/* ---- the optimizer: type, steps, learning rates ---- */
+/* ---- the optimizers: type, steps, learning rates ---- */
 typedef struct {
-    char *type; /* NULL: the file has none */
+    const char *part; /* of the model; "": all of it. Not ended: part_length */
+    int part_length;
+    char *type;
     int64_t steps;
     double *lr;
     int64_t n_groups;
 } optimizer;
 
-static void optimizer_release(optimizer *o)
+typedef struct {
+    optimizer item[MU_MAX_PARTS];
+    int n;
+} optimizers;
+
+static void optimizers_release(optimizers *list)
 {
-    mu_free(o->type);
-    mu_free(o->lr);
+    for (int i = 0; i < list->n; i++) {
+        mu_free(list->item[i].type);
+        mu_free(list->item[i].lr);
+    }
 }
 
-static mu_err read_optimizer(const mu_tensor_file *f, optimizer *out)
+/* Of the learning rates at entry i; the rest lies beside them. */
+static mu_err read_optimizer(const mu_tensor_file *f, int i, int folder, optimizer *o)
 {
-    optimizer o = {0};
+    const mu_tensor_entry *e = mu_tensor_file_at(f, i);
+    char path[256];
     void *lr = NULL;
-    int i = mu_tensor_file_find(f, "/optimizer/groups/lr");
-    if (i < 0 || mu_tensor_file_at(f, i)->type.dtype != MU_F64) {
-        *out = o;
-        return MU_OK;
-    }
-    MU_TRY(mu_tensor_file_i64(f, "/optimizer/steps", &o.steps));
+    snprintf(path, sizeof path, "%.*ssteps", folder, e->path);
+    MU_TRY(mu_tensor_file_i64(f, path, &o->steps));
+    snprintf(path, sizeof path, "%.*stype", folder, e->path);
+    MU_TRY(mu_tensor_file_text(f, path, &o->type));
     MU_TRY(cli_ckpt_read(f, i, &lr));
-    o.lr = lr;
-    o.n_groups = mu_type_count(&mu_tensor_file_at(f, i)->type);
-    mu_err err = mu_tensor_file_text(f, "/optimizer/type", &o.type);
-    if (err) {
-        optimizer_release(&o);
-        return err;
+    o->lr = lr;
+    o->n_groups = mu_type_count(&e->type);
+    return MU_OK;
+}
+
+/* /optimizer/groups/lr, or /optimizer/<part>/groups/lr for each part. */
+static mu_err read_optimizers(const mu_tensor_file *f, optimizers *list)
+{
+    static const char root[] = "/optimizer/", leaf[] = "groups/lr";
+    const int start = sizeof root - 1, end = sizeof leaf - 1;
+    for (int i = 0; i < mu_tensor_file_count(f) && list->n < MU_MAX_PARTS; i++) {
+        const mu_tensor_entry *e = mu_tensor_file_at(f, i);
+        int length = (int)strlen(e->path), folder = length - end;
+        if (folder < start || strncmp(e->path, root, (size_t)start) != 0 || strcmp(e->path + folder, leaf) != 0 ||
+            e->path[folder - 1] != '/' || e->type.dtype != MU_F64)
+            continue;
+        optimizer *o = &list->item[list->n++];
+        o->part = e->path + start;
+        o->part_length = folder > start ? folder - 1 - start : 0;
+        MU_TRY(read_optimizer(f, i, folder, o));
     }
-    *out = o;
     return MU_OK;
 }
 
 static void optimizer_json(mu_text *t, const optimizer *o)
 {
-    if (!o->type) {
-        mu_text_append(t, "null");
-        return;
-    }
     mu_text_append(t, "{");
     json_text(t, "type", o->type);
     mu_text_printf(t, ", \"steps\": %lld, \"lr\": [", (long long)o->steps);
@@ -90,20 +109,38 @@ static void optimizer_json(mu_text *t, const optimizer *o)
     mu_text_append(t, "]}");
 }
 
-static void optimizer_line(mu_text *t, const optimizer *o)
+/* null, the optimizer, or those of the parts by name. */
+static void optimizers_json(mu_text *t, const optimizers *list)
 {
-    if (!o->type) {
-        mu_text_append(t, "  optimizer    none\n");
-        return;
+    bool parts = list->n && list->item[0].part_length;
+    mu_text_append(t, !list->n ? "null" : parts ? "{" : "");
+    for (int i = 0; i < list->n; i++) {
+        if (parts) {
+            mu_text_append(t, i ? ", " : "");
+            mu_text_append_json(t, list->item[i].part, (size_t)list->item[i].part_length);
+            mu_text_append(t, ": ");
+        }
+        optimizer_json(t, &list->item[i]);
     }
-    mu_text_printf(t, "  optimizer    %s, %lld steps, lr", o->type, (long long)o->steps);
-    for (int64_t g = 0; g < o->n_groups && g < 8; g++)
-        mu_text_printf(t, "%s %.6g", g ? "," : "", o->lr[g]);
-    mu_text_append(t, o->n_groups > 8 ? ", ...\n" : "\n");
+    mu_text_append(t, parts ? "}" : "");
+}
+
+static void optimizer_lines(mu_text *t, const optimizers *list)
+{
+    if (!list->n)
+        mu_text_append(t, "  optimizer    none\n");
+    for (int i = 0; i < list->n; i++) {
+        const optimizer *o = &list->item[i];
+        mu_text_printf(t, "  optimizer    %.*s%s%s, %lld steps, lr", o->part_length, o->part, o->part_length ? ": " : "", o->type,
+                       (long long)o->steps);
+        for (int64_t g = 0; g < o->n_groups && g < 8; g++)
+            mu_text_printf(t, "%s %.6g", g ? "," : "", o->lr[g]);
+        mu_text_append(t, o->n_groups > 8 ? ", ...\n" : "\n");
+    }
 }
 
 /* ---- as JSON ---- */
-static mu_err write_json(job *j, const optimizer *o)
+static mu_err write_json(job *j, const optimizers *o)
 {
     int n;
     int64_t values, bytes;
@@ -117,7 +154,7 @@ static mu_err write_json(job *j, const optimizer *o)
     mu_text_printf(&j->out, ", \"bytes\": %lld, \"shards\": %d, \"meta\": %s, \"optimizer\": ",
                    (long long)mu_tensor_file_bytes(j->file), mu_tensor_file_shards(j->file), meta);
     mu_free(meta);
-    optimizer_json(&j->out, o);
+    optimizers_json(&j->out, o);
     mu_text_printf(&j->out, ", \"values\": %lld, \"parameters\": [", (long long)values);
     for (int i = 0, k = 0; i < mu_tensor_file_count(j->file); i++) {
         const mu_tensor_entry *e = mu_tensor_file_at(j->file, i);
@@ -156,7 +193,7 @@ static void place_line(job *j)
     mu_text_append(&j->out, "\n");
 }
 
-static void write_text(job *j, const optimizer *o)
+static void write_text(job *j, const optimizers *o)
 {
     int n;
     int64_t values, bytes;
@@ -171,7 +208,7 @@ static void write_text(job *j, const optimizer *o)
     place_line(j);
     mu_text_printf(&j->out, "  ranks        %lld, batches of %lld, seed %lld\n", (long long)number(j, "world_size"),
                    (long long)number(j, "batch_size"), (long long)number(j, "seed"));
-    optimizer_line(&j->out, o);
+    optimizer_lines(&j->out, o);
     mu_text_printf(&j->out, "  parameters   %d with %lld values, %lld bytes\n", n, (long long)values, (long long)bytes);
     for (int i = 0; i < mu_tensor_file_count(j->file); i++) {
         char type[MU_TYPE_TEXT];
@@ -183,14 +220,13 @@ static void write_text(job *j, const optimizer *o)
 
 static mu_err describe(job *j, bool json)
 {
-    optimizer o;
-    MU_TRY(read_optimizer(j->file, &o));
-    mu_err err = MU_OK;
-    if (json)
-        err = write_json(j, &o);
-    else
-        write_text(j, &o);
-    optimizer_release(&o);
+    optimizers list = {0};
+    mu_err err = read_optimizers(j->file, &list);
+    if (!err && json)
+        err = write_json(j, &list);
+    else if (!err)
+        write_text(j, &list);
+    optimizers_release(&list);
     return err ? err : mu_text_status(&j->out);
 }
 

@@ -191,13 +191,12 @@ mu_err mu_model_estimate(mu_model *model, const mu_batch *example, mu_mode mode,
     mu_plan_stats all;
     int n = training && mode == MU_MODE_LOSS ? mu_model_n_parts(model) : 0;
     MU_TRY(estimate(model, example, mode, training, 0, &all));
-    for (int i = 1; i < n; i++) { /* each has a plan of its own, and runs in every iteration */
+    for (int i = 1; i < n; i++) { /* each has a plan of its own, and runs in every iteration; the store is one */
         mu_plan_stats part;
         MU_TRY(estimate(model, example, mode, training, i, &part));
         all.arena_bytes += part.arena_bytes;
         all.lower_bound_bytes += part.lower_bound_bytes;
         all.activation_bytes += part.activation_bytes;
-        all.gradient_bytes += part.gradient_bytes;
         all.flops += part.flops;
         all.bytes += part.bytes;
         all.n_steps += part.n_steps;

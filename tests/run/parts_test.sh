@@ -25,6 +25,10 @@ for n in 1 2; do
     same ranks$n/epoch_4.h5 half$n/epoch_4.h5
 done
 "$muster" ckpt info half1/epoch_4.h5 >out 2>err || complain 'ckpt info'
+grep -q 'optimizer    generator: Adam, 100 steps, lr 0.001$' out || complain 'ckpt info: the optimizer of the generator'
+grep -q 'optimizer    discriminator: SGD, 100 steps, lr 0.005$' out || complain 'ckpt info: the optimizer of the discriminator'
+"$muster" ckpt info --json half1/epoch_4.h5 | tr -d '\n' >out
+grep -q '"optimizer": {"generator": {"type": "Adam", "steps": 100, "lr": \[[0-9.e-]*\]}, "discriminator": {"type": "SGD"' out || complain 'ckpt info --json'
 expect 0 2 train "$gan" --work-dir half1 --resume half1/iter_37.h5 --cfg-options train_dataloader.batch_size=24
 "$muster" ckpt diff ranks1/epoch_4.h5 half1/epoch_4.h5 --tolerance 1e-4 >out 2>err || complain 'resumed at 2 ranks: other weights'
 
