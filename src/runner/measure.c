@@ -208,6 +208,8 @@ static void tell_memory(measurer *m)
     mu_params_data(params, &data);
     mu_params_gradients(params, &gradients);
     mu_params_states(params, &states);
+    for (int i = 0; i < mu_params_count(params); i++)
+        w->largest_bytes = fmax(w->largest_bytes, (double)mu_params_at(params, i)->bytes);
     w->param_bytes = (double)data;
     w->gradient_bytes = (double)gradients;
     w->state_bytes = (double)states;

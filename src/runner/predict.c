@@ -136,15 +136,15 @@ static void predict_memory(const mu_workload *w, int64_t ranks, mu_prediction *o
 
 static void predict_checkpoint(const mu_workload *w, const mu_network *n, int64_t ranks, mu_prediction *out)
 {
-    double bytes = w->param_bytes + w->state_bytes + w->optimizer_bytes;
+    double bytes = w->param_bytes + w->state_bytes + w->optimizer_bytes, share = fmax(bytes / (double)ranks, w->largest_bytes);
     out->checkpoint_bytes = bytes;
     out->checkpoint = out->stall = out->checkpoint_interval = NAN;
     if (n->write_bandwidth > 0)
-        out->checkpoint = n->open_latency + bytes / fmin(n->write_bandwidth, (double)ranks * n->rank_write_bandwidth);
+        out->checkpoint = n->open_latency + fmax(bytes / n->write_bandwidth, share / n->rank_write_bandwidth);
     /* What is written later is copied first, by every rank what it will write, and the file is made. */
     out->stall = out->checkpoint;
     if (w->async_checkpoint)
-        out->stall = n->copy_bandwidth > 0 ? n->open_latency + bytes / (double)ranks / n->copy_bandwidth : NAN;
+        out->stall = n->copy_bandwidth > 0 ? n->open_latency + share / n->copy_bandwidth : NAN;
     if (n->node_mtbf > 0)
         out->checkpoint_interval = fmax(sqrt(2 * out->stall * n->node_mtbf / (double)out->nodes), out->checkpoint);
 }

@@ -27,6 +27,7 @@ typedef struct {
     double small_bytes;
     bool broadcasts;   /* rank 0's states, at the beginning of every step */
     double param_bytes, gradient_bytes, optimizer_bytes, state_bytes, activation_bytes, loader_bytes;
+    double largest_bytes; /* of one tensor in a checkpoint, which one rank writes */
     bool async_checkpoint;
     int64_t batch, samples; /* of a rank; of an epoch, 0: not known */
     double sample_bytes;    /* read from the file system for a sample; 0: not known */

@@ -358,6 +358,10 @@ START_TEST(checkpoints)
     n.copy_bandwidth = 1e10;
     predict(&w, &n, 8, &p);
     near(p.stall, 0.01 + 1.801e9 / 8 / 1e10);
+    w.largest_bytes = 9e8; /* more than a rank's share: one rank has it all to write */
+    predict(&w, &n, 8, &p);
+    near(p.stall, 0.01 + 9e8 / 1e10);
+    near(p.checkpoint, 0.01 + 9e8 / 1e9);
 }
 END_TEST
 
