@@ -2,8 +2,9 @@ dist_man_MANS += doc/man/libmuster.3 doc/man/muster.1 doc/man/muster-bench.1 doc
 	doc/man/muster-config.1 \
 	doc/man/muster-config.5 doc/man/muster-data.1 doc/man/muster-describe.1 doc/man/muster-env.1 doc/man/muster-eval.1 \
 	doc/man/muster-list.1 doc/man/muster-plot.1 doc/man/muster-test.1 doc/man/muster-train.1 doc/man/muster-val.1
-dist_doc_DATA += README.md doc/design.md doc/benchmarks.md doc/differences.md doc/formats.md doc/guide.md doc/style.md
-EXTRA_DIST += doc/examples/base.yaml doc/examples/gan.yaml doc/examples/photos.yaml doc/examples/plugins.yaml doc/examples/run.yaml
+dist_doc_DATA += README.md doc/design.md doc/benchmarks.md doc/differences.md doc/formats.md doc/guide.md doc/scaling.md doc/style.md
+EXTRA_DIST += doc/examples/base.yaml doc/examples/cluster.yaml doc/examples/gan.yaml doc/examples/photos.yaml doc/examples/plugins.yaml \
+	doc/examples/run.yaml
 bashcompletiondir = $(datadir)/bash-completion/completions
 dist_bashcompletion_DATA = completions/muster
 # The program of libmuster(3), which is a test too.

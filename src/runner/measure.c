@@ -38,6 +38,7 @@ static mu_err cut_units(measurer *m)
     w->stage = (int)sharing.stage;
     w->prefetch = r->parallel->exchange.prefetch;
     w->wire = r->parallel->wire && strcmp(r->parallel->wire, "bfloat16") == 0 ? 0.5 : 1;
+    w->hierarchical = r->parallel->hierarchical;
     w->broadcasts = r->parallel->broadcast_buffers;
     sharing.stage = MU_SHARD_NOTHING;
     sharing.exchange = NULL;

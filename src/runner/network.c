@@ -34,30 +34,33 @@ static int doubling_steps(int64_t p)
     return floor_log2(p) + (is_power_of_2(p) ? 0 : 2);
 }
 
-/* Reduce-scatter, or all-gather: in p - 1 steps round a ring, or in log2 p of halved (doubled) size. */
+static int tree_steps(int64_t p)
+{
+    return floor_log2(p) + (is_power_of_2(p) ? 0 : 1);
+}
+
+/* Reduce-scatter, or all-gather: in p - 1 steps, or in log2 p of halved (doubled) size. */
 static double level_half(const mu_link *link, unsigned algorithms, int64_t p, double bytes)
 {
-    double share = (double)(p - 1) / (double)p * bytes / link->bandwidth, best = INFINITY;
-    if (p == 1)
-        return 0;
-    if (algorithms & MU_RING)
-        best = (double)(p - 1) * link->latency + share;
-    if (algorithms & MU_RABENSEIFNER) {
+    double share = (double)(p - 1) / (double)p * bytes / link->bandwidth, best = (double)(p - 1) * link->latency + share;
+    if (p > 1 && algorithms & MU_RABENSEIFNER) {
         double folded = is_power_of_2(p) ? 0 : link->latency + bytes / link->bandwidth;
         best = least(best, floor_log2(p) * link->latency + share + folded);
     }
-    if (algorithms & MU_DOUBLING || best == INFINITY)
-        best = least(best, doubling_steps(p) * short_step(link, bytes));
-    return best;
+    return p > 1 ? best : 0;
 }
 
 double mu_link_all_reduce(const mu_link *link, unsigned algorithms, int64_t p, double bytes)
 {
-    unsigned long_ones = algorithms & (MU_RING | MU_RABENSEIFNER);
-    double best = long_ones ? 2 * level_half(link, long_ones, p, bytes) : INFINITY;
+    unsigned long_ones = algorithms & (MU_RING | MU_RABENSEIFNER | MU_TREE);
+    double best = INFINITY;
     if (p == 1)
         return 0;
-    if (algorithms & MU_DOUBLING || !long_ones)
+    if (long_ones & (MU_RING | MU_RABENSEIFNER))
+        best = 2 * level_half(link, long_ones, p, bytes);
+    if (long_ones & MU_TREE) /* to one and back, all bytes at every step */
+        best = least(best, 2 * tree_steps(p) * (link->latency + bytes / link->bandwidth));
+    if (!long_ones || (algorithms & MU_DOUBLING && bytes <= MU_SHORT_MESSAGE))
         best = least(best, doubling_steps(p) * short_step(link, bytes));
     return best;
 }
@@ -88,12 +91,12 @@ static mu_cost cost_of(double inside, double between, const mu_network *n)
 static mu_cost flat(const mu_network *n, shape s, int64_t ranks, double bytes, bool whole)
 {
     mu_link slow = {.latency = fmax(n->inside.latency, n->between.latency), .bandwidth = least(n->inside.bandwidth, n->between.bandwidth)};
-    unsigned long_ones = n->algorithms & (MU_RING | MU_RABENSEIFNER);
+    unsigned long_ones = n->algorithms & (MU_RING | MU_RABENSEIFNER | MU_TREE);
     mu_cost cost = {.seconds = INFINITY};
-    if (long_ones)
+    if (long_ones || !whole)
         cost.seconds = level(&slow, long_ones, ranks, bytes, whole);
     cost.by_cores = n->between.by_cores ? cost.seconds : 0;
-    if (n->algorithms & MU_DOUBLING) {
+    if (whole && (!long_ones || (n->algorithms & MU_DOUBLING && bytes <= MU_SHORT_MESSAGE))) {
         double in = s.inside > 1 ? doubling_steps(s.inside) * short_step(&n->inside, bytes) : 0;
         double out = doubling_steps(s.nodes) * short_step(&n->between, bytes * (double)s.inside);
         if (in + out < cost.seconds)
@@ -105,7 +108,7 @@ static mu_cost flat(const mu_network *n, shape s, int64_t ranks, double bytes, b
 /* Reduce-scatter inside, every rank its slice between the nodes, all-gather inside. */
 static mu_cost hierarchical(const mu_network *n, shape s, double bytes, bool whole)
 {
-    double in = (whole ? 2 : 1) * level_half(&n->inside, n->algorithms | MU_RING | MU_RABENSEIFNER, s.inside, bytes);
+    double in = (whole ? 2 : 1) * level_half(&n->inside, n->algorithms, s.inside, bytes);
     return cost_of(in, level(&n->between, n->algorithms, s.nodes, bytes, whole), n);
 }
 
@@ -137,7 +140,7 @@ mu_cost mu_network_half(const mu_network *network, int64_t ranks, double bytes)
 
 static double level_broadcast(const mu_link *link, int64_t p, double bytes)
 {
-    int steps = floor_log2(p) + (is_power_of_2(p) ? 0 : 1);
+    int steps = tree_steps(p);
     return steps ? steps * short_step(link, bytes) : 0;
 }
 
@@ -195,12 +198,12 @@ void mu_network_fit(const double *bytes, const double *seconds, int n, double *l
 mu_link mu_link_fit(int64_t p, const double *bytes, const double *seconds, int n_short, int n_long)
 {
     mu_link link = {0};
-    double members = (double)p, steps = doubling_steps(p);
+    double steps = doubling_steps(p), long_steps = 2 * tree_steps(p);
     mu_network_fit(bytes, seconds, n_short, &link.small_latency, &link.small_bandwidth);
     mu_network_fit(bytes + n_short, seconds + n_short, n_long, &link.latency, &link.bandwidth);
     link.small_latency /= steps;
     link.small_bandwidth *= steps;
-    link.latency = fmax(link.latency / (2 * (members - 1)), link.small_latency);
-    link.bandwidth *= 2 * (members - 1) / members;
+    link.latency = fmax(link.latency / long_steps, link.small_latency);
+    link.bandwidth *= long_steps;
     return link;
 }

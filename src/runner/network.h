@@ -15,7 +15,7 @@ typedef struct {
 
 enum { MU_SHORT_MESSAGE = 1 << 16 };
 
-enum { MU_RING = 1, MU_DOUBLING = 2, MU_RABENSEIFNER = 4, MU_HIERARCHICAL = 8 };
+enum { MU_RING = 1, MU_DOUBLING = 2, MU_RABENSEIFNER = 4, MU_HIERARCHICAL = 8, MU_TREE = 16 };
 
 typedef struct {
     int64_t ranks_per_node, cores_per_node; /* cores 0: enough for everything */
@@ -41,7 +41,7 @@ mu_cost mu_network_all_reduce(const mu_network *network, int64_t ranks, double b
 mu_cost mu_network_half(const mu_network *network, int64_t ranks, double bytes);
 /* From one rank to all, along a binomial tree. */
 mu_cost mu_network_broadcast(const mu_network *network, int64_t ranks, double bytes);
-/* One link among p >= 2 members whose all-reduces took so long: first n_short by exchanges, then n_long round a ring; 1 or more each. */
+/* One link among p >= 2 members whose all-reduces took so long: first n_short by exchanges, then n_long along a tree; 1 or more each. */
 mu_link mu_link_fit(int64_t p, const double *bytes, const double *seconds, int n_short, int n_long);
 /* What such an all-reduce takes. */
 double mu_link_all_reduce(const mu_link *link, unsigned algorithms, int64_t p, double bytes);

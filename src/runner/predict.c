@@ -212,12 +212,14 @@ static int join(const mu_workload *w, const mu_network *n, int64_t ranks, mu_buc
     return made;
 }
 
-mu_err mu_predict(const mu_workload *workload, const mu_network *n, int64_t ranks, mu_prediction *out)
+mu_err mu_predict(const mu_workload *workload, const mu_network *network, int64_t ranks, mu_prediction *out)
 {
     mu_workload w = *workload;
+    mu_network own = *network, *n = &own;
     mu_prediction alone = {0}, p = {.ranks = ranks};
     mu_bucket *bucket;
     MU_TRY(mu_calloc(&bucket, (size_t)w.n_buckets, sizeof *bucket));
+    own.algorithms |= w.hierarchical ? MU_HIERARCHICAL : 0;
     w.n_buckets = join(workload, n, ranks, bucket);
     w.bucket = bucket;
     p.pieces = w.n_buckets;

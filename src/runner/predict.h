@@ -23,6 +23,7 @@ typedef struct {
     int stage;         /* 0: nothing is sharded; 1: optimizer; 2: and gradients; 3: and parameters */
     int prefetch;      /* stage 3: buckets gathered ahead */
     double wire;       /* bytes that travel of a byte of gradient: 1, or 0.5 for half precision */
+    bool hierarchical; /* gradients are reduced inside nodes first, whatever the MPI library does */
     int small;         /* all-reduces of few bytes in an iteration */
     double small_bytes;
     bool broadcasts;   /* rank 0's states, at the beginning of every step */

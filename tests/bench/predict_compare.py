@@ -1,9 +1,12 @@
-"""`muster check --net` against `muster train` on 1, 2 and 4 ranks of one thread: ResNet-18 and LeNet, in turns.
+"""The tables of doc/scaling.md, on a quiet machine with two cores or more.
 
-  python3 tests/bench/predict_compare.py --build BUILD [--rounds 3] [--json FILE]
+  python3 tests/bench/predict_compare.py --build BUILD [--rounds 3] [--only compare scale] [--json FILE]
 
-A round measures the network between two ranks (`muster bench comm`), predicts from a step measured alone and from one measured on two ranks at
-the same time, and trains on 1, 2 and 4 ranks. Prints a Markdown table of medians; the ratio is that of a round. About 2 minutes a round.
+compare: `muster check --net` against `muster train` on 1, 2 and 4 ranks of one thread, ResNet-18 and LeNet, in turns. A round measures the
+network between two ranks (`muster bench comm`), predicts from a step measured alone and from one measured on two ranks at the same time, and
+trains on 1, 2 and 4 ranks. Medians; the ratio is that of a round. About 2 minutes a round.
+
+scale: what 64, 1,024 and 16,384 ranks would do on the cluster of doc/examples/cluster.yaml, ranks of two threads. About 5 minutes.
 """
 import argparse
 import json
@@ -18,6 +21,7 @@ import tempfile
 import train_compare
 
 RANKS = (1, 2, 4)
+CLUSTER = os.path.join(train_compare.HERE, "..", "..", "doc", "examples", "cluster.yaml")
 
 
 class Compare(train_compare.Bench):
@@ -74,10 +78,68 @@ def compare(bench, model, iters):
     return rows
 
 
+def comparison(bench):
+    print("| model, batch of a rank | ranks | predicted ms, measured alone | predicted ms | trained ms | predicted / trained (min to max) "
+          "| of it communication ms | efficiency, predicted | efficiency, trained |\n|---|---|---|---|---|---|---|---|---|")
+    results = {}
+    for name, model, iters in (("ResNet-18, 64", train_compare.RESNET, 16), ("LeNet 28x28, 128", train_compare.LENET, 80)):
+        results[name] = compare(bench, model, iters)
+        for r in results[name]:
+            print(f"| {name} | {r['ranks']} | {1e3 * r['step_alone']:.1f} | {1e3 * r['step']:.1f} | {1e3 * r['trained']:.1f} | "
+                  f"{r['ratio']:.2f} ({r['ratio_min']:.2f} to {r['ratio_max']:.2f}) | {1e3 * r['communication']:.1f} | "
+                  f"{r['predicted_efficiency']:.2f} | {r['efficiency']:.2f} |")
+            sys.stdout.flush()
+    return results
+
+
+def slower(bench, factor, algorithms):
+    """The cluster's network, slowed down: for ranks that compute faster by as much. Returns the file's name."""
+    text = subprocess.run([bench.muster, "config", "dump", CLUSTER, "--format", "json"], check=True, capture_output=True, text=True).stdout
+    net = json.loads(text)
+    for link in ("inside", "between"):
+        net[link]["latency"] *= factor
+        net[link]["bandwidth"] /= factor
+    if factor > 1:  # accelerators do not lose cores to communication
+        net["inside"]["by_cores"] = False
+    net["algorithms"] = algorithms
+    with open(os.path.join(bench.folder, "slower.json"), "w", encoding="utf-8") as file:
+        json.dump(net, file)
+    return "slower.json"
+
+
+def scale(bench):
+    print("| model | batch | ranks of | all-reduce | step ms | communication ms, of it not hidden, at 64 / 1,024 / 16,384 | efficiency |\n"
+          "|---|---|---|---|---|---|---|")
+    rows = []
+    environment = bench.environment(2)
+    for name, config, batch, shape in (("ResNet-50", "resnet50_imagenet", 32, "3,224,224"), ("ResNet-50", "resnet50_imagenet", 2, "3,224,224"),
+                                       ("ResNet-18", "resnet18_cifar", 64, "3,32,32")):
+        path = os.path.join(train_compare.HERE, "..", "..", "configs", "resnet", config + ".yaml")
+        for factor, kind in ((1, "2 cores"), (50, "50 times that")):
+            for what, algorithms in (("tree", ["tree"]), ("tree between nodes", ["tree", "hierarchical"]), ("ring", ["ring"]),
+                                     ("Rabenseifner between nodes", ["rabenseifner", "hierarchical"])):
+                text = subprocess.run([bench.muster, "check", path, "--json", "--input-shape", shape, "--ranks", "64,1024,16384", "--net",
+                                       slower(bench, factor, ["recursive_doubling", *algorithms]), "--cfg-options", f"train_dataloader.batch_size={batch}"],
+                                      env=environment, cwd=bench.folder, check=True, capture_output=True, text=True).stdout
+                d = json.loads(text)
+                p = d["predictions"]
+                rows.append({"model": name, "batch": batch, "faster": factor, "algorithms": algorithms, "step": d["measured"]["step"] / factor,
+                             "predictions": p})
+                ms = ", ".join(f"{1e3 * x['communication'] / factor:.1f} ({1e3 * x['exposed'] / factor:.1f})" for x in p)
+                print(f"| {name} | {batch} | {kind} | {what} | {1e3 * d['measured']['step'] / factor:.1f} | {ms} | "
+                      + ", ".join(f"{x['efficiency']:.3f}" for x in p) + " |")
+                sys.stdout.flush()
+    return rows
+
+
+PARTS = {"compare": comparison, "scale": scale}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=".", help="the build folder")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--folder", help="where the data is put (default: a temporary folder)")
     parser.add_argument("--json", help="also write the results here")
     args = parser.parse_args()
@@ -89,15 +151,9 @@ def main():
         bench = Compare(args, folder)
         print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start\n")
         train_compare.make_data(bench)
-        print("| model, batch of a rank | ranks | predicted ms, measured alone | predicted ms | trained ms | predicted / trained (min to max) "
-              "| of it communication ms | efficiency, predicted | efficiency, trained |\n|---|---|---|---|---|---|---|---|---|")
-        for name, model, iters in (("ResNet-18, 64", train_compare.RESNET, 16), ("LeNet 28x28, 128", train_compare.LENET, 80)):
-            bench.results[name] = compare(bench, model, iters)
-            for r in bench.results[name]:
-                print(f"| {name} | {r['ranks']} | {1e3 * r['step_alone']:.1f} | {1e3 * r['step']:.1f} | {1e3 * r['trained']:.1f} | "
-                      f"{r['ratio']:.2f} ({r['ratio_min']:.2f} to {r['ratio_max']:.2f}) | {1e3 * r['communication']:.1f} | "
-                      f"{r['predicted_efficiency']:.2f} | {r['efficiency']:.2f} |")
-                sys.stdout.flush()
+        for name in args.only:
+            bench.results[name] = PARTS[name](bench)
+            print()
         if args.json:
             with open(args.json, "w", encoding="utf-8") as file:
                 json.dump(bench.results, file, indent=1)

@@ -40,7 +40,14 @@ START_TEST(one_node)
     near(mu_network_all_reduce(&n, 4, 1e6).seconds, 2 * (1e-6 + 1e-3));
     n = with(MU_RABENSEIFNER);
     near(mu_network_all_reduce(&n, 4, 1e6).seconds, 4e-6 + 1.5e-3);
-    near(mu_network_all_reduce(&n, 3, 1e6).seconds, 2 * (1e-6 + 1e-6 + 1e-3 + 2e-3 / 3));
+    near(mu_network_all_reduce(&n, 3, 1e6).seconds, 2 * (2e-6 + 2e-3 / 3)); /* folding the third rank in costs more than a ring */
+    n = with(MU_TREE);
+    near(mu_network_all_reduce(&n, 2, 1e6).seconds, 2 * (1e-6 + 1e-3));
+    near(mu_network_all_reduce(&n, 3, 1e6).seconds, 4 * (1e-6 + 1e-3));
+    near(mu_network_half(&n, 4, 1e6).seconds, 3e-6 + 0.75e-3); /* pair by pair, as in a ring */
+    n = with(MU_TREE | MU_DOUBLING); /* exchanges are for few bytes */
+    near(mu_network_all_reduce(&n, 4, 1e6).seconds, 4 * (1e-6 + 1e-3));
+    near(mu_network_all_reduce(&n, 4, 1e3).seconds, 2 * (1e-6 + 1e-6));
     /* The quickest: few bytes by exchanges, many round the ring. */
     n = with(MU_RING | MU_DOUBLING);
     near(mu_network_all_reduce(&n, 4, 8).seconds, 2 * (1e-6 + 8e-9));
@@ -59,8 +66,8 @@ START_TEST(several_nodes)
     near(mu_network_all_reduce(&n, 8, 1e4).seconds, 2 * (1e-6 + 1e-5) + 1e-5 + 4e-4);
     /* Inside, between, inside: the bytes cross each node's link once, as two halves. */
     n = with(MU_RING | MU_HIERARCHICAL);
-    near(mu_network_all_reduce(&n, 8, 1e6).seconds, 2 * (2e-6 + 0.75e-3) + 2e-5 + 1e-2);
-    near(mu_network_half(&n, 8, 1e6).seconds, (2e-6 + 0.75e-3) + 1e-5 + 0.5e-2);
+    near(mu_network_all_reduce(&n, 8, 1e6).seconds, 2 * (3e-6 + 0.75e-3) + 2e-5 + 1e-2);
+    near(mu_network_half(&n, 8, 1e6).seconds, (3e-6 + 0.75e-3) + 1e-5 + 0.5e-2);
     /* One rank a node. */
     n.ranks_per_node = 1;
     near(mu_network_all_reduce(&n, 4, 1e6).seconds, 6e-5 + 1.5e-2);
@@ -80,7 +87,7 @@ START_TEST(work_of_cores)
     mu_network n = with(MU_RING | MU_HIERARCHICAL);
     n.inside.by_cores = true;
     mu_cost cost = mu_network_all_reduce(&n, 8, 1e6);
-    near(cost.by_cores, 2 * (2e-6 + 0.75e-3));
+    near(cost.by_cores, 2 * (3e-6 + 0.75e-3));
     ck_assert_double_gt(cost.seconds, cost.by_cores);
     n.between.by_cores = true;
     cost = mu_network_all_reduce(&n, 8, 1e6);
@@ -132,7 +139,7 @@ START_TEST(fits_links)
     for (int64_t p = 2; p <= 5; p++) {
         double seconds[6];
         for (int i = 0; i < 6; i++)
-            seconds[i] = mu_link_all_reduce(&link, i < 3 ? MU_DOUBLING : MU_RING, p, bytes[i]);
+            seconds[i] = mu_link_all_reduce(&link, i < 3 ? MU_DOUBLING : MU_TREE, p, bytes[i]);
         mu_link fitted = mu_link_fit(p, bytes, seconds, 3, 3);
         ck_assert_double_eq_tol(fitted.latency / link.latency, 1, 1e-3);
         ck_assert_double_eq_tol(fitted.bandwidth / link.bandwidth, 1, 1e-6);
@@ -256,6 +263,19 @@ START_TEST(no_spare_core)
 }
 END_TEST
 
+START_TEST(hierarchical_wrapper)
+{
+    mu_network n = with(MU_RING), all = with(MU_RING | MU_HIERARCHICAL);
+    mu_workload w = work;
+    mu_prediction flat, inside, both;
+    predict(&w, &n, 16, &flat);
+    predict(&w, &all, 16, &both);
+    w.hierarchical = true;
+    predict(&w, &n, 16, &inside);
+    ck_assert(inside.communication == both.communication && inside.communication < flat.communication);
+}
+END_TEST
+
 START_TEST(small_operations_and_stragglers)
 {
     mu_network n = with(MU_RING | MU_DOUBLING);
@@ -372,7 +392,7 @@ START_TEST(monotonic)
     w.small = 2;
     w.small_bytes = 8;
     for (w.stage = 0; w.stage <= 3; w.stage++)
-        for (unsigned algorithms = 1; algorithms < 16; algorithms++) {
+        for (unsigned algorithms = 1; algorithms < 32; algorithms++) {
             double last = 0;
             for (int64_t ranks = 1; ranks <= 4096; ranks *= 4) {
                 mu_network n = with(algorithms), better;
@@ -438,7 +458,7 @@ START_TEST(reads)
     r = read_text("ranks_per_node: 1\n", 1);
     ck_ok(r.err);
     ck_assert(r.mistakes == 0 && r.network.noise < 0 && r.network.cores_per_node == 0);
-    ck_assert_uint_eq(r.network.algorithms, MU_RING | MU_DOUBLING | MU_HIERARCHICAL);
+    ck_assert_uint_eq(r.network.algorithms, MU_TREE | MU_DOUBLING);
 }
 END_TEST
 
@@ -498,6 +518,7 @@ int main(void)
     tcase_add_test(tcase, overlap);
     tcase_add_test(tcase, pieces);
     tcase_add_test(tcase, no_spare_core);
+    tcase_add_test(tcase, hierarchical_wrapper);
     tcase_add_test(tcase, small_operations_and_stragglers);
     tcase_add_test(tcase, data);
     tcase_add_test(tcase, sharding);

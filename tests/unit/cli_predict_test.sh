@@ -2,6 +2,7 @@
 # muster check --net and muster bench comm: what they print, what files they refuse, and that a better network never predicts a longer step.
 set -u
 muster=$(pwd)/muster
+source=$(cd "${srcdir:-.}" && pwd)
 tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT
 cd "$tmp" || exit 99
@@ -92,6 +93,10 @@ run 0 check net.yaml --ranks 8 --net slow.yaml --json --cfg-options model_wrappe
 json 'p[0]["pieces"] == 2'
 run 0 check net.yaml --ranks 8 --net slow.yaml
 out_has '^  *written in|^ written in'
+
+# The example of the documents.
+run 0 check net.yaml --ranks 64 --net "$source/doc/examples/cluster.yaml" --json
+json 'p[0]["nodes"] == 1 and p[0]["communication"] > 0'
 
 # Mistakes: each with its place; those of both files.
 printf 'ranks_per_node: 2\ninside: {latency: fast, bandwidth: 1e9}\n' >bad.yaml
