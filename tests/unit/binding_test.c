@@ -47,7 +47,13 @@ END_TEST
 
 /* ---- what the kernel tells, in a made folder ---- */
 
-static char root[] = "/tmp/muster-binding-XXXXXX";
+static char root[32];
+
+static void make_root(void)
+{
+    strcpy(root, "/tmp/muster-binding-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(root));
+}
 
 /* Writes root/path with the folders above it. */
 static void put(const char *path, const char *text)
@@ -74,7 +80,7 @@ static void clear(void)
 
 START_TEST(cores_of_siblings)
 {
-    ck_assert_ptr_nonnull(mkdtemp(root));
+    make_root();
     for (int cpu = 0; cpu < 8; cpu++) {
         char path[64], text[16];
         snprintf(path, sizeof path, "cpu%d/topology/thread_siblings_list", cpu);
@@ -93,7 +99,7 @@ END_TEST
 
 START_TEST(quotas)
 {
-    ck_assert_ptr_nonnull(mkdtemp(root));
+    make_root();
     ck_assert_double_eq(mu_cpu_quota(root), 0);
     put("proc/self/cgroup", "0::/job/step\n");
     ck_assert_double_eq(mu_cpu_quota(root), 0);
@@ -178,6 +184,7 @@ START_TEST(hwloc_machine)
     }
     shares(&machine, "0-31", 2, (const char *[]){"0-15", "16-31"});
     shares(&machine, "0-31", 4, (const char *[]){"0-7", "8-15", "16-23", "24-31"});
+    mu_machine_release(&machine);
     ck_survives_oom(mu_machine_read(&machine), mu_machine_release(&machine));
     unsetenv("HWLOC_SYNTHETIC");
     ck_ok(mu_machine_read(&machine));
