@@ -53,6 +53,14 @@ for rank in 0 1; do
     whole full$rank
     [ -z "$(find full$rank -name '*.tmp*')" ] || complain 'a part of a checkpoint is left'
 done
+for rank in 0 1; do
+    strike before_train_epoch full $rank 3
+    refused 2 train strike.yaml --work-dir parts$rank --cfg-options default_hooks.checkpoint.shards=1
+    says "rank $rank/2: " "'parts$rank/epoch_2-00000-of-00001.h5' cannot be written: File too large" 'hint: free some space'
+    [ "$(cat parts$rank/last_checkpoint)" = parts$rank/epoch_1.h5 ] || complain 'last_checkpoint does not name the first'
+    whole parts$rank
+    [ -z "$(find parts$rank -name '*.tmp*')" ] || complain 'a part of a checkpoint is left'
+done
 mkdir disk
 if mount -t tmpfs -o size=1m tmpfs disk 2>/dev/null; then
     strike before_train_epoch command 0 3 'head -c 2M /dev/zero >disk/filler; true'
@@ -117,7 +125,11 @@ seed=${MUSTER_TEST_SEED:-$$}
 echo "seed $seed (MUSTER_TEST_SEED), a quiet run takes $span ms"
 for round in 1 2 3 4 5 6 7 8; do
     pause=$(awk "BEGIN { srand($seed + $round); printf \"%.3f\", (0.1 + 0.85 * rand()) * $span / 1000 }")
-    mpirun -n 2 --oversubscribe "$muster" train long.yaml --work-dir killed$round >out 2>err &
+    case $((round % 2)) in
+    0) form=default_hooks.checkpoint.shards=per_rank ;;
+    *) form=default_hooks.checkpoint.shards=null ;;
+    esac
+    mpirun -n 2 --oversubscribe "$muster" train long.yaml --work-dir killed$round --cfg-options $form >out 2>err &
     mpirun=$!
     sleep "$pause"
     ranks=$(pgrep -P $mpirun | tr '\n' ' ')
@@ -133,7 +145,7 @@ for round in 1 2 3 4 5 6 7 8; do
     echo "round $round: process $victim of mpirun $mpirun and ranks $ranks killed after $pause s: status $status, ${kept:-no checkpoint}"
     [ -z "$ranks" ] || [ $status -ne 0 ] || [ -f killed$round/epoch_12.h5 ] || complain 'status 0 after a kill'
     whole killed$round
-    expect 0 2 train long.yaml --work-dir killed$round --resume
+    expect 0 2 train long.yaml --work-dir killed$round --resume --cfg-options $form
     [ -z "$kept" ] || grep -qF "resuming from " err || complain 'the run does not go on from its checkpoint'
     same quiet/epoch_12.h5 killed$round/epoch_12.h5
     [ -z "$(find killed$round -name '*.tmp*')" ] || complain 'parts of a checkpoint are left'
