@@ -88,6 +88,20 @@ FULL_SHARD 3 SHARD_OPTIMIZER 2
 SHARD_OPTIMIZER 2 SHARD_GRAD_OP 3
 END
 
+# One rank has two batches to validate with, the others one; synchronised batch norm on the way.
+base=adamw_bn.yaml
+uneven="val_dataloader.dataset.indices=103 val_dataloader.batch_size=34 val_dataloader.sampler.round_up=false train_cfg.max_epochs=2
+    train_dataloader.batch_size=16 sync_bn=torch"
+rm -rf whole pieces
+whole 3 $uneven
+strategy FULL_SHARD
+expect 0 3 train sharded.yaml --work-dir pieces --cfg-options $uneven
+same whole/epoch_2.h5 pieces/epoch_2.h5
+scalars whole | grep '^accuracy' >one
+scalars pieces | grep '^accuracy' >two
+[ -s one ] && cmp -s one two || complain 'uneven batches of validation: other accuracies'
+
+base=lenet.yaml
 # What travels in bfloat16 is learnt from much the same.
 last_loss() { scalars "$1" | grep '^loss ' | sort -k 2n | tail -n 1; }
 strategy FULL_SHARD 'mixed_precision: {param_dtype: bfloat16, reduce_dtype: bfloat16}'
