@@ -71,7 +71,7 @@ static void print_table(const mu_prediction *of, size_t n)
     printf("\n%-*s", LABEL, "nodes");
     for (size_t i = 0; i < n; i++)
         printf(" %*" PRId64, WIDTH, of[i].nodes);
-    printf("\n%-*s", LABEL, "pieces of gradients");
+    printf("\n%-*s", LABEL, "units of gradients");
     for (size_t i = 0; i < n; i++)
         printf(" %*d", WIDTH, of[i].pieces);
     puts("");
@@ -101,7 +101,7 @@ static void print_measured(const mu_measurement *m)
 
 static void print_assumptions(const mu_measurement *m, const mu_network *network, const mu_prediction *of, size_t n)
 {
-    puts("\nEvery rank keeps its batch. Steps take on every node what they took here. Pieces of gradients go one after the other, each when it\n"
+    puts("\nEvery rank keeps its batch. Steps take on every node what they took here. Units of gradients go one after the other, each when it\n"
          "is complete. All links give what the file says, at all times, to all at once.");
     if (m->workload.load > 0)
         puts("Batches are loaded beside the step where a node has a core for it, else in turn with it.");

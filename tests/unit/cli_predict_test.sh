@@ -76,7 +76,7 @@ json 'abs(p[2]["epoch"] - 4 * p[2]["step"]) < 1e-6'
 run 0 check net.yaml --ranks 1,2,8 --net quick.yaml
 out_has '^measured here: [0-9]+ training steps of 1 thread$'
 out_has '^ranks 1 2 8$'
-out_has '^pieces of gradients 1 1 1$'
+out_has '^units of gradients 1 1 1$'
 out_has '^efficiency 1\.000 1\.000 1\.000$'
 grep -q '^  written in' out && complain 'a checkpoint time is told of an unknown file system'
 
