@@ -218,7 +218,7 @@ static int run(const cli_command *command, int argc, char **argv)
     };
     int n, status = cli_parse(command, options, argc, argv, 1, 1, &o.path, &n);
     if (status == CLI_GO && (!read_ranks(ranks, &o) || (o.n_ranks > 1 && !o.net)))
-        status = cli_misuse(command->name, "--ranks takes a number from 1%s, not '%s'", o.net ? ", or several with commas" : "", ranks);
+        status = cli_misuse(command->name, "--ranks takes a number from 1, or with --net several with commas, not '%s'", ranks);
     else if (status == CLI_GO && !read_count(depth, 0, &o.depth))
         status = cli_misuse(command->name, "--depth takes a number from 0, not '%s'", depth);
     else if (status == CLI_GO && shape && !read_shape(shape, &o.inspect.input_shape))

@@ -213,14 +213,18 @@ int mu_params_unit_of(const mu_params *params, int param)
     return params->entries[param].unit;
 }
 
+static bool is_below(const char *name, const char *module)
+{
+    size_t length = strlen(module);
+    return strncmp(name, module, length) == 0 && (name[length] == '.' || name[length] == '\0');
+}
+
 /* The first of sharing.modules whose parts the name begins with, or -1. */
 static int module_of(const mu_params_sharing *sharing, const char *name)
 {
-    for (int i = 0; i < sharing->n_modules; i++) {
-        size_t length = strlen(sharing->modules[i]);
-        if (strncmp(name, sharing->modules[i], length) == 0 && (name[length] == '.' || name[length] == '\0'))
+    for (int i = 0; i < sharing->n_modules; i++)
+        if (is_below(name, sharing->modules[i]))
             return i;
-    }
     return -1;
 }
 
@@ -431,8 +435,25 @@ done:
     return err;
 }
 
+/* A name that fits nothing is a typo. */
+static mu_err check_modules(const mu_params *params)
+{
+    for (int m = 0; m < params->sharing.n_modules; m++) {
+        const char *module = params->sharing.modules[m];
+        size_t i = 0;
+        while (i < params->n_entries && !is_below(params->entries[i].name, module))
+            i++;
+        if (i < params->n_entries || !params->n_entries)
+            continue;
+        (void)MU_FAIL(MU_ERR_CONFIG, "no parameter belongs to the module '%s', which is to travel on its own", module);
+        return mu_error_hint("parameters have names such as '%s'; a module is what stands before a dot", params->entries[0].name);
+    }
+    return MU_OK;
+}
+
 mu_err mu_params_lay_out(mu_params *params)
 {
+    MU_TRY(check_modules(params));
     sort_entries(params);
     MU_TRY(lay_out(params));
     params->laid_out = true;

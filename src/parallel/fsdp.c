@@ -51,6 +51,16 @@ static const mu_option options[] = {
     MU_OPTION_END,
 };
 
+#define POLICY "model_wrapper_cfg.fsdp_auto_wrap_policy"
+#define PRECISION "model_wrapper_cfg.mixed_precision"
+
+static mu_err expected(const mu_cfg *cfg, const char *what)
+{
+    char found[128];
+    mu_cfg_describe(cfg, found, sizeof found);
+    return MU_FAIL_AT(mu_cfg_pos(cfg), "%s, found %s", what, found);
+}
+
 static mu_err parse(const mu_option *keys, const mu_cfg *cfg, const char *path, void *out)
 {
     mu_diagnostics list = {0};
@@ -69,7 +79,7 @@ static mu_err read_modules(fsdp *self, const mu_cfg *list)
     for (size_t i = 0; i < n; i++) {
         const mu_cfg *name = mu_cfg_at(list, i);
         if (mu_cfg_kind_of(name) != MU_CFG_STRING || !*mu_cfg_string(name))
-            return MU_FAIL_AT(mu_cfg_pos(name), "fsdp_auto_wrap_policy.%zu: expected the name of a module", i);
+            return expected(name, POLICY ": expected names of modules");
         self->modules[self->n_modules++] = mu_cfg_string(name);
     }
     return MU_OK;
@@ -84,8 +94,8 @@ static mu_err read_policy(fsdp *self)
     if (mu_cfg_kind_of(cfg) == MU_CFG_LIST)
         return read_modules(self, cfg);
     if (mu_cfg_kind_of(cfg) != MU_CFG_DICT)
-        return MU_FAIL_AT(mu_cfg_pos(cfg), "fsdp_auto_wrap_policy: expected {min_num_params: N} or a list of names of modules");
-    MU_TRY(parse(policy_keys, cfg, "fsdp_auto_wrap_policy", &p));
+        return expected(cfg, POLICY ": expected {min_num_params: N}, a list of names of modules or null");
+    MU_TRY(parse(policy_keys, cfg, POLICY, &p));
     MU_TRY(mu_mul_size((size_t)p.min_num_params, sizeof(float), &self->unit_bytes));
     return MU_OK;
 }
@@ -95,9 +105,9 @@ static mu_err read_precision(fsdp *self)
     precision p = {0};
     if (!self->mixed_precision)
         return MU_OK;
-    MU_TRY(parse(precision_keys, self->mixed_precision, "mixed_precision", &p));
+    MU_TRY(parse(precision_keys, self->mixed_precision, PRECISION, &p));
     if (p.param_dtype && stages[self->sharding_strategy] < MU_SHARD_PARAMETERS) {
-        MU_FAIL_AT(mu_cfg_pos(self->mixed_precision), "mixed_precision.param_dtype: parameters are gathered only with FULL_SHARD");
+        MU_FAIL_AT(mu_cfg_pos(self->mixed_precision), PRECISION ".param_dtype: parameters are gathered only with FULL_SHARD");
         return mu_error_hint("optim_wrapper: {type: AmpOptimWrapper} computes in bfloat16");
     }
     self->base.narrow_params = p.param_dtype != 0;

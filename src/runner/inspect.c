@@ -205,10 +205,11 @@ static size_t optimizer_bytes(const inspector *i)
 static mu_err share_store(inspector *i)
 {
     mu_params_sharing sharing;
-    if (!i->out->training || i->options->ranks < 2)
+    if (!i->out->training)
         return MU_OK;
-    if (!i->runner->parallel)
-        MU_TRY(mu_runner_build_parallel(i->runner));
+    mu_err err = i->runner->parallel ? MU_OK : mu_runner_build_parallel(i->runner);
+    if (err)
+        return note(i, err, get(i, "model_wrapper_cfg"), "model_wrapper_cfg");
     MU_TRY(mu_parallel_foresee(i->runner->parallel, i->options->ranks, &sharing));
     MU_TRY(mu_params_share(mu_model_params(i->runner->model), &sharing));
     return MU_OK;

@@ -87,14 +87,16 @@ static mu_err read_parts(const document *d, mu_network *n, mu_diagnostics *list)
 static mu_err suits(const mu_cfg *root, const mu_network *n, int64_t ranks, mu_diagnostics *list)
 {
     int64_t inside = ranks < n->ranks_per_node ? ranks : n->ranks_per_node;
-    char found[128];
+    char found[192];
     if (n->inside.bandwidth == 0 && inside > 1) {
         snprintf(found, sizeof found, "%lld ranks share a node, and what joins them is not told", (long long)inside);
         MU_TRY(mu_diagnostics_add(list, mu_cfg_pos(root), "inside", NULL, found, NULL));
     }
     if (n->between.bandwidth == 0 && ranks > inside) {
-        snprintf(found, sizeof found, "%lld ranks are more than the %lld of a node, and what joins the nodes is not told", (long long)ranks,
-                 (long long)inside);
+        snprintf(found, sizeof found,
+                 "%lld ranks are more than the %lld of a node, and what joins the nodes is not told: add {latency, bandwidth}, or measure "
+                 "on two nodes",
+                 (long long)ranks, (long long)inside);
         MU_TRY(mu_diagnostics_add(list, mu_cfg_pos(root), "between", NULL, found, NULL));
     }
     return MU_OK;

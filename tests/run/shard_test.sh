@@ -115,6 +115,21 @@ strategy SHARD_GRAD_OP 'mixed_precision: {param_dtype: bfloat16}'
 expect 2 2 train sharded.yaml --work-dir refused --cfg-options train_dataloader.batch_size=24
 grep -q 'gathered only with FULL_SHARD' err || complain 'param_dtype without FULL_SHARD is not refused'
 
+# Units that cannot be: told by a check with their place, before anything runs.
+refused_policy() {
+    strategy FULL_SHARD
+    printf '  %s\n' "fsdp_auto_wrap_policy: $1" | sed -i '/fsdp_auto_wrap_policy/{
+        r /dev/stdin
+        d
+    }' sharded.yaml
+    "$muster" check sharded.yaml >out 2>err
+    [ $? -eq 2 ] && grep -qF "$2" err || complain "fsdp_auto_wrap_policy: $1 is not refused"
+}
+refused_policy 3 "sharded.yaml:5:26: model_wrapper_cfg.fsdp_auto_wrap_policy: expected {min_num_params: N}, a list of names of modules or null, found integer 3"
+refused_policy '[1]' "sharded.yaml:5:27: model_wrapper_cfg.fsdp_auto_wrap_policy: expected names of modules, found integer 1"
+refused_policy '{min_params: 3}' "sharded.yaml:5:27: model_wrapper_cfg.fsdp_auto_wrap_policy.min_params: expected one of the keys min_num_params"
+refused_policy '[backbone, layer9]' "no parameter belongs to the module 'layer9'"
+
 # A learning rate that ends in NaN: all ranks end, and tell it once.
 for stage in SHARD_OPTIMIZER SHARD_GRAD_OP FULL_SHARD; do
     strategy $stage

@@ -114,9 +114,9 @@ err_has 'bad.yaml:1:1: between: 3 ranks are more than the 2 of a node, and what 
 run 2 check net.yaml --net nowhere.yaml
 err_has 'nowhere.yaml'
 run 2 check net.yaml --ranks 1,2
-err_has "--ranks takes a number from 1, not '1,2'"
+err_has "--ranks takes a number from 1, or with --net several with commas, not '1,2'"
 run 2 check net.yaml --ranks 1, --net quick.yaml
-err_has "or several with commas, not '1,'"
+err_has "or with --net several with commas, not '1,'"
 grep -v '^optim_wrapper\|^train' net.yaml | grep -v '  batch\|  dataset\|  sampler' >model.yaml
 run 2 check model.yaml --net quick.yaml
 err_has 'trains nothing'

@@ -124,14 +124,17 @@ static mu_err check_template(const char *name, const mu_cfg *cfg)
 static mu_err read_shards(checkpoint_hook *self)
 {
     const mu_cfg *cfg = self->shards;
+    char found[128];
     if (!cfg || mu_cfg_kind_of(cfg) == MU_CFG_NULL)
         return MU_OK;
-    if (mu_cfg_kind_of(cfg) == MU_CFG_STRING && strcmp(mu_cfg_string(cfg), "per_rank") == 0)
+    if (mu_cfg_kind_of(cfg) == MU_CFG_STRING && strcmp(mu_cfg_string(cfg), "per_rank") == 0) {
         self->n_shards = MU_SHARDS_PER_RANK;
-    else if (mu_cfg_kind_of(cfg) == MU_CFG_INT && mu_cfg_int(cfg) >= 1 && mu_cfg_int(cfg) <= MAX_SHARDS)
+    } else if (mu_cfg_kind_of(cfg) == MU_CFG_INT && mu_cfg_int(cfg) >= 1 && mu_cfg_int(cfg) <= MAX_SHARDS) {
         self->n_shards = (int)mu_cfg_int(cfg);
-    else
-        return MU_FAIL_AT(mu_cfg_pos(cfg), "shards: expected null, per_rank or a number from 1 to %d", MAX_SHARDS);
+    } else {
+        mu_cfg_describe(cfg, found, sizeof found);
+        return MU_FAIL_AT(mu_cfg_pos(cfg), "shards: expected null, per_rank or a number from 1 to %d, found %s", MAX_SHARDS, found);
+    }
     return MU_OK;
 }
 
