@@ -89,7 +89,7 @@ const cli_command cli_train = {
     .summary = "Train the model of a config; under mpirun or srun on all ranks together",
     .details = "Checkpoints, logs and scalars go to the work dir: --work-dir, else work_dir of the config, else\n"
                "work_dirs/NAME. SIGTERM, SIGINT, SIGUSR1, SIGUSR2 and --max-time end it after the current iteration with a\n"
-               "checkpoint and status 75: run it again with --resume.",
+               "checkpoint and status 75: run it again with --resume. A rank that hangs is named, and ends all with status 76.",
     .run = run,
     .computes = true,
 };

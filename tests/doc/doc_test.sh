@@ -111,6 +111,42 @@ for variable in $(muster env | sed -n 's/^\([A-Z][A-Z]*_[A-Z_]*\) .*/\1/p'); do
     grep -qx "\.It Ev $variable" "$man/muster.1" || complain "muster.1 lacks $variable"
 done
 
+# What muster-config(5) says of several ranks: every key, and none that is not there.
+{
+    muster describe config | sed -n 's/^  \(model_wrapper_cfg\|watch_cfg\|auto_scale_lr\)\.\([a-z_]*\) .*/\2/p'
+    muster describe MMFullyShardedDataParallel | sed -n 's/^  \([a-z_]*\) .* .*/\1/p' | grep -v '^option$'
+} | sort -u >"$tmp/keys"
+[ "$(wc -l <"$tmp/keys")" -gt 15 ] || complain 'the keys of several ranks are not read'
+{ cat "$tmp/keys" && printf '%s\n' model_wrapper_cfg watch_cfg auto_scale_lr sync_bn type async_save shards; } >"$tmp/known"
+sed -n '/^\.Sh SEVERAL RANKS/,/^\.Sh RESERVED/s/^\(\.It \)\{0,1\}\.\{0,1\}Ic //p' "$man/muster-config.5" | tr -d ',;.' | tr -s ' ' '\n' | grep -v '^(' |
+    sort -u >"$tmp/told"
+for key in $(cat "$tmp/keys"); do
+    grep -qx "$key" "$tmp/told" || complain "muster-config.5 lacks $key"
+done
+for key in $(cat "$tmp/told"); do
+    grep -qx "$key" "$tmp/known" || complain "muster-config.5 has $key, the program has not"
+done
+
+# Messages that the guide shows, and scripts that the pages name, are there.
+while read -r words; do
+    grep -qF "$words" "$src/doc/guide.md" || complain "the guide lacks: $words"
+    grep -rqF "$words" "$src/src" || complain "the guide shows what the program does not say: $words"
+done <<END
+ is gone: killed by a signal, or for want of memory; it was in
+is stopped, by SIGSTOP or a debugger:
+ raises it, 0 means none
+start all ranks with the same config file, options and environment
+tasks that MPI cannot connect
+tasks: start it with srun --mpi=pmix
+learning rates stay as they are
+were on their way for
+of which training waited
+bring all its shards from where it was written to the folder of the index
+END
+for script in $(sed -n 's/.*\(jobs\/[a-z]*\.sbatch\).*/\1/p' "$srcdir/README.md" "$srcdir/doc/guide.md" | sort -u); do
+    [ -f "$src/$script" ] || complain "there is no $script"
+done
+
 # The examples of muster-config(5).
 for name in base run; do
     sed -n "/^\\.Pa $name\\.yaml/,/^\\.Ed/p" "$man/muster-config.5" | sed '1,2d;$d' >"$tmp/$name.yaml"
