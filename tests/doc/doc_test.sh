@@ -147,6 +147,13 @@ for script in $(sed -n 's/.*\(jobs\/[a-z]*\.sbatch\).*/\1/p' "$srcdir/README.md"
     [ -f "$src/$script" ] || complain "there is no $script"
 done
 
+# Links to files.
+for document in README.md $(cd "$src" && ls doc/*.md); do
+    for link in $(grep -o ']([^):#]*)' "$src/$document" | tr -d ']()'); do
+        [ -e "$src/$(dirname "$document")/$link" ] || complain "$document: there is no $link"
+    done
+done
+
 # The examples of muster-config(5).
 for name in base run; do
     sed -n "/^\\.Pa $name\\.yaml/,/^\\.Ed/p" "$man/muster-config.5" | sed '1,2d;$d' >"$tmp/$name.yaml"
