@@ -28,6 +28,7 @@ muster_SOURCES += src/cli/evaluate.c
 muster_SOURCES += src/cli/family.c
 muster_SOURCES += src/cli/inspection.c
 muster_SOURCES += src/cli/inspection.h
+muster_SOURCES += src/cli/job_end.c src/cli/job_end.h
 muster_SOURCES += src/cli/list.c
 muster_SOURCES += src/cli/mistakes.c src/cli/mistakes.h
 muster_SOURCES += src/cli/muster.c

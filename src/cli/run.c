@@ -3,6 +3,7 @@
 #include "cli/mistakes.h"
 #include "cli/progress.h"
 #include "cli/comm.h"
+#include "cli/job_end.h"
 #include "config/config.h"
 #include "core/mem.h"
 #include "core/text.h"
@@ -102,6 +103,19 @@ static mu_err read_same(const cli_run *run, mu_comm *comm, mu_config **config, m
     return share_mistakes(comm, list, n);
 }
 
+/* Collective. What rank 0 was told, or asks for, of the time there is. */
+static mu_err share_times(const cli_run *run, mu_comm *comm, mu_runner_options *options)
+{
+    double times[] = {run->max_time ? atof(run->max_time) : 0, run->end_margin ? atof(run->end_margin) : -1, 0};
+    if (mu_comm_is_main(comm))
+        times[2] = cli_job_end();
+    MU_TRY(mu_comm_broadcast(comm, times, 3, MU_F64, 0));
+    options->max_time = times[0];
+    options->end_margin = times[1];
+    options->job_end = times[2];
+    return MU_OK;
+}
+
 mu_err cli_run_open(const cli_run *run, mu_comm *comm, bool training, mu_config **config, mu_runner **out, int *status)
 {
     mu_diagnostics list = {0};
@@ -121,8 +135,6 @@ mu_err cli_run_open(const cli_run *run, mu_comm *comm, bool training, mu_config 
     MU_TRY(cli_comm_watch(limit, &watch));
     if (training)
         mu_signals_watch(); /* val and test end as any program does */
-    if (run->max_time)
-        mu_signals_set_deadline(atof(run->max_time));
     mu_run_log_before_line(clear_progress, NULL);
     mu_run_log_set_console(run->quiet ? MU_LOG_WARNING : MU_LOG_TRACE);
     mu_runner_options options = {
@@ -136,5 +148,7 @@ mu_err cli_run_open(const cli_run *run, mu_comm *comm, bool training, mu_config 
         .watch = watch,
         .progress = run->quiet ? NULL : progress,
     };
+    if (training)
+        MU_TRY(share_times(run, comm, &options));
     return mu_runner_new(comm, *config, &options, out);
 }

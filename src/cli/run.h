@@ -7,7 +7,7 @@
 
 typedef struct {
     const char *config, *checkpoint;
-    const char *work_dir, *resume, *load_from, *device, *seed, *max_time, *out;
+    const char *work_dir, *resume, *load_from, *device, *seed, *max_time, *end_margin, *out;
     bool amp, deterministic, changed_schedule, quiet, json;
     cli_list overrides;
 } cli_run;

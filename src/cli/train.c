@@ -69,6 +69,8 @@ static int run(const cli_command *command, int argc, char **argv)
         {.name = "amp", .flag = &r.amp, .help = "matrix products and convolutions in bf16"},
         {.name = "max-time", .value = "SECONDS", .text = &r.max_time,
          .help = "stop cleanly after so long, with a checkpoint and status 75"},
+        {.name = "end-margin", .value = "SECONDS", .text = &r.end_margin,
+         .help = "the same so long before a Slurm job ends (3 times the longest checkpoint so far, and 30 s)"},
         {.name = "changed-schedule", .flag = &r.changed_schedule,
          .help = "resume although the config's schedule is not the checkpoint's"},
         CLI_RUN_OPTIONS(r),
@@ -77,6 +79,8 @@ static int run(const cli_command *command, int argc, char **argv)
     int n, status = cli_parse(command, options, argc, argv, 1, 1, &r.config, &n);
     if (status == CLI_GO && r.max_time && !is_number(r.max_time))
         status = cli_misuse(command->name, "--max-time takes seconds, not '%s'", r.max_time);
+    if (status == CLI_GO && r.end_margin && !is_number(r.end_margin))
+        status = cli_misuse(command->name, "--end-margin takes seconds, not '%s'", r.end_margin);
     if (status == CLI_GO)
         status = train(&r);
     cli_list_release(&r.overrides);
@@ -88,8 +92,9 @@ const cli_command cli_train = {
     .operands = "CONFIG",
     .summary = "Train the model of a config; under mpirun or srun on all ranks together",
     .details = "Checkpoints, logs and scalars go to the work dir: --work-dir, else work_dir of the config, else\n"
-               "work_dirs/NAME. SIGTERM, SIGINT, SIGUSR1, SIGUSR2 and --max-time end it after the current iteration with a\n"
-               "checkpoint and status 75: run it again with --resume. A rank that hangs is named, and ends all with status 76.",
+               "work_dirs/NAME. SIGTERM, SIGINT, SIGUSR1, SIGUSR2, --max-time and the coming end of a Slurm job end it after\n"
+               "the current iteration with a checkpoint and status 75: run it again with --resume. A rank that hangs is named,\n"
+               "and ends all with status 76.",
     .run = run,
     .computes = true,
 };

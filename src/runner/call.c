@@ -1,19 +1,21 @@
 #include "runner/checkpoint.h"
 #include "runner/runner.h"
-#include "runner/signals.h"
+#include "runner/stop.h"
 
 mu_err mu_runner_agree(mu_runner *runner, mu_err err)
 {
     if (runner->agreed)
         return err;
-    int32_t word[4] = {err != MU_OK, mu_signals_pending(), runner->stop_requested, mu_checkpoint_failed(runner)};
-    mu_err sent = mu_comm_all_reduce(runner->comm, word, 4, MU_I32, MU_COMM_MAX);
+    int32_t word[5] = {err != MU_OK, mu_stop_pending(runner), runner->stop_requested, mu_checkpoint_failed(runner),
+                       mu_stop_comes_first(runner)};
+    mu_err sent = mu_comm_all_reduce(runner->comm, word, 5, MU_I32, MU_COMM_MAX);
     if (sent) {
         runner->agreed = true;
         return sent;
     }
-    if (!runner->stop_signal)
-        runner->stop_signal = word[1];
+    if (!runner->stop_reason)
+        runner->stop_reason = word[1];
+    runner->stop_comes_first = word[4];
     runner->stopping = runner->stopping || word[2];
     if (!word[0])
         return word[3] ? mu_checkpoint_wait(runner) : MU_OK;

@@ -38,8 +38,8 @@ MU_CHECKED mu_err mu_checkpoint_begin(mu_runner *runner, const char *path, mu_ch
 MU_CHECKED mu_err mu_checkpoint_wait(mu_runner *runner);
 /* Not collective. Has this rank seen a failure that was not waited for? */
 bool mu_checkpoint_failed(const mu_runner *runner);
-/* Not collective. Seconds that the newest whole one took from beginning to end; < 0: there is none. */
-double mu_checkpoint_last_seconds(const mu_runner *runner);
+/* Not collective. Seconds that the longest whole one of this run took from beginning to end; < 0: there is none. */
+double mu_checkpoint_longest_seconds(const mu_runner *runner);
 /* Collective. Ends what is on its way; done by mu_runner_release. */
 void mu_checkpoint_close(mu_runner *runner);
 

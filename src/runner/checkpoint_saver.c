@@ -28,7 +28,7 @@ struct mu_checkpoint_saver {
     int64_t bytes;
 
     atomic_bool failed;
-    _Atomic double seconds; /* of the newest that is whole; < 0: none */
+    _Atomic double seconds; /* of the longest that is whole; < 0: none */
 };
 
 /* ---- the job ---- */
@@ -70,7 +70,8 @@ static mu_err save(mu_checkpoint_saver *s)
     double seconds = mu_clock() - s->begun;
     if (main)
         tell(s, seconds);
-    atomic_store(&s->seconds, seconds);
+    if (seconds > atomic_load(&s->seconds))
+        atomic_store(&s->seconds, seconds);
     return MU_OK;
 }
 
@@ -148,7 +149,7 @@ bool mu_checkpoint_failed(const mu_runner *runner)
     return runner->saver && atomic_load(&runner->saver->failed);
 }
 
-double mu_checkpoint_last_seconds(const mu_runner *runner)
+double mu_checkpoint_longest_seconds(const mu_runner *runner)
 {
     return runner->saver ? atomic_load(&runner->saver->seconds) : -1;
 }

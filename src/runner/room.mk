@@ -17,6 +17,7 @@ libmuster_la_SOURCES += src/runner/log_processor.c
 libmuster_la_SOURCES += src/runner/message_hub.c
 libmuster_la_SOURCES += src/runner/run_log.c
 libmuster_la_SOURCES += src/runner/signals.c
+libmuster_la_SOURCES += src/runner/stop.c src/runner/stop.h
 libmuster_la_SOURCES += src/runner/work_dir.c
 libmuster_la_SOURCES += src/runner/build.c src/runner/inspect.c src/runner/mistake.c src/runner/mistake.h src/runner/own.h src/runner/run.c src/runner/runner.c
 libmuster_la_SOURCES += src/runner/loops/epoch_based_train_loop.c src/runner/loops/eval_loop.c \

@@ -6,6 +6,7 @@
 #include "runner/hooks/hooks.h"
 #include "runner/loop.h"
 #include "runner/own.h"
+#include "runner/stop.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -183,13 +184,11 @@ static mu_err train(mu_runner *runner, int *status)
     runner->phase = MU_PHASE_TRAIN;
     MU_TRY(loop->run(runner->train_loop, runner, NULL));
     tell_traffic(runner);
-    if (runner->stop_signal)
+    if (runner->stop_reason)
         MU_TRY(mu_checkpoint_hook_save_now(runner));
     MU_TRY(mu_checkpoint_wait(runner));
-    if (runner->stop_signal) {
-        if (mu_runner_is_main(runner))
-            MU_WARN("run", "signal %d (%s): stopped after iteration %lld; muster train ... --resume goes on from there",
-                    runner->stop_signal, strsignal(runner->stop_signal), (long long)runner->iter);
+    if (runner->stop_reason) {
+        mu_stop_tell(runner);
         *status = STATUS_REQUEUE;
     }
     return mu_runner_call(runner, MU_AFTER_RUN, NULL);

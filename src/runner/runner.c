@@ -7,6 +7,7 @@
 #include "runner/checkpoint.h"
 #include "runner/log_processor.h"
 #include "runner/own.h"
+#include "runner/stop.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -186,6 +187,7 @@ static mu_err open_runner(mu_runner *runner)
     MU_INFO("run", "%s: %d %s, %s, %d %s each, seed %llu, work_dir %s", runner->experiment_name, runner->comm->size,
             runner->comm->size == 1 ? "rank" : "ranks", runner->device, runner->backend->n_threads,
             runner->backend->n_threads == 1 ? "thread" : "threads", (unsigned long long)runner->seed, runner->work_dir);
+    mu_stop_set(runner, &runner->own->options);
     return MU_OK;
 }
 

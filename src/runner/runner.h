@@ -19,6 +19,9 @@ typedef struct mu_log_processor mu_log_processor;
 typedef struct mu_work_dir mu_work_dir;
 typedef struct mu_checkpoint_saver mu_checkpoint_saver;
 
+/* What a run is stopped by, other than signals. */
+enum { MU_STOP_MAX_TIME = 1001, MU_STOP_JOB_END };
+
 typedef enum { MU_PHASE_NONE, MU_PHASE_TRAIN, MU_PHASE_VAL, MU_PHASE_TEST } mu_phase;
 extern const char *const mu_phase_names[]; /* "", "train", "val", "test" */
 
@@ -65,13 +68,17 @@ struct mu_runner {
     int64_t epoch_length;          /* of the training loader; of the phase's while it validates */
     int64_t sampler_epoch;         /* that the training loader is started with */
     bool resumed;
-    int stop_signal;               /* all ranks agreed to stop; 0: go on */
+    int stop_reason;               /* all ranks agreed to stop: a signal's number, or MU_STOP_...; 0: go on */
+    bool stop_comes_first;         /* agreed: a checkpoint begun now would take longer than there is time until the stop */
+    bool val_left;                 /* the newest validation within training was left before its end, for a stop */
     bool stop_requested;           /* a hook of any rank wants training to end: early stopping */
     bool stopping;                 /* all ranks agreed to; the iteration in which they do is finished */
     bool agreed;                   /* the error on its way is known to all ranks */
     int64_t last_saved_iter;       /* of the newest checkpoint; -1: none */
     mu_checkpoint_saver *saver;    /* runner/checkpoint.h; NULL: none was saved */
     double started;                /* mu_clock */
+    double time_over, job_over;    /* mu_clock: of --max-time, and of the job; 0: not known */
+    double end_margin;             /* seconds before job_over at which training stops; < 0: by the checkpoints so far */
     struct mu_runner_own *own;     /* private */
 };
 
@@ -82,6 +89,9 @@ typedef struct {
     bool allow_changed_schedule; /* --resume with another param_scheduler */
     const char *dump;            /* val and test: predictions of every sample go into this file; NULL: not */
     bool training;               /* takes the lock of work_dir */
+    double max_time;             /* seconds after which training stops; 0: none. The three have one value on all ranks */
+    double job_end;              /* mu_wall_time at which the job is killed; 0: not known */
+    double end_margin;           /* seconds before job_end at which training stops; < 0: 3 times the longest checkpoint so far and 30 more */
     int n_threads;               /* to compute with; 0: OMP_NUM_THREADS, else this rank's share of the node's cores */
     mu_watch *watch;             /* told what this rank does; may be NULL */
     /* Told on rank 0 what has been done of what ("train", 3, 100), for a progress bar; total 0: it is over. May be NULL. */
@@ -94,7 +104,7 @@ typedef struct {
 MU_CHECKED mu_err mu_runner_new(mu_comm *comm, const mu_config *config, const mu_runner_options *options, mu_runner **out);
 void mu_runner_release(mu_runner *runner);
 
-/* Collective. Each runs its loop from beginning to end; train validates in between. *status: 0, or 75 when a signal ended it cleanly. */
+/* Collective. Each runs its loop from beginning to end; train validates in between. *status: 0, or 75 when a signal or the end of its time ended it cleanly. */
 MU_CHECKED mu_err mu_runner_train(mu_runner *runner, int *status);
 /* checkpoint NULL: load_from of the config. results may be NULL; owned by the caller. */
 MU_CHECKED mu_err mu_runner_val(mu_runner *runner, const char *checkpoint, mu_results *results);
@@ -103,7 +113,7 @@ MU_CHECKED mu_err mu_runner_test(mu_runner *runner, const char *checkpoint, mu_r
 /* Calls the hooks of a point; an error names the hook. event may be NULL. */
 MU_CHECKED mu_err mu_runner_call(mu_runner *runner, mu_hook_point point, const mu_hook_event *event);
 /* Collective. All ranks bring their error to the same place and leave alike; signals and wishes to stop are shared on the
- * way (stop_signal, stopping), and what a checkpoint in the background failed with. */
+ * way (stop_reason, stopping, stop_comes_first), and what a checkpoint in the background failed with. */
 MU_CHECKED mu_err mu_runner_agree(mu_runner *runner, mu_err err);
 
 /* Marks the error of something that agrees by itself. */

@@ -1,7 +1,5 @@
 #include "runner/signals.h"
 
-#include "core/clock.h"
-
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -17,7 +15,6 @@ enum { N_WATCHED = sizeof watched / sizeof watched[0] };
 static struct sigaction before[N_WATCHED]; /* what the process did with them */
 static bool watching;
 static atomic_int first_signal, interrupts;
-static double deadline; /* mu_clock; 0: none */
 
 static void handle(int number)
 {
@@ -58,19 +55,11 @@ void mu_signals_restore(void)
 
 int mu_signals_pending(void)
 {
-    int number = atomic_load(&first_signal);
-    if (number == 0 && deadline > 0 && mu_clock() >= deadline)
-        number = SIGUSR1;
-    return number;
+    return atomic_load(&first_signal);
 }
 
 void mu_signals_clear(void)
 {
     atomic_store(&first_signal, 0);
     atomic_store(&interrupts, 0);
-}
-
-void mu_signals_set_deadline(double seconds)
-{
-    deadline = seconds > 0 ? mu_clock() + seconds : 0;
 }

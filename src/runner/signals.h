@@ -7,9 +7,7 @@ void mu_signals_watch(void);
 void mu_signals_restore(void);
 /* The signal that came first, or 0. */
 int mu_signals_pending(void);
-/* Forgets what came; a deadline stays. */
+/* Forgets what came. */
 void mu_signals_clear(void);
-/* For --max-time: seconds from now after which mu_signals_pending is SIGUSR1; 0: never. */
-void mu_signals_set_deadline(double seconds);
 
 #endif

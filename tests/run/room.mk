@@ -30,3 +30,5 @@ dist_check_SCRIPTS += tests/run/parts_test.sh
 SLOW_TESTS += tests/run/parts_test.sh
 dist_check_SCRIPTS += tests/run/hang_test.sh
 SLOW_TESTS += tests/run/hang_test.sh
+dist_check_SCRIPTS += tests/run/stop_test.sh
+SLOW_TESTS += tests/run/stop_test.sh

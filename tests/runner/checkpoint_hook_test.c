@@ -1,6 +1,7 @@
 /* When CheckpointHook saves, under which names, and what it removes. */
 #include "run_hook.h"
 
+#include "core/clock.h"
 #include "runner/checkpoint.h"
 #include "runner/hooks/hooks.h"
 
@@ -338,6 +339,38 @@ START_TEST(mistakes)
 }
 END_TEST
 
+/* What the stop would have to wait for is left to it. A step that comes so late that the stop is already there saves: that is tried again. */
+START_TEST(not_before_a_stop)
+{
+    start("{type: CheckpointHook, by_epoch: false, interval: 1}", 1000000);
+    epochs(1, 1, NULL);
+    ck_ok(mu_checkpoint_wait(&runner));
+    double longest = mu_checkpoint_longest_seconds(&runner);
+    ck_assert(longest > 0);
+    runner.time_over = mu_clock() + 1000;
+    epochs(1, 1, NULL);
+    ck_assert_int_eq(runner.last_saved_iter, 2);
+    ck_assert(!runner.stop_comes_first);
+    do {
+        ck_ok(mu_checkpoint_wait(&runner));
+        runner.stop_reason = 0;
+        runner.time_over = mu_clock() + longest / 2;
+        epochs(1, 1, NULL);
+    } while (runner.stop_reason);
+    ck_assert(runner.stop_comes_first);
+    ck_assert_int_eq(runner.last_saved_iter, runner.iter - 1);
+    ck_assert_ptr_nonnull(strstr(logged, "is not begun: it would take until after the stop"));
+    runner.time_over = mu_clock() + 1000;
+    ck_ok(mu_checkpoint_hook_save_now(&runner));
+    ck_assert_int_eq(runner.last_saved_iter, runner.iter);
+    /* The last one of all is not left out. */
+    runner.max_epochs = (int64_t)runner.epoch + 1;
+    runner.time_over = mu_clock() + longest / 2;
+    epochs(1, 1, NULL);
+    ck_assert_int_eq(runner.last_saved_iter, runner.iter);
+}
+END_TEST
+
 static mu_err build_only(void)
 {
     mu_hook *h;
@@ -373,6 +406,7 @@ int main(void)
     tcase_add_test(tc, asked_for_now);
     tcase_add_test(tc, after_an_early_end);
     tcase_add_test(tc, nothing_is_lost);
+    tcase_add_test(tc, not_before_a_stop);
     tcase_add_loop_test(tc, mistakes, 0, sizeof bad / sizeof bad[0]);
     tcase_add_test(tc, memory);
     suite_add_tcase(suite, tc);

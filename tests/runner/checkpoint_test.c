@@ -441,13 +441,13 @@ START_TEST(in_the_background)
     run_open(&t, PLAIN, 3);
     train(&t, 4, 9);
     ck_ok(mu_checkpoint_save(&t.r, other, everything, NULL));
-    ck_assert(mu_checkpoint_last_seconds(&t.r) < 0);
+    ck_assert(mu_checkpoint_longest_seconds(&t.r) < 0);
     ck_ok(mu_checkpoint_begin(&t.r, path, everything, &(mu_checkpoint_sequel){.last = true, .obsolete = folder}, true));
     train(&t, 4, 12);
     ck_ok(mu_checkpoint_wait(&t.r));
     ck_ok(mu_checkpoint_wait(&t.r));
     same_files(path, other);
-    ck_assert(mu_checkpoint_last_seconds(&t.r) > 0);
+    ck_assert(mu_checkpoint_longest_seconds(&t.r) > 0);
     ck_assert_ptr_nonnull(strstr(warnings, "the old checkpoint is left: "));
     snprintf(said, sizeof said, "%s/last_checkpoint", folder);
     ck_assert_int_eq(stat(said, &info), 0);

@@ -1,16 +1,13 @@
+#include "core/clock.h"
 #include "runner/signals.h"
+#include "runner/stop.h"
 
 #include "test.h"
 
+#include <math.h>
 #include <signal.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
-
-static void rest(int ms)
-{
-    nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL);
-}
 
 START_TEST(first_signal_counts)
 {
@@ -88,18 +85,47 @@ START_TEST(second_interrupt_ends_the_process)
 }
 END_TEST
 
-START_TEST(deadline)
+START_TEST(times)
 {
+    mu_runner runner = {0};
+    ck_assert_int_eq(mu_stop_pending(&runner), 0);
+    ck_assert(!mu_stop_comes_first(&runner));
+    runner.time_over = mu_clock() - 1;
+    ck_assert_int_eq(mu_stop_pending(&runner), MU_STOP_MAX_TIME);
+    ck_assert(mu_stop_comes_first(&runner));
+    runner.time_over = mu_clock() + 1000;
+    ck_assert_int_eq(mu_stop_pending(&runner), 0);
+    ck_assert(!mu_stop_comes_first(&runner));
+    runner.job_over = mu_clock() + 900;
+    runner.end_margin = 1000;
+    ck_assert_int_eq(mu_stop_pending(&runner), MU_STOP_JOB_END);
+    runner.end_margin = 0;
+    ck_assert_int_eq(mu_stop_pending(&runner), 0);
+    runner.end_margin = -1; /* without a checkpoint so far: 30 s */
+    ck_assert_int_eq(mu_stop_pending(&runner), 0);
+    runner.job_over = mu_clock() + 29;
+    ck_assert_int_eq(mu_stop_pending(&runner), MU_STOP_JOB_END);
+    mu_signals_watch();
+    raise(SIGUSR2);
+    ck_assert_int_eq(mu_stop_pending(&runner), SIGUSR2);
+    mu_signals_restore();
     mu_signals_clear();
-    mu_signals_set_deadline(1000);
-    ck_assert_int_eq(mu_signals_pending(), 0);
-    mu_signals_set_deadline(1e-9);
-    rest(1);
-    ck_assert_int_eq(mu_signals_pending(), SIGUSR1);
-    mu_signals_clear();
-    ck_assert_int_eq(mu_signals_pending(), SIGUSR1);
-    mu_signals_set_deadline(0);
-    ck_assert_int_eq(mu_signals_pending(), 0);
+}
+END_TEST
+
+START_TEST(options_of_a_run)
+{
+    mu_comm *comm;
+    ck_ok(mu_comm_self_new(&comm));
+    mu_runner runner = {.comm = comm};
+    mu_stop_set(&runner, &(mu_runner_options){.end_margin = -1});
+    ck_assert(runner.time_over == 0 && runner.job_over == 0);
+    mu_stop_set(&runner, &(mu_runner_options){.max_time = 100, .job_end = mu_wall_time() + 200, .end_margin = 7});
+    double now = mu_clock();
+    ck_assert(fabs(runner.time_over - now - 100) < 5 && fabs(runner.job_over - now - 200) < 5 && runner.end_margin == 7);
+    mu_stop_set(&runner, &(mu_runner_options){.job_end = 1});
+    ck_assert_int_eq(mu_stop_pending(&runner), MU_STOP_JOB_END);
+    mu_comm_release(comm);
 }
 END_TEST
 
@@ -111,7 +137,8 @@ int main(void)
     tcase_add_test(tc, old_handlers_come_back);
     tcase_add_test(tc, ignored_signals_stay_ignored);
     tcase_add_test(tc, second_interrupt_ends_the_process);
-    tcase_add_test(tc, deadline);
+    tcase_add_test(tc, times);
+    tcase_add_test(tc, options_of_a_run);
     suite_add_tcase(suite, tc);
     return test_run(suite);
 }

@@ -32,6 +32,7 @@ typedef struct {
     indicator *best;
     size_t n_best;
     char *folder; /* set before training */
+    bool told;    /* that saves are left out */
     int n_shards; /* as in mu_checkpoint_parts */
 } checkpoint_hook;
 
@@ -438,10 +439,24 @@ static bool due(const checkpoint_hook *self, int64_t done, int64_t total)
     return (interval > 0 && since >= 0 && since % interval == 0) || (self->save_last && done == total);
 }
 
-static mu_err save_counted(const checkpoint_hook *self, mu_runner *runner, int64_t done, int64_t iter)
+static void tell_skipped(checkpoint_hook *self, const mu_runner *runner, const char *number)
+{
+    if (!self->told && mu_runner_is_main(runner))
+        MU_WARN("run", "the checkpoint at %s %s is not begun: it would take until after the stop, which writes one", number,
+                self->by_epoch ? "epochs" : "iterations");
+    self->told = true;
+}
+
+/* Collective. What a stop would have to wait for is left to it; the last one is not. */
+static mu_err save_counted(checkpoint_hook *self, mu_runner *runner, int64_t done, int64_t total, int64_t iter)
 {
     char number[24];
+    MU_TRY(mu_runner_agree(runner, MU_OK));
     snprintf(number, sizeof number, "%" PRId64, done);
+    if (runner->stop_comes_first && !runner->stop_reason && done != total) {
+        tell_skipped(self, runner, number);
+        return MU_OK;
+    }
     MU_INFO("run", "Saving checkpoint at %s %s", number, self->by_epoch ? "epochs" : "iterations");
     MU_TRY(save_regular(self, runner, self->by_epoch, number, iter));
     return MU_OK;
@@ -449,19 +464,19 @@ static mu_err save_counted(const checkpoint_hook *self, mu_runner *runner, int64
 
 static mu_err after_train_epoch(mu_hook *hook, mu_runner *runner, const mu_hook_event *event)
 {
-    const checkpoint_hook *self = (const checkpoint_hook *)hook;
+    checkpoint_hook *self = (checkpoint_hook *)hook;
     (void)event;
     if (self->by_epoch && due(self, runner->epoch + 1, runner->max_epochs))
-        MU_TRY(save_counted(self, runner, runner->epoch + 1, runner->iter));
+        MU_TRY(save_counted(self, runner, runner->epoch + 1, runner->max_epochs, runner->iter));
     return MU_OK;
 }
 
 static mu_err after_train_iter(mu_hook *hook, mu_runner *runner, const mu_hook_event *event)
 {
-    const checkpoint_hook *self = (const checkpoint_hook *)hook;
+    checkpoint_hook *self = (checkpoint_hook *)hook;
     (void)event;
     if (!self->by_epoch && due(self, runner->iter + 1, runner->max_iters))
-        MU_TRY(save_counted(self, runner, runner->iter + 1, runner->iter + 1));
+        MU_TRY(save_counted(self, runner, runner->iter + 1, runner->max_iters, runner->iter + 1));
     return MU_OK;
 }
 

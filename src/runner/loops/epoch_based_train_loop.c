@@ -44,11 +44,11 @@ static mu_err run(mu_loop *base, mu_runner *runner, mu_results *metrics)
             break;
         runner->epoch++;
         runner->epoch_iter = 0;
-        if (!runner->stop_signal)
+        if (!runner->stop_reason)
             MU_TRY(mu_train_loop_validate(loop, runner, runner->epoch, loop->max_epochs));
         MU_TRY(mu_runner_agree(runner, MU_OK));
     }
-    return runner->stop_signal ? MU_OK : mu_runner_call(runner, MU_AFTER_TRAIN, NULL);
+    return runner->stop_reason ? MU_OK : mu_runner_call(runner, MU_AFTER_TRAIN, NULL);
 }
 
 const mu_component mu_component_epoch_based_train_loop = {

@@ -21,6 +21,7 @@ typedef struct {
     mu_evaluator *evaluator;
     const points *at;
     bool together;            /* parameters are in pieces: ranks run batch by batch together */
+    int64_t stops;            /* batches that every rank has: before each they may agree to leave; 0: nothing but an error ends it */
     mu_hook_event event;      /* batch: NULL when there are no more */
     mu_batch_buffer *example; /* what this rank runs as long as others have batches */
 } share;
@@ -66,11 +67,19 @@ static mu_err go_on(const share *s, mu_err err, bool *out)
     return MU_OK;
 }
 
-static mu_err predict(share *s)
+/* Collective. *left: the ranks agreed to stop, and there is no result. */
+static mu_err predict(share *s, bool *left)
 {
     bool any;
     mu_err err = mu_loader_start(s->loader, 0);
+    *left = false;
     for (int64_t i = 0;; i++) {
+        if (i < s->stops) {
+            MU_TRY(mu_runner_agree(s->runner, err));
+            *left = s->runner->stop_reason != 0;
+            if (*left)
+                return MU_OK;
+        }
         s->event = (mu_hook_event){.batch_index = i};
         mu_watch_enter(s->runner->watch, MU_WATCH_EVALUATION);
         mu_watch_note(s->runner->watch, "load batch", mu_phase_names[s->runner->phase], i + 1);
@@ -83,18 +92,34 @@ static mu_err predict(share *s)
     }
 }
 
-static mu_err pass(mu_runner *runner, mu_loader *loader, mu_evaluator *evaluator, const points *at, mu_results *results)
+/* Collective. A stop in the middle of a validation within training does not wait for its end. */
+static mu_err count_stops(mu_runner *runner, const mu_loader *loader, bool training, int64_t *out)
 {
+    *out = training ? mu_loader_length(loader) : 0;
+    if (!training || runner->comm->size == 1)
+        return MU_OK;
+    MU_TRY(mu_runner_agree(runner, MU_OK));
+    return mu_runner_agreed(runner, mu_comm_all_reduce(runner->comm, out, 1, MU_I64, MU_COMM_MIN));
+}
+
+static mu_err pass(mu_runner *runner, mu_loader *loader, mu_evaluator *evaluator, const points *at, bool training, mu_results *results)
+{
+    int64_t stops;
+    bool left;
+    MU_TRY(count_stops(runner, loader, training, &stops));
     MU_TRY(mu_runner_call(runner, at->before, NULL));
     MU_TRY(mu_runner_call(runner, at->before_epoch, NULL));
     mu_evaluator_reset(evaluator);
-    share s = {.runner = runner, .loader = loader, .evaluator = evaluator, .at = at,
+    share s = {.runner = runner, .loader = loader, .evaluator = evaluator, .at = at, .stops = stops,
                .together = mu_params_sharing_of(mu_model_params(runner->model))->stage >= MU_SHARD_PARAMETERS};
-    mu_err err = predict(&s);
+    mu_err err = predict(&s, &left);
     mu_batch_buffer_release(s.example);
     if (err && !runner->agreed)
         mu_error_context("%s", runner->phase == MU_PHASE_VAL ? "validation" : "test");
     MU_TRY(mu_runner_agree(runner, err));
+    runner->val_left = left;
+    if (left)
+        return mu_runner_call(runner, at->after, NULL);
     int64_t size = mu_dataset_length(mu_loader_dataset(loader));
     mu_watch_enter(runner->watch, MU_WATCH_EVALUATION);
     mu_watch_note(runner->watch, "metrics", mu_phase_names[runner->phase], -1);
@@ -115,7 +140,7 @@ static mu_err evaluate(mu_runner *runner, mu_phase phase, mu_results *metrics)
     runner->phase = phase;
     runner->epoch_length = mu_loader_length(loader);
     mu_err err = pass(runner, loader, val ? runner->val_evaluator : runner->test_evaluator, val ? &val_points : &test_points,
-                      &results);
+                      outer == MU_PHASE_TRAIN, &results);
     mu_watch_enter(runner->watch, before);
     runner->phase = outer;
     runner->epoch_length = length;

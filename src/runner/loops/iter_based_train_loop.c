@@ -29,10 +29,10 @@ static mu_err run(mu_loop *base, mu_runner *runner, mu_results *metrics)
         MU_TRY(mu_runner_agree(runner, next_pass(runner)));
         MU_TRY(mu_train_loop_iter(runner));
         mu_runner_progress(runner, "train", runner->iter, loop->max_iters);
-        if (!runner->stop_signal)
+        if (!runner->stop_reason)
             MU_TRY(mu_train_loop_validate(loop, runner, runner->iter, loop->max_iters));
     }
-    if (runner->stop_signal)
+    if (runner->stop_reason)
         return MU_OK;
     MU_TRY(mu_runner_call(runner, MU_AFTER_TRAIN_EPOCH, NULL));
     runner->epoch++;

@@ -1,6 +1,7 @@
 #include "runner/loops/train_loop.h"
 
 #include "config/diagnostic.h"
+#include "core/log.h"
 #include "core/mem.h"
 
 #include <math.h>
@@ -241,5 +242,10 @@ mu_err mu_train_loop_validate(const mu_train_loop *loop, mu_runner *runner, int6
         return MU_OK;
     const mu_loop_ops *ops = mu_component_of(runner->val_loop)->ops;
     MU_TRY(ops->run(runner->val_loop, runner, NULL));
+    if (runner->val_left) { /* a resumed run does it again */
+        if (mu_runner_is_main(runner))
+            MU_INFO("run", "the validation is left for the stop, without a result");
+        return MU_OK;
+    }
     return mu_runner_agree(runner, mu_message_hub_set_i64(runner->hub, "last_val", done, true));
 }

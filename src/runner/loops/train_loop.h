@@ -26,7 +26,7 @@ MU_CHECKED mu_err mu_train_loop_iter(mu_runner *runner);
 /* Whether training ends here though it is not done. */
 static inline bool mu_train_loop_ends(const mu_runner *runner)
 {
-    return runner->stop_signal || runner->stopping || (runner->stop_requested && runner->comm->size == 1);
+    return runner->stop_reason || runner->stopping || (runner->stop_requested && runner->comm->size == 1);
 }
 
 /* Collective. Validates when it is due after `done` of `total` epochs or iterations, and was not done there before. */
