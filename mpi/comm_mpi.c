@@ -116,6 +116,15 @@ static mu_err start_broadcast(comm_mpi *self, mu_request *request, int64_t step)
     return MU_OK;
 }
 
+/* Open MPI sends all of a non-blocking all-reduce in place over and over, down and up a tree; in pairs every byte leaves a rank
+ * but twice. Where several ranks of each of several nodes share a link, the pairs would crowd it. The same answer on all ranks. */
+static bool goes_in_pairs(const comm_mpi *self, const mu_request *request)
+{
+    enum { FEWEST_BYTES = 1 << 20, MOST_RANKS = 64 };
+    return self->fixed_order || (self->even && self->base.size <= MOST_RANKS &&
+                                 request->count >= FEWEST_BYTES / (int64_t)mu_dtype_size(request->dtype));
+}
+
 /* MPI's own way where it has one for what is in as few pieces as a request can hold. */
 static mu_err mpi_start(mu_comm *comm, mu_request *request)
 {
@@ -124,7 +133,7 @@ static mu_err mpi_start(mu_comm *comm, mu_request *request)
     bool few = request->count <= step * MU_COMM_INFLIGHT;
     if (few && request->kind == MU_REQUEST_BROADCAST)
         MU_TRY(start_broadcast(self, request, step));
-    else if (few && request->kind == MU_REQUEST_ALL_REDUCE && !self->fixed_order)
+    else if (few && request->kind == MU_REQUEST_ALL_REDUCE && !goes_in_pairs(self, request))
         MU_TRY(start_all_reduce(self, request, step));
     else
         MU_TRY(mpi_job_start(self, request));
@@ -358,10 +367,12 @@ static mu_err find_node(comm_mpi *self)
     MPI_Comm_rank(local, &base->local_rank);
     MPI_Comm_size(local, &base->local_size);
     base->node = base->rank;
-    int code = MPI_Bcast(&base->node, 1, MPI_INT, 0, local);
+    int code = MPI_Bcast(&base->node, 1, MPI_INT, 0, local), most = base->local_size;
     MPI_Comm_free(&local);
     if (code != MPI_SUCCESS)
         return mpi_fail(code, "MPI_Bcast", __FILE__, __LINE__, __func__);
+    MU_TRY_MPI(MPI_Allreduce(MPI_IN_PLACE, &most, 1, MPI_INT, MPI_MAX, self->comm));
+    self->even = most == 1 || most == base->size;
     return MU_OK;
 }
 

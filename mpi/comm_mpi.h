@@ -26,6 +26,7 @@ typedef struct {
     mpi_runtime *runtime;
     int *counts, *displs; /* one per rank */
     bool fixed_order;
+    bool even; /* all ranks are on one node, or each is on its own */
     mpi_job *jobs;   /* free and busy ones */
     int busy;        /* jobs */
     uint64_t ticket; /* of the last job: the same on all ranks */

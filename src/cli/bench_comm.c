@@ -241,7 +241,7 @@ static void print_link(const char *name, const link_result *link)
     printf("%14s %12s %12s\n", "all-reduce of", "measured", "fitted");
     for (int i = 0; i < N_SIZES; i++)
         printf("%14s %12s %12s\n", cli_amount(sizes[i], "B", 1024, a), cli_duration(link->seconds[i], b),
-               cli_duration(mu_link_all_reduce(&link->fitted, i < N_SHORT ? MU_DOUBLING : MU_TREE, link->members, sizes[i]), c));
+               cli_duration(mu_link_all_reduce(&link->fitted, i < N_SHORT ? MU_DOUBLING : MU_TREE | MU_PAIRS, link->members, sizes[i]), c));
 }
 
 static void print(const bench *b)

@@ -50,6 +50,11 @@ static double level_half(const mu_link *link, unsigned algorithms, int64_t p, do
     return p > 1 ? best : 0;
 }
 
+static bool in_pairs(int64_t p, double bytes)
+{
+    return p <= MU_PAIRS_MOST_RANKS && bytes >= MU_PAIRS_FEWEST_BYTES;
+}
+
 double mu_link_all_reduce(const mu_link *link, unsigned algorithms, int64_t p, double bytes)
 {
     unsigned long_ones = algorithms & (MU_RING | MU_RABENSEIFNER | MU_TREE);
@@ -60,7 +65,9 @@ double mu_link_all_reduce(const mu_link *link, unsigned algorithms, int64_t p, d
         best = 2 * level_half(link, long_ones, p, bytes);
     if (long_ones & MU_TREE) /* to one and back, all bytes at every step */
         best = least(best, 2 * tree_steps(p) * (link->latency + bytes / link->bandwidth));
-    if (!long_ones || (algorithms & MU_DOUBLING && bytes <= MU_SHORT_MESSAGE))
+    if (algorithms & MU_PAIRS && in_pairs(p, bytes))
+        best = least(best, 2 * level_half(link, MU_RING, p, bytes));
+    if (isinf(best) || (algorithms & MU_DOUBLING && bytes <= MU_SHORT_MESSAGE))
         best = least(best, doubling_steps(p) * short_step(link, bytes));
     return best;
 }
@@ -198,12 +205,13 @@ void mu_network_fit(const double *bytes, const double *seconds, int n, double *l
 mu_link mu_link_fit(int64_t p, const double *bytes, const double *seconds, int n_short, int n_long)
 {
     mu_link link = {0};
-    double steps = doubling_steps(p), long_steps = 2 * tree_steps(p);
+    bool pairs = p <= MU_PAIRS_MOST_RANKS;
+    double steps = doubling_steps(p), long_steps = pairs ? 2 * (double)(p - 1) : 2 * tree_steps(p);
     mu_network_fit(bytes, seconds, n_short, &link.small_latency, &link.small_bandwidth);
     mu_network_fit(bytes + n_short, seconds + n_short, n_long, &link.latency, &link.bandwidth);
     link.small_latency /= steps;
     link.small_bandwidth *= steps;
     link.latency = fmax(link.latency / long_steps, link.small_latency);
-    link.bandwidth *= long_steps;
+    link.bandwidth *= pairs ? long_steps / (double)p : long_steps;
     return link;
 }

@@ -15,7 +15,10 @@ typedef struct {
 
 enum { MU_SHORT_MESSAGE = 1 << 16 };
 
-enum { MU_RING = 1, MU_DOUBLING = 2, MU_RABENSEIFNER = 4, MU_HIERARCHICAL = 8, MU_TREE = 16 };
+enum { MU_RING = 1, MU_DOUBLING = 2, MU_RABENSEIFNER = 4, MU_HIERARCHICAL = 8, MU_TREE = 16, MU_PAIRS = 32 };
+
+/* As mpi/comm_mpi.c reduces what is started, in place of the tree: the cost is that of a ring, but for one link alone. */
+enum { MU_PAIRS_FEWEST_BYTES = 1 << 20, MU_PAIRS_MOST_RANKS = 64 };
 
 typedef struct {
     int64_t ranks_per_node, cores_per_node; /* cores 0: enough for everything */
@@ -41,7 +44,8 @@ mu_cost mu_network_all_reduce(const mu_network *network, int64_t ranks, double b
 mu_cost mu_network_half(const mu_network *network, int64_t ranks, double bytes);
 /* From one rank to all, along a binomial tree. */
 mu_cost mu_network_broadcast(const mu_network *network, int64_t ranks, double bytes);
-/* One link among p >= 2 members whose all-reduces took so long: first n_short by exchanges, then n_long along a tree; 1 or more each. */
+/* One link among p >= 2 members whose all-reduces took so long: first n_short by exchanges, then n_long in pairs (more than
+ * MU_PAIRS_MOST_RANKS members: along a tree); 1 or more each. */
 mu_link mu_link_fit(int64_t p, const double *bytes, const double *seconds, int n_short, int n_long);
 /* What such an all-reduce takes. */
 double mu_link_all_reduce(const mu_link *link, unsigned algorithms, int64_t p, double bytes);

@@ -38,7 +38,7 @@ typedef struct {
     mu_strings algorithms;
 } document;
 
-static const char *const algorithm_names[] = {"ring", "recursive_doubling", "rabenseifner", "hierarchical", "tree", NULL};
+static const char *const algorithm_names[] = {"ring", "recursive_doubling", "rabenseifner", "hierarchical", "tree", "pairs", NULL};
 
 #define NETWORK(field, type_, ...) {.key = #field, .offset = offsetof(document, network.field), .type = (type_), __VA_ARGS__}
 static const mu_option keys[] = {
@@ -48,7 +48,7 @@ static const mu_option keys[] = {
     MU_OPTION(document, inside, MU_OPT_DICT, .nullable = true, .fields = link_keys, .help = "the link of a rank inside its node"),
     MU_OPTION(document, between, MU_OPT_DICT, .nullable = true, .fields = link_keys, .help = "the link of a node to the others"),
     MU_OPTION(document, algorithms, MU_OPT_STRINGS, .choices = algorithm_names, .min_items = 1,
-              .text_default = "[tree, recursive_doubling]", .help = "that the MPI library has; the quickest is taken"),
+              .text_default = "[pairs, tree, recursive_doubling]", .help = "that there are; the quickest is taken"),
     MU_OPTION(document, file_system, MU_OPT_DICT, .nullable = true, .fields = file_keys, .help = "of checkpoints and datasets"),
     NETWORK(copy_bandwidth, MU_OPT_FLOAT, POSITIVE, .text_default = "null", .nullable = true, .unit = "bytes/s",
             .help = "memory to memory, of one rank while all of its node copy"),
@@ -65,7 +65,7 @@ static unsigned read_algorithms(const mu_strings *names)
     for (size_t i = 0; i < names->n; i++)
         for (unsigned k = 0; algorithm_names[k]; k++)
             set |= strcmp(names->v[i], algorithm_names[k]) == 0 ? 1u << k : 0;
-    return names->n ? set : MU_TREE | MU_DOUBLING;
+    return names->n ? set : MU_PAIRS | MU_TREE | MU_DOUBLING;
 }
 
 static mu_err read_parts(const document *d, mu_network *n, mu_diagnostics *list)

@@ -134,6 +134,32 @@ static void check_all_reduce(void)
             }
 }
 
+/* On both sides of the size from which started sums go in pairs; neither divides among 3 ranks. Short ones are on their way with them. */
+static void check_long_sums(void)
+{
+    enum { BORDER = (1 << 20) / sizeof(float), MOST = 2 * BORDER + 3 };
+    static const int64_t counts[] = {BORDER - 1, BORDER, MOST};
+    float *data;
+    OK(mu_calloc(&data, (size_t)MOST + 1, sizeof *data));
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+        float little[2] = {(float)world->rank, 1};
+        mu_request request[2] = {0};
+        for (int64_t i = 0; i < counts[c]; i++)
+            data[i] = (float)(i % 1001 + world->rank);
+        data[counts[c]] = -1;
+        OK(mu_comm_start_all_reduce(world, data, counts[c], MU_F32, MU_COMM_SUM, &request[0]));
+        OK(mu_comm_start_all_reduce(world, little, 2, MU_F32, MU_COMM_SUM, &request[1]));
+        OK(mu_request_wait(&request[1]));
+        OK(mu_request_wait(&request[0]));
+        int64_t wrong = 0, ranks = world->size, of_ranks = ranks * (ranks - 1) / 2;
+        for (int64_t i = 0; i < counts[c]; i++)
+            wrong += data[i] != (float)(i % 1001 * ranks + of_ranks);
+        CHECK(wrong == 0, "%lld of %lld", (long long)wrong, (long long)counts[c]);
+        CHECK(data[counts[c]] == -1 && little[0] == (float)of_ranks && little[1] == (float)ranks);
+    }
+    mu_free(data);
+}
+
 static void check_nan(void)
 {
     for (int who = 0; who < world->size; who++) {
@@ -1108,6 +1134,7 @@ static void check_conformance(void)
         check_collect();
     }
     world->chunk = chunk;
+    check_long_sums();
     check_large_slices();
     check_doing();
     check_threads();

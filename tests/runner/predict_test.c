@@ -48,6 +48,11 @@ START_TEST(one_node)
     n = with(MU_TREE | MU_DOUBLING); /* exchanges are for few bytes */
     near(mu_network_all_reduce(&n, 4, 1e6).seconds, 4 * (1e-6 + 1e-3));
     near(mu_network_all_reduce(&n, 4, 1e3).seconds, 2 * (1e-6 + 1e-6));
+    /* In pairs: of long ones, among few ranks. */
+    n = with(MU_PAIRS | MU_TREE | MU_DOUBLING);
+    near(mu_network_all_reduce(&n, 4, 1 << 20).seconds, 6e-6 + 1.5 * (1 << 20) / 1e9);
+    near(mu_network_all_reduce(&n, 4, 1e6).seconds, 4 * (1e-6 + 1e-3));
+    near(mu_network_all_reduce(&n, 4, 1e3).seconds, 2 * (1e-6 + 1e-6));
     /* The quickest: few bytes by exchanges, many round the ring. */
     n = with(MU_RING | MU_DOUBLING);
     near(mu_network_all_reduce(&n, 4, 8).seconds, 2 * (1e-6 + 8e-9));
@@ -136,10 +141,10 @@ START_TEST(fits_links)
 {
     const mu_link link = {.latency = 4e-6, .bandwidth = 3e9, .small_latency = 1e-6, .small_bandwidth = 1e9};
     const double bytes[] = {8, 512, 16384, 1 << 20, 4 << 20, 16 << 20};
-    for (int64_t p = 2; p <= 5; p++) {
+    for (int64_t p = 2; p <= 65; p += p < 5 ? 1 : 20) {
         double seconds[6];
         for (int i = 0; i < 6; i++)
-            seconds[i] = mu_link_all_reduce(&link, i < 3 ? MU_DOUBLING : MU_TREE, p, bytes[i]);
+            seconds[i] = mu_link_all_reduce(&link, i < 3 ? MU_DOUBLING : p <= MU_PAIRS_MOST_RANKS ? MU_PAIRS : MU_TREE, p, bytes[i]);
         mu_link fitted = mu_link_fit(p, bytes, seconds, 3, 3);
         ck_assert_double_eq_tol(fitted.latency / link.latency, 1, 1e-3);
         ck_assert_double_eq_tol(fitted.bandwidth / link.bandwidth, 1, 1e-6);
@@ -458,7 +463,7 @@ START_TEST(reads)
     r = read_text("ranks_per_node: 1\n", 1);
     ck_ok(r.err);
     ck_assert(r.mistakes == 0 && r.network.noise < 0 && r.network.cores_per_node == 0);
-    ck_assert_uint_eq(r.network.algorithms, MU_TREE | MU_DOUBLING);
+    ck_assert_uint_eq(r.network.algorithms, MU_PAIRS | MU_TREE | MU_DOUBLING);
 }
 END_TEST
 
