@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "dist/host.h"
 #include "dist/launch.h"
 
 #include <stdio.h>
@@ -192,16 +193,6 @@ mu_err mu_binding_apply(mu_comm *comm, int *cores)
     return MU_OK;
 }
 
-static void name_node(char *buf, size_t size)
-{
-    const char *slurm = getenv("SLURMD_NODENAME");
-    if (slurm && *slurm)
-        snprintf(buf, size, "%s", slurm);
-    else if (gethostname(buf, size) != 0)
-        snprintf(buf, size, "unknown");
-    buf[size - 1] = '\0';
-}
-
 static uint64_t numa_nodes(const mu_machine *machine, const mu_cpus *cpus)
 {
     uint64_t bits = 0;
@@ -232,7 +223,7 @@ mu_err mu_binding_gather(mu_comm *comm, int threads, mu_seat **out)
     mu_seat mine = {.node_index = comm->node, .threads = threads}, *all = NULL;
     mu_machine machine = {0};
     mu_comm *local = NULL;
-    name_node(mine.node, sizeof mine.node);
+    mu_host_name(mine.node, sizeof mine.node);
     mu_err err = mu_machine_read(&machine);
     if (!err && mu_comm_is_main(comm))
         err = mu_calloc(&all, (size_t)comm->size, sizeof *all);

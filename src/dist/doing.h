@@ -1,8 +1,9 @@
-/* Tells in comm->doing what a thread is about, from here to the end of the block: MU_DOING(comm, "barrier"). In calls within calls
- * the outermost one counts. */
+/* Tells in comm->doing what a thread is about, from here to the end of the block, which comm->waited counts: MU_DOING(comm, "barrier").
+ * In calls within calls the outermost one counts. */
 #ifndef MU_DIST_DOING_H
 #define MU_DIST_DOING_H
 
+#include "core/clock.h"
 #include "dist/comm.h"
 
 #include <stdatomic.h>
@@ -11,14 +12,17 @@ static inline mu_comm *mu_doing_begin(mu_comm *comm, const char *what)
 {
     if (atomic_load_explicit(&comm->doing, memory_order_relaxed))
         return NULL;
+    comm->since = mu_clock();
     atomic_store_explicit(&comm->doing, what, memory_order_release);
     return comm;
 }
 
 static inline void mu_doing_end(mu_comm **comm)
 {
-    if (*comm)
-        atomic_store_explicit(&(*comm)->doing, NULL, memory_order_release);
+    if (!*comm)
+        return;
+    (*comm)->waited += mu_clock() - (*comm)->since;
+    atomic_store_explicit(&(*comm)->doing, NULL, memory_order_release);
 }
 
 #define MU_DOING(comm, what)                                                                                           \

@@ -3,9 +3,10 @@
 #define MU_DIST_VERDICT_H
 
 #include "dist/board.h"
+#include "dist/host.h"
 #include "dist/watch.h"
 
-enum { MU_HOST_CHARS = 56, MU_REPORTS = 5 };
+enum { MU_REPORTS = 5 };
 
 typedef struct {
     int32_t rank, pid, phase;

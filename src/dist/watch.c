@@ -4,6 +4,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "dist/host.h"
 #include "dist/verdict.h"
 
 #include <errno.h>
@@ -369,16 +370,6 @@ typedef struct {
     char host[MU_HOST_CHARS];
 } card;
 
-/* Slurm's name of the node, where several of its nodes are one machine. */
-static void read_host(char out[MU_HOST_CHARS])
-{
-    char name[256] = "?";
-    const char *slurm = getenv("SLURMD_NODENAME");
-    if (gethostname(name, sizeof name - 1) != 0)
-        snprintf(name, sizeof name, "?");
-    snprintf(out, MU_HOST_CHARS, "%.*s", MU_HOST_CHARS - 1, slurm && *slurm ? slurm : name);
-}
-
 static void count_nodes(mu_watch *watch, const card *cards, int *index)
 {
     int size = watch->comm->size;
@@ -403,7 +394,7 @@ static mu_err find_nodes(mu_watch *watch, bool shared)
 {
     int size = watch->comm->size, *index = NULL;
     card mine = {.node = shared ? watch->comm->node : watch->comm->rank}, *cards = NULL;
-    read_host(mine.host);
+    mu_host_name(mine.host, sizeof mine.host);
     mu_err err = mu_calloc(&cards, (size_t)size, sizeof *cards);
     if (!err)
         err = mu_calloc(&index, (size_t)size, sizeof *index);

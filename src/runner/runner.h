@@ -74,6 +74,8 @@ struct mu_runner {
     bool stop_requested;           /* a hook of any rank wants training to end: early stopping */
     bool stopping;                 /* all ranks agreed to; the iteration in which they do is finished */
     bool agreed;                   /* the error on its way is known to all ranks */
+    double own_seconds;            /* of the last iteration's step (no hooks after it), less waiting for other ranks; by the loop */
+    double data_seconds;           /* of these: waiting for the batch */
     int64_t last_saved_iter;       /* of the newest checkpoint; -1: none */
     mu_checkpoint_saver *saver;    /* runner/checkpoint.h; NULL: none was saved */
     double started;                /* mu_clock */

@@ -1,5 +1,6 @@
-/* A plug-in for tests: FaultHook makes one rank fail at one point of a run. */
+/* A plug-in for tests: FaultHook makes one rank fail at one point of a run, SlowLoading slows the loading of one rank under mpirun. */
 #include "core/text.h"
+#include "data/transform.h"
 #include "registry/registry.h"
 #include "runner/runner.h"
 
@@ -17,7 +18,7 @@ typedef struct {
 } fault_hook;
 
 enum { ACTION_ERROR, ACTION_KILL, ACTION_TERM, ACTION_SLEEP, ACTION_FULL, ACTION_COMMAND, ACTION_SLOW, ACTION_STOP };
-enum { FULL_BYTES = 40000, SLOW_MICROSECONDS = 100000 };
+enum { FULL_BYTES = 40000, SLOW_MICROSECONDS = 100000, SLOW_SAMPLE_MICROSECONDS = 5000 };
 static const char *const actions[] = {"error", "kill", "term", "sleep", "full", "command", "slow", "stop", NULL};
 
 static const mu_option options[] = {
@@ -74,10 +75,33 @@ static const mu_hook_ops ops = {.priority = MU_PRIORITY_NORMAL,
 static const mu_component component = {.kind = "hook", .name = "FaultHook", .doc = "Fails when it is told to.",
                                        .size = sizeof(fault_hook), .options = options, .ops = &ops};
 
+typedef struct {
+    int64_t rank;
+} slow_loading;
+
+static const mu_option slow_loading_options[] = {
+    MU_OPTION(slow_loading, rank, MU_OPT_INT, .help = "which rank"),
+    MU_OPTION_END,
+};
+
+static mu_err load_slowly(const void *transform, mu_sample *sample)
+{
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+    (void)sample;
+    if (rank && atoll(rank) == ((const slow_loading *)transform)->rank)
+        usleep(SLOW_SAMPLE_MICROSECONDS);
+    return MU_OK;
+}
+
+static const mu_component loading = {.kind = "transform", .name = "SlowLoading", .doc = "Takes its time on one rank.",
+                                     .size = sizeof(slow_loading), .options = slow_loading_options,
+                                     .ops = &(const mu_transform_ops){.apply = load_slowly}};
+
 const int muster_plugin_version = MU_PLUGIN_VERSION;
 
 mu_err muster_plugin_register(mu_registry *root);
 mu_err muster_plugin_register(mu_registry *root)
 {
+    MU_TRY(mu_registry_add(root, &loading, false));
     return mu_registry_add(root, &component, false);
 }

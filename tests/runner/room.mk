@@ -50,3 +50,9 @@ endif
 tests_runner_predict_test_SOURCES = tests/runner/predict_test.c
 tests_runner_predict_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_runner_predict_test_LDADD = $(TEST_LDADD) -lm
+if WITH_CHECK
+check_PROGRAMS += tests/runner/straggler_test
+endif
+tests_runner_straggler_test_SOURCES = tests/runner/straggler_test.c
+tests_runner_straggler_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_runner_straggler_test_LDADD = $(TEST_LDADD)

@@ -7,5 +7,6 @@ const char *const mu_default_hooks[][2] = {
     {"logger", "LoggerHook"},
     {"param_scheduler", "ParamSchedulerHook"},
     {"checkpoint", "CheckpointHook"},
+    {"straggler", "StragglerHook"},
     {NULL, NULL},
 };

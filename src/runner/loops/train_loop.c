@@ -1,8 +1,10 @@
 #include "runner/loops/train_loop.h"
 
 #include "config/diagnostic.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "runner/own.h"
 
 #include <math.h>
 #include <string.h>
@@ -82,7 +84,9 @@ static void name_iteration(const mu_runner *runner)
 static mu_err load(mu_runner *runner, mu_hook_event *event)
 {
     mu_watch_note(runner->watch, "load batch", NULL, runner->iter + 1);
+    double began = mu_clock();
     MU_TRY(mu_loader_next(runner->train_loader, &event->batch));
+    runner->data_seconds = mu_clock() - began;
     if (!event->batch)
         return MU_FAIL(MU_ERR_INTERNAL, "the loader gave %lld of %lld batches", (long long)runner->epoch_iter,
                        (long long)runner->epoch_length);
@@ -211,8 +215,16 @@ static mu_err step_parts(mu_runner *runner, mu_log_vars *vars, mu_update_info *i
     return MU_OK;
 }
 
+/* Seconds that this thread has waited for other ranks. */
+static double waited(const mu_runner *runner)
+{
+    const mu_comm *norm = runner->own->norm_comm;
+    return runner->comm->waited + (norm ? norm->waited : 0);
+}
+
 mu_err mu_train_loop_iter(mu_runner *runner)
 {
+    double began = mu_clock() - waited(runner);
     mu_log_vars vars;
     mu_update_info info;
     mu_hook_event event = {.batch_index = runner->by_epoch ? runner->epoch_iter : runner->iter};
@@ -222,6 +234,7 @@ mu_err mu_train_loop_iter(mu_runner *runner)
     MU_TRY(mu_runner_agree(runner, err));
     MU_TRY(mu_parallel_share_states(runner->parallel));
     MU_TRY(runner->n_parts ? step_parts(runner, &vars, &info) : step(runner, &vars, &info));
+    runner->own_seconds = mu_clock() - waited(runner) - began;
     event.log_vars = &vars;
     event.grad_norm = info.grad_norm;
     runner->epoch_iter++;
