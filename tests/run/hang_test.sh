@@ -14,14 +14,17 @@ custom_hooks: [{type: FaultHook, point: $1, action: $2, rank: $3, iter: $4, comm
 END
 }
 
-# ends STATUS SECONDS RANKS ARGUMENTS...: the run ends by itself in time, with one message.
+# ends STATUS SECONDS RANKS ARGUMENTS...: the run ends by itself in time, with one message. The time counts from what the rank notes in `struck`.
 ends() {
     wanted=$1 most=$2
     shift 2
     what="-n $*"
     begun=$(date +%s%N)
+    rm -f struck
     mpi "$@"
-    took=$((($(date +%s%N) - begun) / 1000000))
+    now=$(date +%s%N)
+    [ ! -s struck ] || begun=$(cat struck)
+    took=$(((now - begun) / 1000000))
     message
     [ "$status" -eq "$wanted" ] || complain "$what: status $status instead of $wanted"
     [ "$took" -le $((most * 1000)) ] || complain "$what: ended after $took ms, more than $most s"
@@ -84,8 +87,10 @@ mpi 1 train small.yaml --cfg-options watch_cfg.step=-1
 # ---- a rank is gone: told by the others, at once, whatever mpirun says and does ----
 for rank in 0 1 2; do
     for point in before_run before_train_iter before_save_checkpoint after_val_iter; do
-        strike $point kill $rank -1
+        # shellcheck disable=SC2016
+        strike $point command $rank -1 'date +%s%N >struck; kill -9 $PPID'
         ends 137 10 3 train strike.yaml --work-dir gone
+        [ -s struck ] || complain "$what: rank $rank was not struck"
         says "rank $rank/3 (host $host, pid " ' is gone: killed by a signal, or for want of memory; it was in FaultHook, '"$point"
         grep -q MPI_ABORT err && complain 'mpirun tells of an abort that nobody asked for'
     done
