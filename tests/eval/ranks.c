@@ -85,11 +85,10 @@ int main(int argc, char **argv)
     mu_err err = mu_launch(&comm);
     if (!err) {
         err = run(comm, argc > 1 ? argv[1] : "", argc > 2 ? argv[2] : NULL);
-        int rank = comm->rank;
+        if (err && comm->rank == 0) /* before the release, behind which mpirun ends those that are slow to leave */
+            fprintf(stderr, "%s\n", mu_error_last()->message);
         mu_registry_reset();
         mu_comm_release(comm);
-        if (err && rank == 0)
-            fprintf(stderr, "%s\n", mu_error_last()->message);
     }
     int64_t left = mu_mem_get_counts().live_blocks;
     if (left)
