@@ -123,8 +123,13 @@ static mu_err read_root(const mu_cfg *root, int64_t ranks, mu_diagnostics *list,
 mu_err mu_network_read(const char *path, int64_t ranks, mu_diagnostics *list, mu_network *out)
 {
     mu_config *config;
-    MU_TRY(mu_config_read(path, &config));
-    mu_err err = read_root(mu_config_root(config), ranks, list, out);
+    mu_err err = mu_config_read(path, &config);
+    if (err) {
+        mu_error_context("the network");
+        mu_error_hint("muster bench comm -o FILE.yaml measures one");
+    }
+    MU_TRY(err);
+    err = read_root(mu_config_root(config), ranks, list, out);
     mu_config_release(config);
     MU_TRY(err);
     return MU_OK;
