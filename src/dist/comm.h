@@ -81,7 +81,8 @@ struct mu_comm {
     bool threads;               /* different communicators may be used by different threads at once */
     int64_t chunk;              /* bytes of one message at most; tests lower it, on all ranks alike */
     const char *_Atomic doing;  /* the outermost blocking call that its thread is in ("all_reduce"), for who watches; NULL: none */
-    double since, waited;       /* of its thread: mu_clock when that call began; seconds in all of them so far */
+    bool timed;                 /* set by who wants to know: do calls count the seconds of their thread? */
+    double since, waited;       /* mu_clock when such a call began; seconds in all of them so far */
 };
 
 /* The communicator of one rank: what a program has that nobody launched. */

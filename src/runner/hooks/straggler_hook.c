@@ -63,6 +63,7 @@ static mu_err before_train(mu_hook *hook, mu_runner *runner, const mu_hook_event
     forget(self);
     if (runner->comm->size == 1)
         return MU_OK;
+    mu_runner_time_waits(runner);
     MU_TRY(mu_runner_agree(runner, mu_runner_is_main(runner) ? make_room(self, (size_t)runner->comm->size) : MU_OK));
     mu_host_name(mine, sizeof mine);
     MU_TRY(mu_runner_agreed(runner, mu_comm_gather(runner->comm, mine, (int64_t)sizeof mine, MU_U8, self->host, 0)));

@@ -215,7 +215,14 @@ static mu_err step_parts(mu_runner *runner, mu_log_vars *vars, mu_update_info *i
     return MU_OK;
 }
 
-/* Seconds that this thread has waited for other ranks. */
+void mu_runner_time_waits(mu_runner *runner)
+{
+    runner->comm->timed = true;
+    if (runner->own->norm_comm)
+        runner->own->norm_comm->timed = true;
+}
+
+/* Seconds that this thread has waited for other ranks, where they are counted. */
 static double waited(const mu_runner *runner)
 {
     const mu_comm *norm = runner->own->norm_comm;
