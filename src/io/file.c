@@ -215,6 +215,21 @@ static void flush_folder(const char *path)
     close(fd);
 }
 
+/* In pieces: the disk is at work from the first one on. */
+mu_err mu_replacement_write(mu_replacement *r, const void *data, size_t size, int64_t offset)
+{
+    enum { PIECE = 8 << 20 };
+    const char *from = data;
+    for (size_t n; size > 0; from += n, offset += (int64_t)n, size -= n) {
+        n = size < PIECE ? size : PIECE;
+        MU_TRY(mu_pwrite(r->fd, from, n, offset, r->path));
+#ifdef SYNC_FILE_RANGE_WRITE
+        sync_file_range(r->fd, offset, (int64_t)n, SYNC_FILE_RANGE_WRITE); /* a hint: what fails shows in the flush */
+#endif
+    }
+    return MU_OK;
+}
+
 mu_err mu_replacement_flush(mu_replacement *r)
 {
     return fsync(r->fd) == 0 ? MU_OK : write_failed(r->path);

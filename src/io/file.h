@@ -27,6 +27,8 @@ MU_CHECKED mu_err mu_replacement_resize(mu_replacement *r, int64_t bytes);
 /* The name until then, which other processes join by: they write to the same file, and only who made it commits it. */
 const char *mu_replacement_temporary(const mu_replacement *r);
 MU_CHECKED mu_err mu_replacement_join(const char *path, const char *temporary, mu_replacement **out);
+/* Writes, and has the kernel begin at once to bring it to the disk, so that a later flush finds little left. */
+MU_CHECKED mu_err mu_replacement_write(mu_replacement *r, const void *data, size_t size, int64_t offset);
 /* Waits until what this process wrote is on the disk. */
 MU_CHECKED mu_err mu_replacement_flush(mu_replacement *r);
 /* Flushes the file, gives it its name and flushes the folder. */

@@ -10,7 +10,7 @@ static mu_err write_item(mu_tensor_snapshot *s, const tensor_placed *it)
     tensor_part *part = &s->part[it->part];
     if (!part->file)
         MU_TRY(mu_replacement_join(part->path, part->temporary, &part->file));
-    return mu_pwrite(mu_replacement_fd(part->file), it->data, (size_t)it->bytes, it->at, part->path);
+    return mu_replacement_write(part->file, it->data, (size_t)it->bytes, it->at);
 }
 
 static mu_err write_metadata(const mu_tensor_snapshot *s, int p)
