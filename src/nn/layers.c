@@ -1,4 +1,5 @@
 #include "nn/layers_impl.h"
+#include "dist/comm.h"
 
 #include <math.h>
 

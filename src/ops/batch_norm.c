@@ -1,3 +1,4 @@
+#include "dist/comm.h"
 #include "ops/operand.h"
 
 #define OWN_ATTRS                                                                                                        \

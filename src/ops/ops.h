@@ -6,8 +6,9 @@
 #ifndef MU_OPS_OPS_H
 #define MU_OPS_OPS_H
 
-#include "dist/comm.h"
 #include "ir/graph.h"
+
+typedef struct mu_comm mu_comm; /* dist/comm.h */
 
 #define OP(name) extern const mu_op mu_op_##name;
 #include "ops/ops.def"
