@@ -133,6 +133,8 @@ end_slurm() {
 
 start_slurm() {
     write_config
+    # A plug-in that nobody uses: else slurmd looks for one and does not start where there are no cgroups.
+    echo CgroupPlugin=cgroup/v1 >"$dir/cgroup.conf"
     rm -rf "$dir/state"
     mkdir "$dir/state"
     SLURM_CONF=$dir/slurm.conf
