@@ -31,6 +31,7 @@ struct mpi_job {
     int root;
     mu_dtype dtype;
     mu_comm_op op;
+    bool mean;                 /* sums are divided */
     const unsigned char *from; /* all slices that are reduced */
     unsigned char *own;        /* this rank's slice of the result */
     unsigned char *whole;      /* all slices of the result */
@@ -104,6 +105,12 @@ static mu_err post(comm_mpi *self, mpi_job *job)
     return MU_OK;
 }
 
+/* Which rank's bytes come last of a block's, so that the sum is whole? */
+static bool is_last(const comm_mpi *self, const mpi_job *job, int peer)
+{
+    return peer == peer_of(self, job, false, self->base.size - 1);
+}
+
 /* The slot's bytes join the sum. In ascending order that of the ranks before this one grows aside, for the slice is
  * still wanted. */
 static void combine(const comm_mpi *self, mpi_job *job, unsigned slot)
@@ -114,19 +121,19 @@ static void combine(const comm_mpi *self, mpi_job *job, unsigned slot)
     unsigned char *result = job->own + m.at, *sum = job->slot[SLOTS];
     if (!job->ascending || m.peer > rank) {
         mu_reduce(result, job->slot[slot], count, job->dtype, job->op);
-        return;
-    }
-    if (m.peer == 0) {
+    } else if (m.peer == 0) {
         job->slot[SLOTS] = job->slot[slot];
         job->slot[slot] = sum;
         sum = job->slot[SLOTS];
     } else {
         mu_reduce(sum, job->slot[slot], count, job->dtype, job->op);
     }
-    if (m.peer == rank - 1) {
+    if (job->ascending && m.peer == rank - 1) {
         mu_reduce(sum, result, count, job->dtype, job->op);
         memcpy(result, sum, m.n);
     }
+    if (job->mean && is_last(self, job, m.peer))
+        mu_divide(result, count, job->dtype, self->base.size); /* while it is in the cache */
 }
 
 static void begin_phase(mpi_job *job, job_state state)
@@ -268,6 +275,8 @@ mu_err mpi_job_start(comm_mpi *self, mu_request *request)
     job->ticket = ++self->ticket;
     job->dtype = request->dtype;
     job->op = request->op;
+    job->mean = request->mean;
+    request->mean = false;
     job->ascending = self->fixed_order;
     job->gathers = request->kind != MU_REQUEST_REDUCE_SCATTER;
     job->broadcasts = request->kind == MU_REQUEST_BROADCAST;

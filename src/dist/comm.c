@@ -3,6 +3,7 @@
 #include "core/mem.h"
 #include "dist/check.h"
 #include "dist/doing.h"
+#include "dist/reduce.h"
 
 static const char *const op_names[] = {
 #define X(code, text) text,
@@ -31,23 +32,6 @@ static mu_err check_root(const mu_comm *comm, const char *call, int root)
     if (root < 0 || root >= comm->size)
         return MU_FAIL(MU_ERR_USAGE, "%s: root %d is not a rank: expected 0 to %d", call, root, comm->size - 1);
     return MU_OK;
-}
-
-static void divide(void *data, int64_t count, mu_dtype dtype, int by)
-{
-    float by32 = (float)by;
-    if (dtype == MU_F64)
-        for (int64_t i = 0; i < count; i++)
-            ((double *)data)[i] /= by;
-    else if (dtype == MU_F32)
-        for (int64_t i = 0; i < count; i++)
-            ((float *)data)[i] /= by32;
-    else if (dtype == MU_BF16)
-        for (int64_t i = 0; i < count; i++)
-            ((uint16_t *)data)[i] = mu_f32_to_bf16(mu_bf16_to_f32(((uint16_t *)data)[i]) / by32);
-    else if (dtype == MU_F16)
-        for (int64_t i = 0; i < count; i++)
-            ((uint16_t *)data)[i] = mu_f32_to_f16(mu_f16_to_f32(((uint16_t *)data)[i]) / by32);
 }
 
 mu_err mu_comm_barrier(mu_comm *comm)
@@ -94,7 +78,7 @@ mu_err mu_comm_all_reduce(mu_comm *comm, void *data, int64_t count, mu_dtype dty
     MU_DOING(comm, "all_reduce");
     MU_TRY(comm->ops->all_reduce(comm, data, count, wire, wire_op));
     if (op == MU_COMM_MEAN)
-        divide(data, count, dtype, comm->size);
+        mu_divide(data, count, dtype, comm->size);
     return MU_OK;
 }
 
@@ -110,6 +94,7 @@ static mu_err start(const char *call, mu_request *slot, mu_request request)
 {
     mu_dtype dtype = request.dtype;
     mu_comm_op op = request.op;
+    request.mean = op == MU_COMM_MEAN;
     MU_TRY(mu_check_reduction(call, &request.dtype, &request.op));
     if (slot->comm)
         return MU_FAIL(MU_ERR_USAGE, "%s: the request is still on its way: wait for it first", call);
@@ -205,8 +190,8 @@ mu_err mu_comm_reduce_scatter(mu_comm *comm, const void *send, void *recv, int64
 
 static void finish(mu_request *request)
 {
-    if (request->op == MU_COMM_MEAN)
-        divide(request->data, request->count, request->dtype, request->comm->size);
+    if (request->mean)
+        mu_divide(request->data, request->count, request->dtype, request->comm->size);
     *request = (mu_request){0};
 }
 

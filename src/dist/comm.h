@@ -43,6 +43,7 @@ typedef struct {
     mu_dtype dtype;
     mu_comm_op op;
     int root;                       /* of BROADCAST */
+    bool mean;                      /* the sum is still to be divided; a transport that does it in passing says false */
     void *handle[MU_COMM_INFLIGHT]; /* the transport's, as are these */
     int n_handles;
     void *job;

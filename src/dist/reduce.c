@@ -56,3 +56,20 @@ void mu_reduce(void *into, const void *from, int64_t count, mu_dtype dtype, mu_c
     default: break;
     }
 }
+
+void mu_divide(void *data, int64_t count, mu_dtype dtype, int by)
+{
+    float by32 = (float)by;
+    if (dtype == MU_F64)
+        for (int64_t i = 0; i < count; i++)
+            ((double *)data)[i] /= by;
+    else if (dtype == MU_F32)
+        for (int64_t i = 0; i < count; i++)
+            ((float *)data)[i] /= by32;
+    else if (dtype == MU_BF16)
+        for (int64_t i = 0; i < count; i++)
+            ((uint16_t *)data)[i] = mu_f32_to_bf16(mu_bf16_to_f32(((uint16_t *)data)[i]) / by32);
+    else if (dtype == MU_F16)
+        for (int64_t i = 0; i < count; i++)
+            ((uint16_t *)data)[i] = mu_f32_to_f16(mu_f16_to_f32(((uint16_t *)data)[i]) / by32);
+}
