@@ -218,7 +218,7 @@ static void flush_folder(const char *path)
 /* In pieces: the disk is at work from the first one on. */
 mu_err mu_replacement_write(mu_replacement *r, const void *data, size_t size, int64_t offset)
 {
-    enum { PIECE = 8 << 20 };
+    enum { PIECE = 2 << 20 };
     const char *from = data;
     for (size_t n; size > 0; from += n, offset += (int64_t)n, size -= n) {
         n = size < PIECE ? size : PIECE;

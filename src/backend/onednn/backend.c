@@ -7,7 +7,6 @@
 
 #include <omp.h>
 #include <stdio.h>
-#include <sys/mman.h>
 
 typedef struct {
     const mu_op *op;
@@ -179,21 +178,6 @@ static mu_err layout(mu_backend *backend, const mu_type *type, mu_layout_kind ki
     return MU_OK;
 }
 
-/* Arenas are walked by kernels that touch many pages at once: ask for huge ones. */
-static mu_err alloc(mu_backend *backend, size_t bytes, void **out)
-{
-    enum { HUGE_PAGE = 2 << 20 };
-    (void)backend;
-    MU_TRY(mu_alloc(out, bytes));
-#ifdef MADV_HUGEPAGE
-    uintptr_t begin = ((uintptr_t)*out + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
-    uintptr_t end = ((uintptr_t)*out + bytes) & ~(uintptr_t)(HUGE_PAGE - 1);
-    if (end > begin)
-        (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE); /* only advice: a refusal costs speed alone */
-#endif
-    return MU_OK;
-}
-
 const mu_backend_ops mu_backend_onednn = {
     .name = "onednn",
     .doc = "The CPU default: oneDNN primitives in f32 and bf16, blocked layouts, vectorised kernels for the rest.",
@@ -204,7 +188,7 @@ const mu_backend_ops mu_backend_onednn = {
     .prepare = prepare,
     .reorder = reorder,
     .layout = layout,
-    .alloc = alloc,
+    .alloc = mu_host_alloc,
     .dealloc = mu_host_dealloc,
     .upload = mu_host_copy_in,
     .download = mu_host_copy_out,
