@@ -261,15 +261,56 @@ def step_time(bench, ranks, **env):
     return statistics.median(r["time"] for r in records[3:])
 
 
+class Steps:
+    """A training on so many ranks that is stopped (SIGSTOP) but for the steps that are asked for."""
+
+    def __init__(self, bench, ranks, iters):
+        config = bench.config(RESNET | {"batch": bench.args.batch}, iters=iters, interval=1, window=1)
+        self.process = subprocess.Popen(["mpirun", "--bind-to", "core", "-n", str(ranks), *bench.command(config)], cwd=bench.folder,
+                                        env=bench.environment(1), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.log, self.seen, self.ranks = os.path.join(config[:-5], "*", "vis_data", "scalars.jsonl"), 0, []
+        self.go(4)  # chooses kernels, warms up
+
+    def send(self, number):
+        for pid in self.ranks:
+            os.kill(pid, number)
+
+    def records(self):
+        lines = [line for path in glob.glob(self.log) for line in open(path, encoding="utf-8") if line.endswith("\n")]
+        return [json.loads(line) for line in lines]
+
+    def go(self, n):
+        """Median seconds of n steps; the one that was cut by the pause before does not count."""
+        self.send(signal.SIGCONT)
+        while len(self.records()) < self.seen + n + 1:
+            if self.process.poll() is not None:
+                sys.exit(f"training ended with status {self.process.returncode}")
+            time.sleep(0.02)
+        self.ranks = self.ranks or [int(pid) for pid in subprocess.check_output(["pgrep", "-P", str(self.process.pid)]).split()]
+        self.send(signal.SIGSTOP)
+        new = self.records()[self.seen + 1:]
+        self.seen += len(new) + 1
+        return statistics.median(r["time"] for r in new)
+
+    def end(self):
+        self.send(signal.SIGCONT)
+        self.process.terminate()
+        self.process.wait()
+
+
 def scaling(bench):
-    step = {1: [], 2: []}
-    for _ in range(bench.args.pairs):
-        for ranks, seconds in step.items():
-            seconds.append(step_time(bench, ranks))
+    """In turns of a few steps, in alternating order: the clock of a shared machine drifts from one run to the next."""
+    turn, step = 6, {1: [], 2: []}
+    runs = {ranks: Steps(bench, ranks, (bench.args.turns + 2) * (turn + 2)) for ranks in step}
+    for i in range(bench.args.turns):
+        for ranks in sorted(step, reverse=i % 2):
+            step[ranks].append(runs[ranks].go(turn))
+    for run in runs.values():
+        run.end()
     ratios = [a / b for a, b in zip(step[1], step[2])]
     r = {"one_ms": 1e3 * statistics.median(step[1]), "two_ms": 1e3 * statistics.median(step[2]),
          "efficiency": statistics.median(ratios), "min": min(ratios), "max": max(ratios), "bound": 0.92}
-    print(f"\nResNet-18 for 32x32, batch {bench.args.batch} and one thread a rank, weak scaling: {bench.args.pairs} pairs of runs\n")
+    print(f"\nResNet-18 for 32x32, batch {bench.args.batch} and one thread a rank, weak scaling: {bench.args.turns} pairs of {turn} steps\n")
     print("| one rank, ms a step | two ranks | efficiency (min to max) | bound |\n|---|---|---|---|")
     print(f"| {r['one_ms']:.0f} | {r['two_ms']:.0f} | {r['efficiency']:.3f} ({r['min']:.3f} to {r['max']:.3f}) | {r['bound']} |")
     return r
@@ -329,7 +370,8 @@ def main():
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--images", type=int, default=60000, help="28x28 ones; fewer for a quick look")
     parser.add_argument("--rounds", type=int, default=2, help="measured epochs of each side")
-    parser.add_argument("--pairs", type=int, default=3, help="of runs, for scaling and overlap")
+    parser.add_argument("--turns", type=int, default=15, help="of a few steps each, for scaling")
+    parser.add_argument("--pairs", type=int, default=3, help="of runs, for overlap")
     parser.add_argument("--batch", type=int, default=64, help="of a rank, for scaling and overlap")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--folder", help="where the data is put (default: a temporary folder)")
