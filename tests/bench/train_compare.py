@@ -23,6 +23,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BATCH = 128
+TURN = 6  # steps that one of two trainings does while the other stands still
 
 CONFIG = """
 model:
@@ -255,19 +256,14 @@ def decoding(bench):
     return r
 
 
-def step_time(bench, ranks, **env):
-    """Seconds of a step of ResNet-18 on so many ranks."""
-    records = bench.train(bench.config(RESNET | {"batch": bench.args.batch}, iters=12, interval=1, window=1), ranks, **env)
-    return statistics.median(r["time"] for r in records[3:])
-
-
 class Steps:
     """A training on so many ranks that is stopped (SIGSTOP) but for the steps that are asked for."""
 
-    def __init__(self, bench, ranks, iters):
+    def __init__(self, bench, ranks, **env):
+        iters = 3 * (bench.args.turns + 1) * (TURN + 2)  # more than enough: it is ended
         config = bench.config(RESNET | {"batch": bench.args.batch}, iters=iters, interval=1, window=1)
         self.process = subprocess.Popen(["mpirun", "--bind-to", "core", "-n", str(ranks), *bench.command(config)], cwd=bench.folder,
-                                        env=bench.environment(1), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                                        env=bench.environment(1, **env), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.log, self.seen, self.ranks = os.path.join(config[:-5], "*", "vis_data", "scalars.jsonl"), 0, []
         self.go(4)  # chooses kernels, warms up
 
@@ -298,19 +294,24 @@ class Steps:
         self.process.wait()
 
 
-def scaling(bench):
-    """In turns of a few steps, in alternating order: the clock of a shared machine drifts from one run to the next."""
-    turn, step = 6, {1: [], 2: []}
-    runs = {ranks: Steps(bench, ranks, (bench.args.turns + 2) * (turn + 2)) for ranks in step}
+def in_turns(bench, runs):
+    """Seconds of a step of both runs, a few steps of one and then of the other: the clock of a shared machine drifts."""
+    seconds = [[], []]
     for i in range(bench.args.turns):
-        for ranks in sorted(step, reverse=i % 2):
-            step[ranks].append(runs[ranks].go(turn))
-    for run in runs.values():
+        for k in (i % 2, 1 - i % 2):
+            seconds[k].append(runs[k].go(TURN))
+    return seconds
+
+
+def scaling(bench):
+    runs = [Steps(bench, 1), Steps(bench, 2)]
+    one, two = in_turns(bench, runs)
+    for run in runs:
         run.end()
-    ratios = [a / b for a, b in zip(step[1], step[2])]
-    r = {"one_ms": 1e3 * statistics.median(step[1]), "two_ms": 1e3 * statistics.median(step[2]),
+    ratios = [a / b for a, b in zip(one, two)]
+    r = {"one_ms": 1e3 * statistics.median(one), "two_ms": 1e3 * statistics.median(two),
          "efficiency": statistics.median(ratios), "min": min(ratios), "max": max(ratios), "bound": 0.92}
-    print(f"\nResNet-18 for 32x32, batch {bench.args.batch} and one thread a rank, weak scaling: {bench.args.turns} pairs of {turn} steps\n")
+    print(f"\nResNet-18 for 32x32, batch {bench.args.batch} and one thread a rank, weak scaling: {bench.args.turns} pairs of {TURN} steps\n")
     print("| one rank, ms a step | two ranks | efficiency (min to max) | bound |\n|---|---|---|---|")
     print(f"| {r['one_ms']:.0f} | {r['two_ms']:.0f} | {r['efficiency']:.3f} ({r['min']:.3f} to {r['max']:.3f}) | {r['bound']} |")
     return r
@@ -319,18 +320,19 @@ def scaling(bench):
 def overlap(bench):
     """A network that takes so long for the gradients of ResNet-18 as a step takes for itself, at several shares of it."""
     mib, rows = 42.6, []
+    plain = Steps(bench, 2)
     for share in (0.25, 0.5):
-        plain, slow, delay = [], [], 0
-        for _ in range(bench.args.pairs):
-            plain.append(step_time(bench, 2))
-            delay = delay or share * plain[0] / mib  # seconds a MiB
-            slow.append(step_time(bench, 2, MUSTER_COMM_DELAY=f"0,{1e6 * delay:.0f}"))
-        hidden = [1 - (b - a) / (mib * delay) for a, b in zip(plain, slow)]
-        rows.append({"share": share, "plain_ms": 1e3 * statistics.median(plain), "slow_ms": 1e3 * statistics.median(slow),
+        delay = share * plain.go(TURN) / mib  # seconds a MiB
+        slow = Steps(bench, 2, MUSTER_COMM_DELAY=f"0,{1e6 * delay:.0f}")
+        without, with_delay = in_turns(bench, [plain, slow])
+        slow.end()
+        hidden = [1 - (b - a) / (mib * delay) for a, b in zip(without, with_delay)]
+        rows.append({"share": share, "plain_ms": 1e3 * statistics.median(without), "slow_ms": 1e3 * statistics.median(with_delay),
                      "added_ms": 1e3 * mib * delay, "hidden": statistics.median(hidden), "min": min(hidden), "max": max(hidden),
                      "bound": 0.5})
+    plain.end()
     print(f"\nResNet-18 for 32x32, batch {bench.args.batch}, two ranks of one thread, gradients slowed down by MUSTER_COMM_DELAY: the share of the "
-          f"added time that is hidden behind backward; {bench.args.pairs} pairs of runs\n")
+          f"added time that is hidden behind backward; {bench.args.turns} pairs of {TURN} steps\n")
     print("| ms a step | added to the network, ms | ms a step then | hidden (min to max) | bound |\n|---|---|---|---|---|")
     for r in rows:
         print(f"| {r['plain_ms']:.0f} | {r['added_ms']:.0f} | {r['slow_ms']:.0f} | {r['hidden']:.2f} ({r['min']:.2f} to {r['max']:.2f}) | "
@@ -370,8 +372,7 @@ def main():
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--images", type=int, default=60000, help="28x28 ones; fewer for a quick look")
     parser.add_argument("--rounds", type=int, default=2, help="measured epochs of each side")
-    parser.add_argument("--turns", type=int, default=15, help="of a few steps each, for scaling")
-    parser.add_argument("--pairs", type=int, default=3, help="of runs, for overlap")
+    parser.add_argument("--turns", type=int, default=15, help="pairs of turns, for scaling and overlap")
     parser.add_argument("--batch", type=int, default=64, help="of a rank, for scaling and overlap")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--folder", help="where the data is put (default: a temporary folder)")

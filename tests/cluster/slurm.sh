@@ -59,8 +59,8 @@ SlurmctldPort=$1
 SlurmUser=$me
 SlurmdUser=$me
 AuthType=auth/munge
-# Also how long a requeued job waits before it starts again; 5 is the least that Slurm takes.
-AuthInfo=socket=$dir/munge.socket,cred_expire=5
+# Also how long a requeued job waits before it starts again: short, yet long enough for a machine that is busy with something else.
+AuthInfo=socket=$dir/munge.socket,cred_expire=15
 CredType=cred/munge
 StateSaveLocation=$dir/state
 SlurmdSpoolDir=$dir/spool_%n

@@ -47,9 +47,9 @@ told() {
     [ ! -f "$job.log" ] || tail -n 12 "$job.log" | cut -c 1-160 | sed 's/^/  log: /'
 }
 
-# await SECONDS WHAT COMMAND...
+# await SECONDS WHAT COMMAND...: four times as long, in fact: other tests may have the machine.
 await() {
-    tries=$(($1 * 10)) what=$2
+    tries=$(($1 * 40)) what=$2
     shift 2
     while ! "$@"; do
         tries=$((tries - 1))

@@ -194,7 +194,7 @@ mpi() {
     wanted=$1 ranks=$2
     shift 2
     what="$ranks ranks: muster data $*"
-    timeout -k 5 60 mpirun -n "$ranks" --oversubscribe "$muster" data "$@" >out 2>err
+    timeout -k 5 240 mpirun -n "$ranks" --oversubscribe "$muster" data "$@" >out 2>err
     status=$?
     [ $status -eq "$wanted" ] || complain "status $status instead of $wanted"
 }

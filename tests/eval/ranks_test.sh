@@ -26,7 +26,7 @@ complain() {
 run() {
     wanted=$1 ranks=$2
     shift 2
-    timeout -k 5 60 mpirun -n "$ranks" --oversubscribe "$program" "$@" >"$tmp/out" 2>"$tmp/err"
+    timeout -k 5 240 mpirun -n "$ranks" --oversubscribe "$program" "$@" >"$tmp/out" 2>"$tmp/err"
     status=$?
     [ $status -eq "$wanted" ] || complain "$ranks ranks, $*: status $status instead of $wanted"
 }

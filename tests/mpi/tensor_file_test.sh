@@ -30,10 +30,10 @@ run() {
     wanted=$1 ranks=$2
     shift 2
     rm -f said.*
-    timeout -k 5 120 mpirun -n "$ranks" --oversubscribe "$program" "$@" >out 2>&1
+    timeout -k 5 240 mpirun -n "$ranks" --oversubscribe "$program" "$@" >out 2>&1
     status=$?
     cat said.* >>out 2>/dev/null
-    [ $status -ne 124 ] || complain "$ranks ranks, $*: still running after 120 s"
+    [ $status -ne 124 ] || complain "$ranks ranks, $*: still running after 240 s"
     case $wanted in
     bad) [ $status -ne 0 ] || complain "$ranks ranks, $*: status 0 though a rank failed" ;;
     *) [ $status -eq "$wanted" ] || complain "$ranks ranks, $*: status $status instead of $wanted" ;;

@@ -16,7 +16,7 @@ trap 'rm -rf "$tmp"' EXIT
 export TMPDIR="$tmp" MUSTER_CACHE_DIR="$tmp"
 failed=0
 for n in 1 2 3 4; do
-    timeout -k 5 120 mpirun -n "$n" --oversubscribe "$program" >"$tmp/out" 2>&1
+    timeout -k 5 240 mpirun -n "$n" --oversubscribe "$program" >"$tmp/out" 2>&1
     status=$?
     if [ $status -ne 0 ] || ! grep "^mpi, $n ranks: .* 0 failures" "$tmp/out"; then
         echo "$n ranks: status $status"

@@ -22,7 +22,7 @@ trap 'rm -rf "$tmp"' EXIT
 export TMPDIR="$tmp" MUSTER_PLUGIN_PATH="$build/tests/run/.libs" MUSTER_CACHE_DIR="$tmp/cache"
 cd "$tmp" || exit 99
 failed=0
-limit=${MUSTER_TEST_LIMIT:-120} # seconds for one run
+limit=${MUSTER_TEST_LIMIT:-240} # seconds for one run, which a busy machine may need
 
 # complain TEXT: the case has failed; what the last run said follows.
 complain() {

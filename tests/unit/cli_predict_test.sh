@@ -144,7 +144,7 @@ ranks() {
     n=$2
     shift 2
     what="$what $*"
-    timeout -k 5 120 mpirun -n "$n" --oversubscribe "$muster" "$@" >out 2>err
+    timeout -k 5 240 mpirun -n "$n" --oversubscribe "$muster" "$@" >out 2>err
     status=$?
     [ $status -eq "$wanted" ] || complain "status $status instead of $wanted"
 }
