@@ -1,14 +1,10 @@
 #!/bin/sh
 # Packs IDX and CSV files, shows and verifies what comes out, and feeds `muster data` what is wrong.
-set -u
 muster=$(pwd)/muster
 build=$(pwd)
 digits=$(cd "${srcdir:-.}" && pwd)/data/digits/digits.csv.gz
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
-unset MU_LOG MU_LOG_RANKS
+. "${srcdir:-.}/tests/mpi/env.sh"
 cd "$tmp" || exit 99
-failed=0
 
 # run STATUS ARGUMENTS...: runs muster data; its output lies in out and err.
 run() {
@@ -194,13 +190,11 @@ mpi() {
     wanted=$1 ranks=$2
     shift 2
     what="$ranks ranks: muster data $*"
-    timeout -k 5 240 mpirun -n "$ranks" --oversubscribe "$muster" data "$@" >out 2>err
+    timeout -k 5 "$limit" mpirun -n "$ranks" --oversubscribe "$muster" data "$@" >out 2>err
     status=$?
     [ $status -eq "$wanted" ] || complain "status $status instead of $wanted"
 }
-if grep -q '^#define HAVE_MPI 1' "$build/config.h" && command -v mpirun >/dev/null 2>&1; then
-    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl=self,vader OMPI_MCA_mpi_yield_when_idle=1
-    export OMPI_MCA_hwloc_base_binding_policy=none ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
+if [ $mpi = yes ]; then
     printf '1,2,3\n1,2\n' >ragged.csv
     mpi 0 3 pack shared.h5 --csv "$digits" --shape 1,8,8 --skip 0::5
     same_bytes shared.h5 train.h5

@@ -1,20 +1,9 @@
 #!/bin/sh
 # The same data give the same results, bit by bit, at 1 to 4 ranks; an error on rank 0 ends all of them.
-set -u
 program=./tests/eval/ranks
+. "${srcdir:-.}/tests/mpi/env.sh"
 [ -x "$program" ] || { echo "$program is missing"; exit 99; }
-grep -q '^#define HAVE_MPI 1' config.h || { echo "skipped: built without MPI"; exit 77; }
-command -v mpirun >/dev/null 2>&1 || { echo "skipped: there is no mpirun (openmpi-bin)"; exit 77; }
-
-# Shared memory only, patient on few cores; Open MPI itself leaks a little.
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_btl=self,vader OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none
-export OMP_NUM_THREADS=1 ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
-unset MUSTER_LAUNCHER
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
-export TMPDIR="$tmp"
-failed=0
+need_mpi
 
 complain() {
     echo "$1"
@@ -26,7 +15,7 @@ complain() {
 run() {
     wanted=$1 ranks=$2
     shift 2
-    timeout -k 5 240 mpirun -n "$ranks" --oversubscribe "$program" "$@" >"$tmp/out" 2>"$tmp/err"
+    timeout -k 5 "$limit" mpirun -n "$ranks" --oversubscribe "$program" "$@" >"$tmp/out" 2>"$tmp/err"
     status=$?
     [ $status -eq "$wanted" ] || complain "$ranks ranks, $*: status $status instead of $wanted"
 }

@@ -1,26 +1,7 @@
 #!/bin/sh
 # The communicator's conformance under mpirun at 1 to 4 ranks, the ends of a job, and what mu_launch makes of its surroundings.
-set -u
 program=./tests/mpi/comm_test
-[ -x "$program" ] || { echo "$program is missing"; exit 99; }
-grep -q '^#define HAVE_MPI 1' config.h || { echo "skipped: built without MPI"; exit 77; }
-command -v mpirun >/dev/null 2>&1 || { echo "skipped: there is no mpirun (openmpi-bin)"; exit 77; }
-
-# Shared memory only, patient on few cores; Open MPI itself leaks a little.
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_btl=self,vader OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none
-export OMP_NUM_THREADS=1 ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
-unset MUSTER_LAUNCHER
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
-export TMPDIR="$tmp"
-failed=0
-
-complain() {
-    echo "$1"
-    sed 's/^/  /' "$tmp/out"
-    failed=1
-}
+. "${srcdir:-.}/tests/mpi/common.sh"
 
 # run STATUS SECONDS RANKS [arguments]: the status of mpirun, where "bad" is any but 0; it must end by itself in time.
 run() {

@@ -1,3 +1,4 @@
+EXTRA_DIST += tests/mpi/common.sh tests/mpi/env.sh
 # comm_test needs no Check: it runs by itself (one rank), and by comm_test.sh under mpirun.
 check_PROGRAMS += tests/mpi/comm_test
 tests_mpi_comm_test_SOURCES = tests/mpi/comm_test.c

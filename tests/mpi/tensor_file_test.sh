@@ -1,23 +1,11 @@
 #!/bin/sh
 # Tensor files under mpirun at 1 to 4 ranks: the same bytes, and the old file after every failure; then `muster ckpt` on them.
-set -u
 program=$(pwd)/tests/mpi/tensor_file_test
 muster=$(pwd)/muster
+. "${srcdir:-.}/tests/mpi/env.sh"
 [ -x "$program" ] || { echo "$program is missing"; exit 99; }
-
-# Shared memory only, patient on few cores; Open MPI itself leaks a little.
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_btl=self,vader OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none
-export OMP_NUM_THREADS=1 ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
-unset MUSTER_LAUNCHER MU_LOG MU_LOG_RANKS
-mpi=yes
-grep -q '^#define HAVE_MPI 1' config.h && command -v mpirun >/dev/null 2>&1 || mpi=no
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
-export TMPDIR="$tmp"
 cd "$tmp" || exit 99
 mkdir d
-failed=0
 
 complain() {
     echo "$1"
@@ -30,10 +18,10 @@ run() {
     wanted=$1 ranks=$2
     shift 2
     rm -f said.*
-    timeout -k 5 240 mpirun -n "$ranks" --oversubscribe "$program" "$@" >out 2>&1
+    timeout -k 5 "$limit" mpirun -n "$ranks" --oversubscribe "$program" "$@" >out 2>&1
     status=$?
     cat said.* >>out 2>/dev/null
-    [ $status -ne 124 ] || complain "$ranks ranks, $*: still running after 240 s"
+    [ $status -ne 124 ] || complain "$ranks ranks, $*: still running after $limit s"
     case $wanted in
     bad) [ $status -ne 0 ] || complain "$ranks ranks, $*: status 0 though a rank failed" ;;
     *) [ $status -eq "$wanted" ] || complain "$ranks ranks, $*: status $status instead of $wanted" ;;

@@ -7,22 +7,11 @@ build=$(pwd)
 source=$(cd "${srcdir:-.}" && pwd)
 configs=$source/tests/run
 [ -x "$muster" ] || { echo "$muster is missing"; exit 99; }
-grep -q '^#define HAVE_MPI 1' config.h || { echo "skipped: built without MPI"; exit 77; }
-command -v mpirun >/dev/null 2>&1 || { echo "skipped: there is no mpirun (openmpi-bin)"; exit 77; }
-
-# Shared memory only, patient on few cores; Open MPI itself leaks a little.
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_btl=self,vader OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none
-export MUSTER_BIND=none # tests run side by side: no run has cores of its own
-export OMP_NUM_THREADS=1 ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
-unset MUSTER_LAUNCHER MU_LOG MU_LOG_RANKS
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
-# The plug-ins of this folder; choices of kernels that are measured once and then kept, and only here.
-export TMPDIR="$tmp" MUSTER_PLUGIN_PATH="$build/tests/run/.libs" MUSTER_CACHE_DIR="$tmp/cache"
+. "$source/tests/mpi/env.sh"
+need_mpi
+# The plug-ins of this folder; no run has cores of its own, for tests run side by side.
+export MUSTER_PLUGIN_PATH="$build/tests/run/.libs" MUSTER_BIND=none
 cd "$tmp" || exit 99
-failed=0
-limit=${MUSTER_TEST_LIMIT:-240} # seconds for one run, which a busy machine may need
 
 # complain TEXT: the case has failed; what the last run said follows.
 complain() {

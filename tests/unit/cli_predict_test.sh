@@ -1,14 +1,9 @@
 #!/bin/sh
 # muster check --net and muster bench comm: what they print, what files they refuse, and that a better network never predicts a longer step.
-set -u
 muster=$(pwd)/muster
 source=$(cd "${srcdir:-.}" && pwd)
-tmp=$(mktemp -d) || exit 99
-trap 'rm -rf "$tmp"' EXIT
+. "$source/tests/mpi/env.sh"
 cd "$tmp" || exit 99
-unset MUSTER_LAUNCHER MU_LOG MU_LOG_RANKS
-export OMP_NUM_THREADS=1 MUSTER_CACHE_DIR="$tmp/cache" TMPDIR="$tmp"
-failed=0
 python=$(command -v python3) || echo 'no python3: JSON is not checked'
 
 complain() {
@@ -134,17 +129,14 @@ err_has '--size takes MiB'
 run 0 bench comm --json
 json 'd["ranks"] == 1 and "inside" not in d and d["copy_bandwidth"] > 1e8'
 
-grep -q '^#define HAVE_MPI 1' "$OLDPWD/config.h" && command -v mpirun >/dev/null 2>&1 || { echo 'without mpirun'; exit $failed; }
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_btl=self,vader OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none
-export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
+[ $mpi = yes ] || { echo 'without mpirun'; exit $failed; }
 ranks() {
     wanted=$1
     what="mpirun -n $2 muster"
     n=$2
     shift 2
     what="$what $*"
-    timeout -k 5 240 mpirun -n "$n" --oversubscribe "$muster" "$@" >out 2>err
+    timeout -k 5 "$limit" mpirun -n "$n" --oversubscribe "$muster" "$@" >out 2>err
     status=$?
     [ $status -eq "$wanted" ] || complain "status $status instead of $wanted"
 }
