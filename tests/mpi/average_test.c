@@ -1,34 +1,14 @@
 /* Optimizer wrappers on several ranks: run by itself (one rank) and under mpirun by average_test.sh. */
-#include "dist/launch.h"
 #include "optim/wrapper.h"
 
 #include "config/config.h"
 #include "core/mem.h"
+#include "mpi/ranks.h"
 #include "optim/shared.h"
 #include "optim/toy.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static mu_comm *world;
-static int failures, checks;
-
-#define CHECK(condition, ...)                                                                                          \
-    do {                                                                                                               \
-        checks++;                                                                                                      \
-        if (!(condition) && failures++ < 3) {                                                                         \
-            fprintf(stderr, "rank %d/%d: line %d: %s:", world->rank, world->size, __LINE__, #condition);              \
-            fprintf(stderr, " " __VA_ARGS__);                                                                          \
-            fputc('\n', stderr);                                                                                       \
-        }                                                                                                              \
-    } while (0)
-#define OK(expr) CHECK((expr) == MU_OK, "%s", mu_error_last()->message)
-#define FAILS(expr, code, part)                                                                                        \
-    do {                                                                                                               \
-        mu_err fails_ = (expr);                                                                                        \
-        CHECK(fails_ == (code), "%s: %s", mu_err_name(fails_), mu_error_last()->message);                              \
-        CHECK(strstr(mu_error_last()->message, (part)), "\"%s\" lacks \"%s\"", mu_error_last()->message, (part));      \
-    } while (0)
 
 static const mu_param_traits traits[] = {
     {.name = "fc.weight", .ndim = 2},
@@ -173,25 +153,10 @@ static void check_nan(void)
 
 int main(void)
 {
-    mu_err err = mu_launch(&world);
-    if (err != MU_OK) {
-        fprintf(stderr, "%s\n", mu_error_last()->message);
-        return 1;
-    }
-    int rank = world->rank, size = world->size;
+    ranks_begin();
     check_update(true);
     check_update(false);
     check_shared_sums();
     check_nan();
-    int64_t total = failures;
-    err = mu_comm_all_reduce(world, &total, 1, MU_I64, MU_COMM_SUM);
-    const char *name = world->ops->name;
-    mu_comm_release(world);
-    mu_registry_reset();
-    int64_t left = mu_mem_get_counts().live_blocks;
-    if (left != 0)
-        fprintf(stderr, "rank %d/%d: %lld blocks were not freed\n", rank, size, (long long)left);
-    if (rank == 0)
-        printf("%s, %d ranks: %d checks on rank 0, %lld failures\n", name, size, checks, (long long)total);
-    return err != MU_OK || total > 0 || left != 0;
+    return ranks_end();
 }

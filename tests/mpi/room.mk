@@ -1,7 +1,9 @@
 EXTRA_DIST += tests/mpi/common.sh tests/mpi/env.sh
+RANKS = tests/mpi/ranks.c tests/mpi/ranks.h
 # comm_test needs no Check: it runs by itself (one rank), and by comm_test.sh under mpirun.
 check_PROGRAMS += tests/mpi/comm_test
-tests_mpi_comm_test_SOURCES = tests/mpi/comm_test.c
+tests_mpi_comm_test_SOURCES = tests/mpi/comm_test.c tests/mpi/comm_checks.h tests/mpi/comm_dist.c tests/mpi/comm_memory.c tests/mpi/comm_move.c \
+	tests/mpi/comm_reduce.c tests/mpi/comm_threads.c tests/mpi/comm_values.c $(RANKS)
 tests_mpi_comm_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_mpi_comm_test_LDADD = libmuster.la
 dist_check_SCRIPTS += tests/mpi/comm_test.sh
@@ -17,7 +19,7 @@ tests_mpi_launch_test_LDADD = $(TEST_LDADD)
 
 # Like comm_test.
 check_PROGRAMS += tests/mpi/average_test
-tests_mpi_average_test_SOURCES = tests/mpi/average_test.c tests/optim/shared.h tests/optim/toy.h
+tests_mpi_average_test_SOURCES = tests/mpi/average_test.c $(RANKS) tests/optim/shared.h tests/optim/toy.h
 tests_mpi_average_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_mpi_average_test_LDADD = libmuster.la
 dist_check_SCRIPTS += tests/mpi/average_test.sh
@@ -32,7 +34,7 @@ SLOW_TESTS += tests/mpi/tensor_file_test.sh
 
 # Like comm_test.
 check_PROGRAMS += tests/mpi/sync_bn_test
-tests_mpi_sync_bn_test_SOURCES = tests/mpi/sync_bn_test.c tests/golden/sync_bn.inc
+tests_mpi_sync_bn_test_SOURCES = tests/mpi/sync_bn_test.c $(RANKS) tests/golden/sync_bn.inc
 tests_mpi_sync_bn_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_mpi_sync_bn_test_LDADD = libmuster.la
 EXTRA_DIST += tests/golden/sync_bn.py

@@ -1,6 +1,5 @@
 /* Batch norm with the statistics of all ranks against batch norm of the whole batch: run by itself (one rank) and under mpirun by
  * sync_bn_test.sh. */
-#include "dist/launch.h"
 #include "graph/autodiff.h"
 #include "graph/plan.h"
 #include "ops/ops.h"
@@ -8,13 +7,12 @@
 #include "../golden/sync_bn.inc"
 
 #include "core/mem.h"
+#include "mpi/ranks.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-static mu_comm *world;
-static int failures, checks;
 enum { MAX_C = 80 };
 
 /* What a layer is run on: rows [first, first + n) of a batch of `rows`. */
@@ -30,6 +28,7 @@ typedef struct {
 
 static const layer nowhere, *place = &nowhere; /* the layer that was run last, for messages */
 
+#undef CHECK /* tells the layer, too */
 #define CHECK(condition, ...)                                                                                          \
     do {                                                                                                               \
         checks++;                                                                                                      \
@@ -39,7 +38,6 @@ static const layer nowhere, *place = &nowhere; /* the layer that was run last, f
             fputc('\n', stderr);                                                                                       \
         }                                                                                                              \
     } while (0)
-#define OK(expr) CHECK((expr) == MU_OK, "%s", mu_error_last()->message)
 
 
 typedef struct {
@@ -462,12 +460,7 @@ static void check_lacking_values(const char *device)
 int main(void)
 {
     static const char *const devices[] = {"cpu:ref", "cpu:simd", "cpu"};
-    mu_err err = mu_launch(&world);
-    if (err != MU_OK) {
-        fprintf(stderr, "%s\n", mu_error_last()->message);
-        return 1;
-    }
-    int rank = world->rank, size = world->size;
+    ranks_begin();
     check_golden("cpu:ref", MU_F64, 1e-13);
     check_far("cpu:ref", MU_F64, 1e8, 0x1p-52);
     check_whole((layer){.device = "cpu:ref", .dtype = MU_F64, .c = 5, .h = 3, .w = 3}, 12, 10, "cpu:ref", MU_F64, 1e-13);
@@ -485,14 +478,5 @@ int main(void)
         half.fused = fused;
         check_whole(half, 12, 0, "cpu", MU_F32, 0x1p-7); /* a neighbour among bf16, against the layer that it replaces */
     }
-    int64_t total = failures;
-    err = mu_comm_all_reduce(world, &total, 1, MU_I64, MU_COMM_SUM);
-    const char *name = world->ops->name;
-    mu_comm_release(world);
-    int64_t left = mu_mem_get_counts().live_blocks;
-    if (left != 0)
-        fprintf(stderr, "rank %d/%d: %lld blocks were not freed\n", rank, size, (long long)left);
-    if (rank == 0)
-        printf("%s, %d ranks: %d checks on rank 0, %lld failures\n", name, size, checks, (long long)total);
-    return err != MU_OK || total > 0 || left != 0;
+    return ranks_end();
 }

@@ -4,35 +4,15 @@
 #include "core/cache.h"
 #include "core/mem.h"
 #include "dist/delay.h"
-#include "dist/launch.h"
 #include "parallel/bucket.h"
 
+#include "mpi/ranks.h"
 #include "optim/shared.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static mu_comm *world;
-static int failures, checks;
-
-#define CHECK(condition, ...)                                                                                          \
-    do {                                                                                                               \
-        checks++;                                                                                                      \
-        if (!(condition) && failures++ < 3) {                                                                         \
-            fprintf(stderr, "rank %d/%d: line %d: %s:", world->rank, world->size, __LINE__, #condition);              \
-            fprintf(stderr, " " __VA_ARGS__);                                                                          \
-            fputc('\n', stderr);                                                                                       \
-        }                                                                                                              \
-    } while (0)
-#define OK(expr) CHECK((expr) == MU_OK, "%s", mu_error_last()->message)
-#define FAILS(expr, code, part)                                                                                        \
-    do {                                                                                                               \
-        mu_err fails_ = (expr);                                                                                        \
-        CHECK(fails_ == (code), "%s: %s", mu_err_name(fails_), mu_error_last()->message);                              \
-        CHECK(strstr(mu_error_last()->message, (part)), "\"%s\" lacks \"%s\"", mu_error_last()->message, (part));      \
-    } while (0)
 
 /* Elements of the parameters; the last two are f64. */
 static const int64_t counts[] = {100, 7, 300, 64, 1, 0, 1000, 33, 500, 129, 65};
@@ -349,12 +329,7 @@ static void check_wrong_use(void)
 
 int main(void)
 {
-    mu_err err = mu_launch(&world);
-    if (err != MU_OK) {
-        fprintf(stderr, "%s\n", mu_error_last()->message);
-        return 1;
-    }
-    int rank = world->rank, size = world->size;
+    ranks_begin();
     check_sizes(world, true);
     check_sizes(world, false);
     check_accumulation(true);
@@ -371,15 +346,5 @@ int main(void)
     if (getenv("MUSTER_CACHE_DIR")) /* not into somebody's own */
         check_bucket_size();
     check_wrong_use();
-    int64_t total = failures;
-    err = mu_comm_all_reduce(world, &total, 1, MU_I64, MU_COMM_SUM);
-    const char *name = world->ops->name;
-    mu_comm_release(world);
-    mu_registry_reset();
-    int64_t left = mu_mem_get_counts().live_blocks;
-    if (left != 0)
-        fprintf(stderr, "rank %d/%d: %lld blocks were not freed\n", rank, size, (long long)left);
-    if (rank == 0)
-        printf("%s, %d ranks: %d checks on rank 0, %lld failures\n", name, size, checks, (long long)total);
-    return err != MU_OK || total > 0 || left != 0;
+    return ranks_end();
 }

@@ -1,31 +1,17 @@
 /* MMFullyShardedDataParallel with plans, in layouts of blocks: run by itself (one rank) and under mpirun by pieces_test.sh. */
 #include "core/mem.h"
-#include "dist/launch.h"
 #include "graph/autodiff.h"
 #include "graph/plan.h"
 #include "ops/ops.h"
 
 #include "../graph/blocked.h"
+#include "mpi/ranks.h"
 #include "optim/shared.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static mu_comm *world;
-static int failures, checks;
-
-#define CHECK(condition, ...)                                                                                          \
-    do {                                                                                                               \
-        checks++;                                                                                                      \
-        if (!(condition) && failures++ < 3) {                                                                         \
-            fprintf(stderr, "rank %d/%d: line %d: %s:", world->rank, world->size, __LINE__, #condition);              \
-            fprintf(stderr, " " __VA_ARGS__);                                                                          \
-            fputc('\n', stderr);                                                                                       \
-        }                                                                                                              \
-    } while (0)
-#define OK(expr) CHECK((expr) == MU_OK, "%s", mu_error_last()->message)
 
 typedef struct {
     blocked_backend *blocked;
@@ -250,8 +236,7 @@ static void collect_without_memory(void)
 
 int main(void)
 {
-    if (mu_launch(&world) != MU_OK)
-        return EXIT_FAILURE;
+    ranks_begin();
     same_as_whole("SHARD_OPTIMIZER", "");
     same_as_whole("SHARD_GRAD_OP", ", \"fsdp_auto_wrap_policy\": {\"min_num_params\": 150}");
     same_as_whole("SHARD_GRAD_OP", ", \"fsdp_auto_wrap_policy\": [\"conv2\", \"fc\"], \"backward_prefetch\": 3");
@@ -262,16 +247,5 @@ int main(void)
     failing_rank("SHARD_GRAD_OP");
     failing_rank("FULL_SHARD");
     collect_without_memory();
-    int64_t total = failures;
-    mu_err err = mu_comm_all_reduce(world, &total, 1, MU_I64, MU_COMM_SUM);
-    int rank = world->rank, size = world->size;
-    const char *name = world->ops->name;
-    mu_comm_release(world);
-    mu_registry_reset();
-    int64_t left = mu_mem_get_counts().live_blocks;
-    if (left != 0)
-        fprintf(stderr, "rank %d/%d: %lld blocks were not freed\n", rank, size, (long long)left);
-    if (rank == 0)
-        printf("%s, %d ranks: %d checks on rank 0, %lld failures\n", name, size, checks, (long long)total);
-    return err != MU_OK || total > 0 || left != 0;
+    return ranks_end();
 }
