@@ -98,6 +98,10 @@ struct mu_plan {
     size_t n_events, event_capacity;
 };
 
+/* The first and last step that uses each buffer; then, when all buffers are known, offsets in the arenas and the bytes that these take (plan_layout.c). */
+void mu_plan_find_lifetimes(mu_plan *plan);
+MU_CHECKED mu_err mu_plan_lay_out(mu_plan *plan);
+
 /* Fills steps, buffers, slots and stats from plan->graph; freezes the store unless the plan is dry (plan_build.c). */
 MU_CHECKED mu_err mu_plan_build(mu_plan *plan);
 
