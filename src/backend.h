@@ -69,7 +69,21 @@ struct mu_kernel {
     const char *impl;        /* static text for profiles: "jit_wino:avx512_core", "ref" */
 };
 
+/* A device as `muster env` tells of it. */
 typedef struct {
+    char name[96];   /* "NVIDIA H100 80GB HBM3" */
+    char bus[24];    /* PCI: "0000:3b:00.0" */
+    char uuid[48];   /* "GPU-..." */
+    char version[24]; /* "9.0" */
+    size_t total, free; /* bytes */
+} mu_device;
+
+/* Kernels that were noted to be run together. Made and read by a backend. */
+typedef struct mu_recording mu_recording;
+
+typedef struct {
+    int device;                  /* of those of the backend; CPUs: 0 */
+    bool tf32;                   /* products of f32 may round their operands to 10 bits, where that is faster */
     int n_threads;               /* 0: all cores of this process's binding */
     bool direct_convolution;     /* conv_algorithm: direct */
     bool deterministic;          /* same bits from run to run: no measured choice of algorithm */
@@ -107,6 +121,26 @@ typedef struct {
     mu_err (*download)(mu_backend *backend, void *host, const void *device, size_t bytes);
     /* Waits for all work; reports what failed late. */
     mu_err (*synchronize)(mu_backend *backend);
+
+    /* ---- what a device may have besides; NULL where it has not ---- */
+
+    /* Its devices, as this process sees them: *n of them, the first `most` in out. MU_ERR_UNSUPPORTED tells why there is none ("the driver is
+     * too old: ..."). Needs no instance. */
+    mu_err (*devices)(mu_device *out, int most, int *n);
+
+    /* Host memory that copies reach at full speed (pinned). */
+    mu_err (*alloc_host)(mu_backend *backend, size_t bytes, void **out);
+    void (*dealloc_host)(mu_backend *backend, void *block);
+
+    /* Before the kernels of a run: what of it they read on the device, so that replayed ones see it, too. */
+    mu_err (*set_run)(mu_backend *backend, const mu_run *run);
+
+    /* From record_begin on kernels are not run but noted, up to record_end; replay then runs all of them at once, on the same addresses. A failure of
+     * either, or of a kernel between them (after which record_end is called all the same), ends the recording with *out NULL. */
+    mu_err (*record_begin)(mu_backend *backend);
+    mu_err (*record_end)(mu_backend *backend, mu_recording **out);
+    mu_err (*replay)(mu_backend *backend, mu_recording *recording);
+    void (*recording_release)(mu_backend *backend, mu_recording *recording); /* NULL is allowed */
 } mu_backend_ops;
 
 struct mu_backend {
