@@ -14,6 +14,7 @@ extern "C" {
 #endif
 
 #include "backend.h"
+#include "backend/alike.h"
 #include "core/mem.h"
 #include "ops/ops.h"
 
@@ -23,6 +24,19 @@ typedef struct mu_cuda_layout {
 } mu_cuda_layout;
 
 typedef struct mu_cuda_tune mu_cuda_tune; /* tune.h */
+
+/* Uploads go through these: what they copy from may be changed at once, and nothing waits for the device. */
+enum { MU_CUDA_SLOTS = 8, MU_CUDA_SLOT_BYTES = 1 << 20 };
+typedef struct {
+    char *block; /* pinned */
+    cudaEvent_t free[MU_CUDA_SLOTS]; /* the copy out of it is done */
+    int next;
+} mu_cuda_ring;
+
+typedef struct {
+    void *address;
+    size_t bytes;
+} mu_cuda_block;
 
 typedef struct {
     mu_backend base;
@@ -35,8 +49,9 @@ typedef struct {
     bool deterministic, tf32; /* tf32: products of f32 may round their operands to 10 bits */
     int n_multiprocessors;
     mu_run *run;           /* on the device: what kernels read whose numbers differ from run to run (dropout); written by set_run */
-    mu_run *run_staging;   /* pinned */
-    size_t used, peak;     /* bytes of alloc */
+    mu_cuda_ring ring;
+    mu_cuda_block *blocks; /* of alloc */
+    size_t n_blocks, block_capacity, used, peak; /* used, peak: bytes of alloc */
 } mu_cuda;
 
 static inline mu_cuda *mu_cuda_of(mu_backend *backend)
@@ -69,6 +84,27 @@ mu_err mu_cudnn_fail(cudnnStatus_t status, const char *call, const char *file, i
             return mu_cudnn_fail(mu_status_, #expr, __FILE__, __LINE__, __func__);      \
     } while (0)
 
+/* What this process may see, for messages: "CUDA_VISIBLE_DEVICES is \"3\"". Returns buf. */
+const char *mu_cuda_visible(char *buf, size_t size);
+
+/* Makes the instance's device that of this thread: before every call of the runtime that the stream does not tell the device. */
+MU_CHECKED mu_err mu_cuda_enter(const mu_cuda *self);
+
+/* ---- memory (memory.c), recordings (record.c), devices (devices.c): the functions of mu_backend_ops ---- */
+mu_err mu_cuda_alloc(mu_backend *backend, size_t bytes, void **out);
+void mu_cuda_dealloc(mu_backend *backend, void *block);
+mu_err mu_cuda_alloc_host(mu_backend *backend, size_t bytes, void **out);
+void mu_cuda_dealloc_host(mu_backend *backend, void *block);
+mu_err mu_cuda_upload(mu_backend *backend, void *device, const void *host, size_t bytes);
+mu_err mu_cuda_download(mu_backend *backend, void *host, const void *device, size_t bytes);
+MU_CHECKED mu_err mu_cuda_ring_open(mu_cuda *self);
+void mu_cuda_memory_close(mu_cuda *self);
+mu_err mu_cuda_record_begin(mu_backend *backend);
+mu_err mu_cuda_record_end(mu_backend *backend, mu_recording **out);
+mu_err mu_cuda_replay(mu_backend *backend, mu_recording *recording);
+void mu_cuda_recording_release(mu_backend *backend, mu_recording *recording);
+mu_err mu_cuda_devices(mu_device *out, int most, int *n);
+
 /* ---- layouts ---- */
 
 /* The interned CHANNELS_LAST layout of a type of 3 to 5 dimensions; *out is NULL for ROW_MAJOR. Other kinds: MU_ERR_UNSUPPORTED. */
@@ -93,11 +129,11 @@ typedef struct mu_cuda_kernel mu_cuda_kernel;
 
 /* Which layouts a kernel takes; table.c asks for them. Outputs come in the layout that is chosen. */
 typedef enum {
-    MU_CUDA_ROWS,     /* row-major only */
-    MU_CUDA_FLAT,     /* element-wise: operands of the shape of output 0 lie alike, as all outputs do; the others are row-major */
-    MU_CUDA_CHANNELS, /* operands and outputs with operand 0's N, C and number of dimensions lie alike, the others are row-major */
-    MU_CUDA_STORED,   /* all operands and outputs have operand 0's number of dimensions and lie alike, where `fits` says so */
-    MU_CUDA_OWN       /* setup writes in_layout and out_layout itself; it finds there how the operands lie now, and the wishes for outputs */
+    MU_CUDA_ROWS = MU_ALIKE_ROWS, /* row-major only */
+    MU_CUDA_FLAT = MU_ALIKE_FLAT, /* element-wise: operands of the shape of output 0 lie alike, as all outputs do; the others are row-major */
+    MU_CUDA_CHANNELS = MU_ALIKE_CHANNELS, /* operands and outputs with operand 0's N, C and number of dimensions lie alike, the others are row-major */
+    MU_CUDA_STORED = MU_ALIKE_STORED, /* all operands and outputs have operand 0's number of dimensions and lie alike, where `fits` says so */
+    MU_CUDA_OWN /* setup writes in_layout and out_layout itself; it finds there how the operands lie now, and the wishes for outputs */
 } mu_cuda_layouts;
 
 /* One entry of the table: `const mu_cuda_impl <name>_cuda`, extern "C", in the file of that name. */

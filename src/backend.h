@@ -67,6 +67,7 @@ struct mu_kernel {
     void **in, **out;        /* addresses, set by mu_kernel_bind */
     void *scratch;
     const char *impl;        /* static text for profiles: "jit_wino:avx512_core", "ref" */
+    bool waits;              /* run works on the host, too, and waits for the device: it cannot be recorded */
 };
 
 /* A device as `muster env` tells of it. */
@@ -114,7 +115,8 @@ typedef struct {
      * operand names that of an output of another shape. NULL entry: the backend has row-major only. */
     mu_err (*layout)(mu_backend *backend, const mu_type *type, mu_layout_kind kind, int block, const mu_layout **out);
 
-    /* Memory of the device, MU_ALIGN-aligned, and copies between it and host memory. */
+    /* Memory of the device, MU_ALIGN-aligned, and copies between it and host memory, in order with the kernels: an upload comes after those that
+     * run before it, and `host` may be changed as soon as it returns; when a download returns, the bytes are there. */
     mu_err (*alloc)(mu_backend *backend, size_t bytes, void **out);
     void (*dealloc)(mu_backend *backend, void *block);
     mu_err (*upload)(mu_backend *backend, void *device, const void *host, size_t bytes);
@@ -149,8 +151,8 @@ struct mu_backend {
     bool host_memory; /* upload and download are memcpy: callers may use pointers directly */
 };
 
-/* "cpu" or "auto" (the best there is), "cpu:ref", "cpu:onednn", "check:cpu:onednn", later "cuda:0".
- * MU_ERR_NOT_FOUND with the nearest name; MU_ERR_UNSUPPORTED for one that was not built. options may be NULL. */
+/* "cpu" or "auto" (the best for the processor), "cpu:ref", "cpu:onednn", "check:cpu:onednn", "cuda" (options->device), "cuda:1".
+ * MU_ERR_NOT_FOUND with the nearest name; MU_ERR_UNSUPPORTED for one that was not built or has no device. options may be NULL. */
 MU_CHECKED mu_err mu_backend_open(const char *device, const mu_backend_options *options, mu_backend **out);
 void mu_backend_close(mu_backend *backend);
 
@@ -160,8 +162,9 @@ MU_CHECKED mu_err mu_backend_open_ops(const mu_backend_ops *ops, const mu_backen
 /* The built-in backends in order of preference, for `muster list backend`; false past the end. */
 typedef struct {
     const char *name;
+    const char *device;        /* what mu_backend_open takes: "cpu:ref" */
     const mu_backend_ops *ops; /* NULL when it was not built */
-    const char *why_off;       /* NULL when it was */
+    const char *why_off;       /* NULL when it can be opened: not built, or "no CUDA device: ..."; until this thread's next call */
 } mu_backend_info;
 bool mu_backend_at(int i, mu_backend_info *out);
 

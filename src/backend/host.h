@@ -7,6 +7,7 @@
 extern const mu_backend_ops mu_backend_ref;
 extern const mu_backend_ops mu_backend_simd;
 extern const mu_backend_ops mu_backend_onednn; /* when built: HAVE_ONEDNN */
+extern const mu_backend_ops mu_backend_cuda;   /* when built: HAVE_CUDA */
 
 mu_err mu_host_alloc(mu_backend *backend, size_t bytes, void **out);
 void mu_host_dealloc(mu_backend *backend, void *block);

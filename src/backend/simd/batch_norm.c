@@ -716,16 +716,16 @@ static mu_err setup(mu_simd_kernel *kernel)
 }
 
 const mu_simd_impl SIMD(batch_norm) = {
-    .layouts = MU_SIMD_CHANNELS, .size = sizeof(norm), .supports = supports, .setup = setup, .run = run_forward};
+    .layouts = MU_ALIKE_CHANNELS, .size = sizeof(norm), .supports = supports, .setup = setup, .run = run_forward};
 
 const mu_simd_impl SIMD(batch_norm_grad) = {
-    .layouts = MU_SIMD_CHANNELS, .size = sizeof(norm), .supports = supports, .setup = setup, .run = run_backward};
+    .layouts = MU_ALIKE_CHANNELS, .size = sizeof(norm), .supports = supports, .setup = setup, .run = run_backward};
 
 const mu_simd_impl SIMD(batch_norm_inference) = {
-    .layouts = MU_SIMD_CHANNELS, .size = sizeof(norm), .supports = supports, .setup = setup, .run = run_inference};
+    .layouts = MU_ALIKE_CHANNELS, .size = sizeof(norm), .supports = supports, .setup = setup, .run = run_inference};
 
 const mu_simd_impl SIMD(sync_batch_norm) = {
-    .layouts = MU_SIMD_CHANNELS, .size = sizeof(norm), .supports = supports, .setup = setup, .run = run_sync_forward};
+    .layouts = MU_ALIKE_CHANNELS, .size = sizeof(norm), .supports = supports, .setup = setup, .run = run_sync_forward};
 
 const mu_simd_impl SIMD(sync_batch_norm_grad) = {
-    .layouts = MU_SIMD_CHANNELS, .size = sizeof(norm), .supports = supports, .setup = setup, .run = run_sync_backward};
+    .layouts = MU_ALIKE_CHANNELS, .size = sizeof(norm), .supports = supports, .setup = setup, .run = run_sync_backward};

@@ -40,4 +40,4 @@ static bool fits(const mu_call *call, const mu_layout *layout)
 }
 
 const mu_simd_impl SIMD(concat) = {
-    .layouts = MU_SIMD_STORED, .supports = mu_simd_any_dtype, .fits = fits, .run = run_concat};
+    .layouts = MU_ALIKE_STORED, .supports = mu_simd_any_dtype, .fits = fits, .run = run_concat};

@@ -485,4 +485,4 @@ static mu_err setup(mu_simd_kernel *kernel)
 }
 
 const mu_simd_impl SIMD(elementwise) = {
-    .layouts = MU_SIMD_FLAT, .size = sizeof(program), .supports = supports, .setup = setup, .run = run};
+    .layouts = MU_ALIKE_FLAT, .size = sizeof(program), .supports = supports, .setup = setup, .run = run};

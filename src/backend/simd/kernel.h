@@ -4,6 +4,7 @@
 #define MU_BACKEND_SIMD_KERNEL_H
 
 #include "backend.h"
+#include "backend/alike.h"
 #include "ops/ops.h"
 
 #ifdef _OPENMP
@@ -28,19 +29,8 @@ typedef struct {
 
 typedef struct mu_simd_kernel mu_simd_kernel;
 
-/* Which layouts a kernel takes. */
-typedef enum {
-    MU_SIMD_ROWS, /* row-major only */
-    MU_SIMD_FLAT, /* element-wise: operands and outputs of the shape of output 0 lie alike, the others are one element
-                   */
-    MU_SIMD_CHANNELS, /* operands and outputs with operand 0's N, C and number of dimensions lie alike, the others are
-                         row-major */
-    MU_SIMD_STORED /* all operands and outputs have operand 0's number of dimensions and lie alike, where `fits` says so
-                    */
-} mu_simd_layouts;
-
 typedef struct {
-    mu_simd_layouts layouts;
+    mu_alike layouts; /* FLAT: operands of another shape than output 0 have one element */
     size_t size; /* of the kernel's own struct; 0: mu_simd_kernel */
     bool (*supports)(const mu_call *call,
                      const char **why); /* NULL: every float operand is f32 or bf16, the same for all */

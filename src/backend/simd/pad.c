@@ -67,4 +67,4 @@ static mu_err setup(mu_simd_kernel *kernel)
 }
 
 const mu_simd_impl SIMD(pad) = {
-    .layouts = MU_SIMD_STORED, .size = sizeof(pad), .supports = constant, .fits = fits, .setup = setup, .run = run_pad};
+    .layouts = MU_ALIKE_STORED, .size = sizeof(pad), .supports = constant, .fits = fits, .setup = setup, .run = run_pad};

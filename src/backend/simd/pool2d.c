@@ -346,7 +346,7 @@ static mu_err setup(mu_simd_kernel *kernel)
     return MU_OK;
 }
 
-const mu_simd_impl SIMD(max_pool2d) = {.layouts = MU_SIMD_CHANNELS, .size = sizeof(pool), .setup = setup, .run = run_max};
-const mu_simd_impl SIMD(max_pool2d_grad) = {.layouts = MU_SIMD_CHANNELS, .size = sizeof(pool), .setup = setup, .run = run_scatter};
-const mu_simd_impl SIMD(avg_pool2d) = {.layouts = MU_SIMD_CHANNELS, .size = sizeof(pool), .setup = setup, .run = run_mean};
-const mu_simd_impl SIMD(avg_pool2d_grad) = {.layouts = MU_SIMD_CHANNELS, .size = sizeof(pool), .setup = setup, .run = run_share};
+const mu_simd_impl SIMD(max_pool2d) = {.layouts = MU_ALIKE_CHANNELS, .size = sizeof(pool), .setup = setup, .run = run_max};
+const mu_simd_impl SIMD(max_pool2d_grad) = {.layouts = MU_ALIKE_CHANNELS, .size = sizeof(pool), .setup = setup, .run = run_scatter};
+const mu_simd_impl SIMD(avg_pool2d) = {.layouts = MU_ALIKE_CHANNELS, .size = sizeof(pool), .setup = setup, .run = run_mean};
+const mu_simd_impl SIMD(avg_pool2d_grad) = {.layouts = MU_ALIKE_CHANNELS, .size = sizeof(pool), .setup = setup, .run = run_share};

@@ -132,6 +132,6 @@ static mu_err setup(mu_simd_kernel *kernel)
     return MU_OK;
 }
 
-const mu_simd_impl SIMD(prelu) = {.layouts = MU_SIMD_CHANNELS, .size = sizeof(prelu), .setup = setup, .run = run_prelu};
+const mu_simd_impl SIMD(prelu) = {.layouts = MU_ALIKE_CHANNELS, .size = sizeof(prelu), .setup = setup, .run = run_prelu};
 const mu_simd_impl SIMD(prelu_grad) = {
-    .layouts = MU_SIMD_CHANNELS, .size = sizeof(prelu), .setup = setup, .run = run_prelu_grad};
+    .layouts = MU_ALIKE_CHANNELS, .size = sizeof(prelu), .setup = setup, .run = run_prelu_grad};

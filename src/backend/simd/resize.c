@@ -235,6 +235,6 @@ static mu_err setup(mu_simd_kernel *kernel)
 }
 
 const mu_simd_impl SIMD(resize) = {
-    .layouts = MU_SIMD_CHANNELS, .size = sizeof(resize), .setup = setup, .run = run_resize};
+    .layouts = MU_ALIKE_CHANNELS, .size = sizeof(resize), .setup = setup, .run = run_resize};
 const mu_simd_impl SIMD(resize_grad) = {
-    .layouts = MU_SIMD_CHANNELS, .size = sizeof(resize), .setup = setup, .run = run_resize_grad};
+    .layouts = MU_ALIKE_CHANNELS, .size = sizeof(resize), .setup = setup, .run = run_resize_grad};

@@ -66,13 +66,13 @@ static mu_err setup(mu_simd_kernel *kernel)
     return MU_OK;
 }
 
-const mu_simd_impl SIMD(slice) = {.layouts = MU_SIMD_STORED,
+const mu_simd_impl SIMD(slice) = {.layouts = MU_ALIKE_STORED,
                                   .size = sizeof(slice),
                                   .supports = mu_simd_any_dtype,
                                   .fits = fits,
                                   .setup = setup,
                                   .run = run_slice};
-const mu_simd_impl SIMD(slice_grad) = {.layouts = MU_SIMD_STORED,
+const mu_simd_impl SIMD(slice_grad) = {.layouts = MU_ALIKE_STORED,
                                        .size = sizeof(slice),
                                        .supports = mu_simd_any_dtype,
                                        .fits = fits,

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "backend/alike.h"
 #include "backend/ref/ref.h"
 #include "backend/simd/copy.h"
 #include "backend/simd/kernel.h"
@@ -133,54 +134,10 @@ static bool readable(const mu_layout *layout)
                        (layout->block == 4 || layout->block == 8 || layout->block == 16)));
 }
 
-static bool alike(const mu_call *call, const mu_simd_impl *impl, const mu_type *type)
-{
-    if (impl->layouts == MU_SIMD_FLAT)
-        return mu_type_same_shape(type, &call->out[0]);
-    const mu_type *x = &call->in[0];
-    if (impl->layouts == MU_SIMD_STORED)
-        return true;
-    return type->ndim == x->ndim && type->dim[0] == x->dim[0] && type->dim[1] == x->dim[1];
-}
-
-/* The layout that all alike operands share: that of the first of them that is not row-major. */
-static const mu_layout *shared_layout(const mu_call *call, const mu_simd_impl *impl, const mu_layout *const *in_layout)
-{
-    const mu_layout *shared = NULL;
-    if (impl->layouts == MU_SIMD_ROWS || !in_layout || (impl->layouts != MU_SIMD_FLAT && call->in[0].ndim < 3))
-        return NULL;
-    for (int i = 0; i < call->n_in; i++) {
-        if (call->in[i].dtype == MU_NONE)
-            continue;
-        bool same = alike(call, impl, &call->in[i]);
-        if (impl->layouts == MU_SIMD_FLAT && !same && mu_type_count(&call->in[i]) != 1)
-            return NULL;
-        if (same && !shared && readable(in_layout[i]))
-            shared = in_layout[i];
-    }
-    if (shared && impl->layouts == MU_SIMD_STORED && !impl->fits(call, shared))
-        return NULL;
-    return shared;
-}
-
 static mu_err choose(mu_simd_kernel *kernel, mu_backend *backend, const mu_layout *const *in_layout)
 {
-    const mu_call *call = &kernel->base.call;
-    const mu_layout *shared = backend->ops->layout ? shared_layout(call, kernel->impl, in_layout) : NULL;
-    for (int i = 0; shared && i < call->n_in + call->n_out; i++) {
-        const mu_type *type = i < call->n_in ? &call->in[i] : &call->out[i - call->n_in];
-        if (type->dtype == MU_NONE || !alike(call, kernel->impl, type))
-            continue;
-        mu_err err = backend->ops->layout(backend, type, shared->kind, shared->block, &kernel->base.in_layout[i]);
-        if (err == MU_ERR_UNSUPPORTED) {
-            mu_error_clear();
-            shared = NULL;
-        } else if (err != MU_OK) {
-            return err;
-        }
-    }
-    if (!shared)
-        memset(kernel->base.in_layout, 0, (size_t)(call->n_in + call->n_out) * sizeof *kernel->base.in_layout);
+    const mu_alike_rule rule = {.kind = kernel->impl->layouts, .one_element = true, .readable = readable, .fits = kernel->impl->fits};
+    MU_TRY(mu_alike_choose(&kernel->base, backend, in_layout, &rule));
     return MU_OK;
 }
 
@@ -202,7 +159,7 @@ static mu_err prepare(mu_backend *backend, const mu_simd_impl *impl, const mu_la
     kernel->base.impl = isa_names[isa()];
     MU_TRY(choose(kernel, backend, in_layout));
     const mu_call *call = &kernel->base.call;
-    if (impl->layouts == MU_SIMD_FLAT) {
+    if (impl->layouts == MU_ALIKE_FLAT) {
         kernel->x = mu_simd_view_of(&call->out[0], kernel->base.out_layout[0]);
         kernel->zero_tail = must_zero_tail(call, kernel->base.out_layout[0]);
     } else {

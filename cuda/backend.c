@@ -1,0 +1,129 @@
+#include "cuda.h"
+
+#include <string.h>
+
+mu_err mu_cuda_enter(const mu_cuda *self)
+{
+    MU_TRY_CUDA(cudaSetDevice(self->device));
+    return MU_OK;
+}
+
+static mu_err find_device(int device)
+{
+    char visible[256];
+    int n;
+    MU_TRY(mu_cuda_devices(NULL, 0, &n));
+    if (device >= 0 && device < n)
+        return MU_OK;
+    (void)MU_FAIL(MU_ERR_UNSUPPORTED, "there is no CUDA device %d: this process sees %d, from 0 on", device, n);
+    return mu_error_hint("%s", mu_cuda_visible(visible, sizeof visible));
+}
+
+/* What is given back stays with the process: plans come and go, and asking the driver takes long. */
+static mu_err keep_memory(const mu_cuda *self)
+{
+    cudaMemPool_t pool;
+    uint64_t all = UINT64_MAX;
+    MU_TRY_CUDA(cudaDeviceGetDefaultMemPool(&pool, self->device));
+    MU_TRY_CUDA(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all));
+    return MU_OK;
+}
+
+static mu_err open_all(mu_cuda *self)
+{
+    MU_TRY(find_device(self->device));
+    MU_TRY(mu_cuda_enter(self));
+    MU_TRY_CUDA(cudaDeviceGetAttribute(&self->n_multiprocessors, cudaDevAttrMultiProcessorCount, self->device));
+    MU_TRY(keep_memory(self));
+    MU_TRY_CUDA(cudaStreamCreateWithFlags(&self->stream, cudaStreamNonBlocking));
+    MU_TRY_CUBLAS(cublasLtCreate(&self->lt));
+    MU_TRY_CUDNN(cudnnCreate(&self->dnn));
+    MU_TRY_CUDNN(cudnnSetStream(self->dnn, self->stream));
+    MU_TRY(mu_cuda_ring_open(self));
+    MU_TRY(mu_cuda_alloc(&self->base, sizeof *self->run, (void **)&self->run));
+    return MU_OK;
+}
+
+static void close_cuda(mu_backend *backend)
+{
+    mu_cuda *self = mu_cuda_of(backend);
+    (void)cudaSetDevice(self->device);
+    if (self->stream)
+        (void)cudaStreamSynchronize(self->stream);
+    if (self->run)
+        mu_cuda_dealloc(backend, self->run);
+    if (self->dnn)
+        (void)cudnnDestroy(self->dnn);
+    if (self->lt)
+        (void)cublasLtDestroy(self->lt);
+    if (self->stream)
+        (void)cudaStreamSynchronize(self->stream);
+    mu_cuda_memory_close(self);
+    if (self->stream)
+        (void)cudaStreamDestroy(self->stream);
+    mu_cuda_layouts_release(self);
+}
+
+static mu_err open_cuda(mu_backend *backend, const mu_backend_options *options)
+{
+    mu_cuda *self = mu_cuda_of(backend);
+    self->device = options->device;
+    self->deterministic = options->deterministic;
+    self->tf32 = options->tf32;
+    backend->n_threads = 1;
+    backend->host_memory = false;
+    mu_err err = open_all(self);
+    if (err)
+        close_cuda(backend);
+    return err;
+}
+
+static mu_err layout_cuda(mu_backend *backend, const mu_type *type, mu_layout_kind kind, int block, const mu_layout **out)
+{
+    (void)block;
+    return mu_cuda_layout_make(mu_cuda_of(backend), type, kind, out);
+}
+
+static mu_err synchronize_cuda(mu_backend *backend)
+{
+    mu_cuda *self = mu_cuda_of(backend);
+    MU_TRY(mu_cuda_enter(self));
+    MU_TRY_CUDA(cudaStreamSynchronize(self->stream));
+    MU_TRY_CUDA(cudaGetLastError());
+    return MU_OK;
+}
+
+static mu_err set_run(mu_backend *backend, const mu_run *run)
+{
+    mu_cuda *self = mu_cuda_of(backend);
+    mu_run sent = *run;
+    if (!sent.sample_stride)
+        sent.sample_stride = 1;
+    MU_TRY(mu_cuda_upload(backend, self->run, &sent, sizeof sent));
+    return MU_OK;
+}
+
+const mu_backend_ops mu_backend_cuda = {
+    .name = "cuda",
+    .doc = "NVIDIA GPUs: own kernels, cuDNN and cuBLASLt, in f32, bf16 and f16.",
+    .size = sizeof(mu_cuda),
+    .open = open_cuda,
+    .close = close_cuda,
+    .supports = mu_cuda_supports,
+    .prepare = mu_cuda_prepare,
+    .reorder = mu_cuda_reorder,
+    .layout = layout_cuda,
+    .alloc = mu_cuda_alloc,
+    .dealloc = mu_cuda_dealloc,
+    .upload = mu_cuda_upload,
+    .download = mu_cuda_download,
+    .synchronize = synchronize_cuda,
+    .devices = mu_cuda_devices,
+    .alloc_host = mu_cuda_alloc_host,
+    .dealloc_host = mu_cuda_dealloc_host,
+    .set_run = set_run,
+    .record_begin = mu_cuda_record_begin,
+    .record_end = mu_cuda_record_end,
+    .replay = mu_cuda_replay,
+    .recording_release = mu_cuda_recording_release,
+};

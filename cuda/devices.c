@@ -1,0 +1,44 @@
+#include "cuda.h"
+
+#include <stdio.h>
+
+/* GPU-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx, as nvidia-smi writes it. */
+static void format_uuid(const cudaUUID_t *uuid, char *buf, size_t size)
+{
+    const unsigned char *b = (const unsigned char *)uuid->bytes;
+    snprintf(buf, size, "GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4], b[5],
+             b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+}
+
+static mu_err fill(int device, mu_device *out)
+{
+    struct cudaDeviceProp properties;
+    *out = (mu_device){0};
+    MU_TRY_CUDA(cudaGetDeviceProperties(&properties, device));
+    MU_TRY_CUDA(cudaDeviceGetPCIBusId(out->bus, (int)sizeof out->bus, device));
+    snprintf(out->name, sizeof out->name, "%.90s", properties.name);
+    snprintf(out->version, sizeof out->version, "%d.%d", properties.major, properties.minor);
+    format_uuid(&properties.uuid, out->uuid, sizeof out->uuid);
+    MU_TRY_CUDA(cudaSetDevice(device));
+    MU_TRY_CUDA(cudaMemGetInfo(&out->free, &out->total));
+    return MU_OK;
+}
+
+mu_err mu_cuda_devices(mu_device *out, int most, int *n)
+{
+    char visible[256];
+    *n = 0;
+    cudaError_t status = cudaGetDeviceCount(n);
+    if (status == cudaSuccess && *n == 0)
+        status = cudaErrorNoDevice;
+    if (status != cudaSuccess) {
+        mu_error kept;
+        (void)mu_cuda_fail(status, "cudaGetDeviceCount", __FILE__, __LINE__, __func__);
+        kept = *mu_error_last();
+        (void)MU_FAIL(MU_ERR_UNSUPPORTED, "no CUDA device: %s (%s)", cudaGetErrorString(status), mu_cuda_visible(visible, sizeof visible));
+        return kept.hint[0] ? mu_error_hint("%s", kept.hint) : MU_ERR_UNSUPPORTED;
+    }
+    for (int i = 0; i < *n && i < most; i++)
+        MU_TRY(fill(i, &out[i]));
+    return MU_OK;
+}
