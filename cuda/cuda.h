@@ -123,6 +123,8 @@ mu_cuda_view mu_cuda_view_of(const mu_type *type, const mu_layout *layout);
 /* Steps in elements of every logical dimension in a layout (NULL: row-major). */
 void mu_cuda_strides(const mu_type *type, const mu_layout *layout, int64_t stride[MU_MAX_NDIM]);
 
+extern const mu_op mu_cuda_reorder_op; /* what reorders call themselves */
+
 /* ---- kernels ---- */
 
 typedef struct mu_cuda_kernel mu_cuda_kernel;

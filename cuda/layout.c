@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+const mu_op mu_cuda_reorder_op = {.name = "reorder", .n_in_min = 1, .n_in_max = 1, .n_out = 1};
+
 mu_err mu_cuda_layout_make(mu_cuda *self, const mu_type *type, mu_layout_kind kind, const mu_layout **out)
 {
     if (kind == MU_LAYOUT_ROW_MAJOR) {

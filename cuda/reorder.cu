@@ -62,8 +62,7 @@ static mu_err run_copy(mu_kernel *kernel, const mu_run *run)
     return MU_OK;
 }
 
-static const mu_op reorder_op = {.name = "reorder", .doc = NULL, .n_in_min = 1, .n_in_max = 1, .n_out = 1};
-static const mu_kernel_ops transpose_ops = {.run = run_transpose}, copy_ops = {.run = run_copy};
+static const mu_kernel_ops transpose_ops = {run_transpose, NULL, NULL}, copy_ops = {run_copy, NULL, NULL};
 
 extern "C" mu_err mu_cuda_reorder(mu_backend *backend, const mu_type *type, const mu_layout *from, const mu_layout *to, mu_kernel **out)
 {
@@ -71,7 +70,7 @@ extern "C" mu_err mu_cuda_reorder(mu_backend *backend, const mu_type *type, cons
     bool moves = v.last != had.last && v.c > 1 && v.space > 1;
     mu_call call = {};
     mu_kernel *kernel;
-    call.op = &reorder_op;
+    call.op = &mu_cuda_reorder_op;
     call.n_in = call.n_out = 1;
     call.in = call.out = type;
     MU_TRY(mu_kernel_new(sizeof(reorder), moves ? &transpose_ops : &copy_ops, &call, &kernel));
