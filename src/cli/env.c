@@ -5,6 +5,7 @@
 
 #include "backend.h"
 #include "core/cpus.h"
+#include "core/mem.h"
 #include "core/text.h"
 #include "dist/launch.h"
 
@@ -92,6 +93,32 @@ static void backends(char *buf, size_t size)
                  info.why_off ? " (" : "", info.why_off ? info.why_off : "", info.why_off ? ")" : "");
 }
 
+/* One line each: "NVIDIA H100 80GB HBM3, 0000:3b:00.0, GPU-..., compute capability 9.0, 79.2 GiB, 78.6 free". */
+static void devices(report *r)
+{
+    enum { MOST = 64 };
+    mu_backend_info info;
+    mu_device *device;
+    int n;
+    if (mu_calloc(&device, MOST, sizeof *device) != MU_OK)
+        return;
+    for (int i = 0; mu_backend_at(i, &info); i++) {
+        if (info.why_off || !info.ops->devices)
+            continue;
+        mu_err err = info.ops->devices(device, MOST, &n);
+        for (int k = 0; k < n && k < MOST; k++) {
+            char key[32];
+            snprintf(key, sizeof key, "%.20s:%d", info.device, k);
+            if (device[k].total)
+                line(r, key, "%s, %s, %s, compute capability %s, %.1f GiB, %.1f free", device[k].name, device[k].bus, device[k].uuid,
+                     device[k].version, (double)device[k].total / (1 << 30), (double)device[k].free / (1 << 30));
+            else
+                line(r, key, "%s", err ? mu_error_last()->message : "unknown");
+        }
+    }
+    mu_free(device);
+}
+
 static const char *variable(const char *name)
 {
     const char *value = getenv(name);
@@ -125,6 +152,7 @@ static void fill(report *r)
         line(r, "launched by", "nobody");
     backends(text, sizeof text);
     line(r, "backends", "%s", text);
+    devices(r);
     cpu_name(text, sizeof text);
     line(r, "processor", "%s", text);
     cpu_instructions(text, sizeof text);
@@ -137,7 +165,11 @@ static void fill(report *r)
     static const char *const names[] = {
         "MUSTER_LAUNCHER", "MUSTER_BIND", "MUSTER_CONFIG_PATH", "MUSTER_PLUGIN_PATH", "MUSTER_CACHE_DIR", "MUSTER_COMM_DELAY",
         "OMP_NUM_THREADS", "OMP_WAIT_POLICY",    "GOMP_SPINCOUNT",     "MU_LOG",           "MU_LOG_RANKS",
-        "MU_SIMD_ISA"};
+        "MU_SIMD_ISA",
+#ifdef HAVE_CUDA
+        "CUDA_VISIBLE_DEVICES", "MU_FALLBACK",
+#endif
+    };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         line(r, names[i], "%s", variable(names[i]));
 }

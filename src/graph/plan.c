@@ -94,6 +94,18 @@ static mu_err upload_constants(mu_plan *plan)
     return MU_OK;
 }
 
+static mu_err allocate_staging(mu_plan *plan)
+{
+    mu_backend *backend = plan->backend;
+    if (!backend->ops->alloc_host) {
+        MU_TRY(mu_calloc(&plan->staging, plan->input_bytes, 1));
+        return MU_OK;
+    }
+    MU_TRY(backend->ops->alloc_host(backend, plan->input_bytes, &plan->staging));
+    memset(plan->staging, 0, plan->input_bytes);
+    return MU_OK;
+}
+
 static mu_err allocate(mu_plan *plan)
 {
     mu_backend *backend = plan->backend;
@@ -106,7 +118,7 @@ static mu_err allocate(mu_plan *plan)
     if (plan->input_bytes)
         MU_TRY(backend->ops->alloc(backend, plan->input_bytes, &plan->input_arena));
     if (plan->input_bytes && !backend->host_memory)
-        MU_TRY(mu_calloc(&plan->staging, plan->input_bytes, 1));
+        MU_TRY(allocate_staging(plan));
     else if (plan->input_bytes)
         memset(plan->input_arena, 0, plan->input_bytes);
     void *base[] = {[MU_BUFFER_ARENA] = plan->arena,
@@ -200,6 +212,7 @@ void mu_plan_release(mu_plan *plan)
     if (!plan)
         return;
     mu_backend *backend = plan->backend;
+    mu_plan_release_recorded(plan);
     for (size_t i = 0; i < plan->n_steps; i++) {
         mu_kernel_release(plan->steps[i].kernel);
         mu_free(plan->steps[i].in);
@@ -208,7 +221,10 @@ void mu_plan_release(mu_plan *plan)
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         if (blocks[i])
             backend->ops->dealloc(backend, blocks[i]);
-    mu_free(plan->staging);
+    if (backend->ops->alloc_host)
+        backend->ops->dealloc_host(backend, plan->staging);
+    else
+        mu_free(plan->staging);
     mu_free(plan->steps);
     mu_free(plan->buffers);
     mu_free(plan->inputs);
@@ -267,8 +283,16 @@ static mu_err run_steps(mu_plan *plan, const mu_run *run, place *at, size_t to)
     if (plan->options.profile)
         return run_timed(plan, run, at, to);
     while (at->step < to) {
-        size_t s = at->step++;
-        mu_err err = mu_kernel_run(plan->steps[s].kernel, run);
+        size_t s = at->step;
+        mu_err err;
+        if (plan->steps[s].recorded) {
+            const mu_plan_recorded *r = &plan->recorded[plan->steps[s].recorded - 1];
+            at->step = r->end;
+            err = plan->backend->ops->replay(plan->backend, r->recording);
+        } else {
+            at->step++;
+            err = mu_kernel_run(plan->steps[s].kernel, run);
+        }
         if (__builtin_expect(err != MU_OK, 0))
             return name_failure(plan, s, err);
     }
@@ -315,12 +339,15 @@ static mu_err leave(mu_plan *plan, const mu_run *run, place at, mu_err err)
     return mu_error_restore(&kept);
 }
 
-mu_err mu_plan_begin_run(mu_plan *plan, size_t *first)
+mu_err mu_plan_begin_run(mu_plan *plan, const mu_run *run, size_t *first)
 {
+    mu_backend *backend = plan->backend;
     if (plan->options.dry)
         return MU_FAIL(MU_ERR_USAGE, "a dry plan cannot be run");
     if (plan->staging)
         MU_TRY(upload_inputs(plan));
+    if (backend->ops->set_run)
+        MU_TRY(backend->ops->set_run(backend, run));
     *first = plan->fresh ? plan->n_once : 0;
     plan->fresh = false; /* until these have run without an error */
     return MU_OK;
@@ -331,12 +358,15 @@ mu_err mu_plan_run(mu_plan *plan, const mu_run *run)
     place at = {0};
     if (!run)
         run = &no_run;
-    mu_err err = mu_plan_begin_run(plan, &at.step);
+    mu_err err = mu_plan_begin_run(plan, run, &at.step);
+    if (!err && plan->runs == 1) /* the first one has made what is made late: modules loaded, workspaces */
+        mu_plan_record(plan, run);
     if (!err)
         err = run_all(plan, run, &at);
     if (err)
         return plan->options.dry ? err : leave(plan, run, at, err);
     plan->fresh = true;
+    plan->runs++;
     return MU_OK;
 }
 

@@ -37,6 +37,7 @@ typedef struct {
     const mu_node *node; /* of plan->graph; NULL for reorders */
     int32_t place;     /* of the node that it serves, in plan->graph; the number of nodes: of none */
     bool backward, once;
+    int32_t recorded;  /* 1 + the recording that begins here; 0: none does */
     int64_t flops, bytes;
     double seconds;
     int64_t runs;
@@ -67,6 +68,12 @@ typedef struct {
     int32_t first_gap, n_gaps; /* START_REDUCE: what no step of this plan writes */
 } mu_plan_call;
 
+/* Steps that the device repeats at one call. */
+typedef struct {
+    mu_recording *recording; /* owned */
+    size_t end;              /* the step that comes after them */
+} mu_plan_recorded;
+
 /* A range of a unit's memory. */
 typedef struct {
     size_t offset, bytes;
@@ -86,13 +93,17 @@ struct mu_plan {
     mu_plan_slot *inputs, *outputs;
     size_t n_inputs, n_outputs;
 
-    void *arena, *constants, *input_arena, *staging; /* staging: host side of the inputs of a device */
+    void *arena, *constants, *input_arena, *staging; /* staging: host side of the inputs of a device, of alloc_host where it has that */
     size_t constant_bytes, input_bytes;
     mu_plan_stats stats;
     mu_plan_call *calls;
     mu_plan_gap *gaps;
     size_t n_calls, n_gaps;
     bool fresh; /* the `once` steps have run since the last refresh */
+
+    mu_plan_recorded *recorded;
+    size_t n_recorded;
+    int64_t runs; /* that ended well */
 
     mu_plan_event *events; /* ring of the last ones, with `profile` */
     size_t n_events, event_capacity;
@@ -110,8 +121,13 @@ MU_CHECKED mu_err mu_plan_build(mu_plan *plan);
 MU_CHECKED mu_err mu_plan_add_units(mu_plan *plan, size_t *capacity);
 MU_CHECKED mu_err mu_plan_make_call(mu_plan *plan, const mu_plan_call *call);
 
-/* Uploads the inputs where needed and tells at which step a run begins; the caller sets `fresh` when it ends well. */
-MU_CHECKED mu_err mu_plan_begin_run(mu_plan *plan, size_t *first);
+/* Uploads the inputs and what kernels read of the run, where needed, and tells at which step it begins; the caller sets `fresh` when it ends well. */
+MU_CHECKED mu_err mu_plan_begin_run(mu_plan *plan, const mu_run *run, size_t *first);
+
+/* With a backend that can: notes the kernels between calls, host operations and collective ones, for mu_plan_run to repeat. Where that fails they are
+ * run one by one as before (plan_record.c). Before the steps of a run: nothing is run. */
+void mu_plan_record(mu_plan *plan, const mu_run *run);
+void mu_plan_release_recorded(mu_plan *plan);
 
 static inline const char *mu_step_op(const mu_step *step)
 {

@@ -127,7 +127,13 @@ mu_err mu_runner_open_device(mu_runner *runner)
         .deterministic = runner->deterministic,
     };
     MU_TRY(mu_strdup(&runner->device, device ? mu_cfg_string(device) : "auto"));
-    return mu_backend_open(runner->device, &options, &runner->backend);
+    MU_TRY(mu_backend_open(runner->device, &options, &runner->backend));
+    if (!runner->backend->host_memory && runner->comm->size > 1) {
+        (void)MU_FAIL(MU_ERR_UNSUPPORTED, "device %s: %d ranks were started, but devices cannot exchange gradients yet", runner->device,
+                      runner->comm->size);
+        return mu_error_hint("start one rank, or use a cpu device");
+    }
+    return MU_OK;
 }
 
 /* env_cfg.resource_limit and log_level. */

@@ -11,7 +11,7 @@ enum { MAX_PROBLEMS = 6, PERTURBATIONS = 6 };
 
 static const char *only_op, *only_backend, *only_dtype;
 static bool verbose;
-static const mu_dtype dtypes[] = {MU_F32, MU_BF16};
+static const mu_dtype dtypes[] = {MU_F32, MU_BF16, MU_F16};
 
 typedef struct {
     const mu_op *op;
@@ -164,7 +164,7 @@ static bool expect(report *r, const op_rule *rule, expectation *e)
 /* Error as a part of what is allowed; infinite when it is of the wrong kind. */
 static double error_of(const op_rule *rule, mu_dtype dtype, double got, double want, double scale)
 {
-    double tiniest = dtype == MU_F64 ? 0 : 0x1p-126, u = unit_roundoff(dtype), rounded = want;
+    double tiniest = dtype == MU_F64 ? 0 : dtype == MU_F16 ? 0x1p-24 : 0x1p-126, u = unit_roundoff(dtype), rounded = want;
     tensor cell;
     tensor_new(&cell, MU_SCALAR(dtype));
     tensor_set(&cell, 0, want);
@@ -179,7 +179,7 @@ static double error_of(const op_rule *rule, mu_dtype dtype, double got, double w
     if (isinf(want) || isinf(scale))
         return isinf(got) && !isinf(scale) ? INFINITY : isinf(want) ? INFINITY : 0;
     if (isinf(rounded) || isinf(got)) /* at the end of the range, on either side of the overflow */
-        return fabs(want) > 0.99 * (dtype == MU_BF16 ? 3.38e38 : FLT_MAX) ? 0 : INFINITY;
+        return fabs(want) > 0.99 * (dtype == MU_F16 ? 65504 : dtype == MU_BF16 ? 3.38e38 : FLT_MAX) ? 0 : INFINITY;
     return fabs(got - want) / (1.01 * u * fabs(want) + rule->c * fmin(u, 0x1p-24) * scale + tiniest);
 }
 
@@ -429,12 +429,11 @@ START_TEST(values)
     mu_backend_info info;
     ck_ok(mu_backend_open("cpu:ref", NULL, &ref));
     for (int i = 0; mu_backend_at(i, &info); i++) {
-        char device[64];
+        const char *device = info.device;
         mu_backend *backend;
-        snprintf(device, sizeof device, "cpu:%s", info.name);
         if (only_backend && strcmp(only_backend, info.name) != 0 && strcmp(only_backend, device) != 0)
             continue;
-        if (!info.ops) {
+        if (info.why_off) {
             printf("%-26s %-11s skipped: %s\n", op->name, device, info.why_off);
             continue;
         }
@@ -464,6 +463,7 @@ int main(int argc, char **argv)
     }
     if (getenv("MU_TEST_SEED"))
         suite_seed = strtoull(getenv("MU_TEST_SEED"), NULL, 10);
+    setenv("MU_FALLBACK", "error", 1); /* what a device lacks is missing */
     printf("seed %llu (MU_TEST_SEED)\n", (unsigned long long)suite_seed);
     fflush(stdout);
     while (mu_op_builtins()[n_ops])

@@ -12,21 +12,31 @@ typedef struct {
 
 static void *buffer_new(mu_backend *b, buffer *out, size_t bytes, int byte)
 {
+    size_t whole = mu_align_up(bytes) + 2 * GUARD;
+    unsigned char *image = malloc(whole);
     void *block;
-    ck_ok(b->ops->alloc(b, mu_align_up(bytes) + 2 * GUARD, &block));
+    ck_ok(b->ops->alloc(b, whole, &block));
     out->block = block;
     out->bytes = bytes;
-    memset(out->block, guard_byte, mu_align_up(bytes) + 2 * GUARD);
-    memset(out->block + GUARD, byte, bytes);
+    memset(image, guard_byte, whole);
+    memset(image + GUARD, byte, bytes);
+    ck_ok(b->ops->upload(b, block, image, whole));
+    free(image);
     return out->block + GUARD;
 }
 
-static bool guards_intact(const buffer *buf)
+static bool guards_intact(mu_backend *b, const buffer *buf)
 {
-    for (size_t i = 0; buf->block && i < mu_align_up(buf->bytes) + 2 * GUARD; i++)
-        if ((i < GUARD || i >= GUARD + buf->bytes) && buf->block[i] != guard_byte)
-            return false;
-    return true;
+    size_t whole = mu_align_up(buf->bytes) + 2 * GUARD;
+    bool intact = true;
+    if (!buf->block)
+        return true;
+    unsigned char *image = malloc(whole);
+    ck_ok(b->ops->download(b, image, buf->block, whole));
+    for (size_t i = 0; i < whole; i++)
+        intact &= (i >= GUARD && i < GUARD + buf->bytes) || image[i] == guard_byte;
+    free(image);
+    return intact;
 }
 
 static void buffer_release(mu_backend *b, buffer *buf)
@@ -161,7 +171,10 @@ static bool operand_unchanged(session *s, int i)
         at = buffer_new(s->b, &row, mu_type_bytes(t), fill_byte);
         reorder(s->b, t, s->kernel->in_layout[i], NULL, s->in_at[i], at);
     }
-    bool same = memcmp(at, s->in[i].data, mu_type_bytes(t)) == 0;
+    void *now = malloc(mu_type_bytes(t) + 1);
+    ck_ok(s->b->ops->download(s->b, now, at, mu_type_bytes(t)));
+    bool same = memcmp(now, s->in[i].data, mu_type_bytes(t)) == 0;
+    free(now);
     buffer_release(s->b, &row);
     return same;
 }
@@ -171,17 +184,17 @@ static bool check_memory(session *s, char *problem, size_t size)
     for (int i = 0; i < s->call->n_in; i++) {
         if (s->call->in[i].dtype == MU_NONE)
             continue;
-        if (!guards_intact(&s->in_buf[i]) || (!s->shared[i] && !operand_unchanged(s, i))) {
+        if (!guards_intact(s->b, &s->in_buf[i]) || (!s->shared[i] && !operand_unchanged(s, i))) {
             snprintf(problem, size, "operand %d was written to", i);
             return false;
         }
     }
     for (int o = 0; o < s->call->n_out; o++)
-        if (!guards_intact(&s->out_buf[o])) {
+        if (!guards_intact(s->b, &s->out_buf[o])) {
             snprintf(problem, size, "wrote beyond output %d", o);
             return false;
         }
-    if (!guards_intact(&s->scratch)) {
+    if (!guards_intact(s->b, &s->scratch)) {
         snprintf(problem, size, "wrote beyond its %zu bytes of scratch", s->kernel->scratch_bytes);
         return false;
     }
@@ -212,6 +225,8 @@ static bool run_session(session *s, tensor *out, bool *applies, char *problem, s
     if (!used)
         return true;
     void *scratch = buffer_new(s->b, &s->scratch, s->kernel->scratch_bytes, fill_byte);
+    if (s->b->ops->set_run)
+        ck_ok(s->b->ops->set_run(s->b, &suite_run_args));
     if (mu_kernel_bind(s->kernel, s->in_at, s->out_at, scratch) != MU_OK ||
         mu_kernel_run(s->kernel, &suite_run_args) != MU_OK) {
         snprintf(problem, size, "run: %s", test_error_text());

@@ -190,12 +190,11 @@ static void on_every_backend(const char *name, model_fn *fn, mu_type x, bool ref
 {
     mu_backend_info info;
     for (int b = 0; mu_backend_at(b, &info); b++) {
-        char device[64];
-        snprintf(device, sizeof device, "cpu:%s", info.name);
-        if (info.ops && (ref_too || strcmp(info.name, "ref") != 0))
+        const char *device = info.device;
+        if (!info.why_off && (ref_too || strcmp(info.name, "ref") != 0))
             check_steady(device, name, fn, x);
         else
-            printf("%s on %s skipped: %s\n", name, device, info.ops ? "too slow" : info.why_off);
+            printf("%s on %s skipped: %s\n", name, device, info.why_off ? info.why_off : "too slow");
     }
 }
 
