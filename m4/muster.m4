@@ -120,3 +120,88 @@ AS_IF([test $mu_have = yes], [AC_DEFINE([HAVE_MPI], [1], [MPI]) MU_NOTE([MPI], [
   [MPI_CFLAGS=; MPI_LIBS=; MU_NOTE([MPI], [no ($mu_why)])])
 AC_SUBST([MPI_CFLAGS]) AC_SUBST([MPI_LIBS])
 AM_CONDITIONAL([WITH_MPI], [test $mu_have = yes])])
+
+# CUDA by nvcc, with cuBLASLt and cuDNN. DIR is a toolkit (bin/nvcc, include, lib64). "emulated" builds the same files with a C++17
+# compiler against tests/cuda/emulate, for tests on machines without a GPU.
+AC_DEFUN([MU_WITH_CUDA], [
+AC_ARG_WITH([cuda], [AS_HELP_STRING([--with-cuda=DIR|guess|no|emulated], [CUDA 12 or newer with cuDNN 9; default no])], [], [with_cuda=no])
+AC_ARG_WITH([cuda-arch], [AS_HELP_STRING([--with-cuda-arch=LIST], [compute capabilities without the point: "80 90"; default 90])],
+  [], [with_cuda_arch=90])
+AC_ARG_VAR([NVCC], [CUDA compiler command])
+AC_ARG_VAR([CXX], [C++ compiler command, for --with-cuda=emulated])
+mu_have=no; mu_emulated=no
+AS_CASE([$with_cuda],
+  [no], [mu_cuda="off (default; --with-cuda)"],
+  [emulated], [
+    AC_CHECK_TOOLS([CXX], [g++ c++ clang++])
+    AC_MSG_CHECKING([for C++17])
+    cat >conftest.cc <<_ACEOF
+template <class... A> int count(A... a) { if constexpr (sizeof...(a) == 0) return 0; else return 1 + (0 + ... + (int)a); }
+int f() { return count() + count(1, 2); }
+_ACEOF
+    AS_IF([${CXX-false} -x c++ -std=c++17 -c conftest.cc -o conftest.o >&AS_MESSAGE_LOG_FD 2>&1], [mu_have=yes])
+    rm -f conftest.cc conftest.o
+    AC_MSG_RESULT([$mu_have])
+    AS_IF([test $mu_have = no], [AC_MSG_ERROR([--with-cuda=emulated needs a C++17 compiler: install g++, or set CXX])])
+    mu_emulated=yes; mu_cuda="emulated, for tests only"
+    CUDA_CPPFLAGS='-I$(top_srcdir)/tests/cuda/emulate'],
+  [ mu_cuda_dirs="/usr/local/cuda"
+    mu_nvcc=`command -v nvcc 2>/dev/null` && mu_cuda_dirs="`dirname "$mu_nvcc"`/.. $mu_cuda_dirs"
+    AS_CASE([$with_cuda], [yes|guess], [], [mu_cuda_dirs=$with_cuda])
+    AC_MSG_CHECKING([for nvcc])
+    AS_IF([test -n "$NVCC"], [mu_cuda_dirs="`dirname "$NVCC"`/.. $mu_cuda_dirs"], [
+      for mu_dir in $mu_cuda_dirs; do
+        AS_IF([test -z "$NVCC" && test -x "$mu_dir/bin/nvcc"], [NVCC=$mu_dir/bin/nvcc])
+      done])
+    AC_MSG_RESULT([${NVCC:-no}])
+    AS_IF([test -z "$NVCC"], [mu_why="no nvcc in $mu_cuda_dirs; install the CUDA toolkit, or pass --with-cuda=DIR"], [
+      for mu_dir in $mu_cuda_dirs; do
+        AS_IF([test -z "$CUDA_CPPFLAGS" && test -f "$mu_dir/include/cuda_runtime_api.h"], [
+          mu_dir=`cd "$mu_dir" && pwd`
+          CUDA_CPPFLAGS="-isystem $mu_dir/include"
+          for mu_lib in lib64 lib lib/x86_64-linux-gnu; do
+            AS_IF([test -f "$mu_dir/$mu_lib/libcudart.so"], [CUDA_LIBS="$CUDA_LIBS -L$mu_dir/$mu_lib -Wl,-rpath,$mu_dir/$mu_lib"])
+          done])
+      done
+      CUDA_LIBS="$CUDA_LIBS -lcudart -lcublasLt -lcudnn"
+      mu_save_cppflags=$CPPFLAGS; mu_save_libs=$LIBS
+      CPPFLAGS="$CPPFLAGS $CUDA_CPPFLAGS"; LIBS="$LIBS $CUDA_LIBS"
+      AC_MSG_CHECKING([for the CUDA runtime, cuBLASLt and cuDNN])
+      AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <cuda_runtime_api.h>
+#include <cublasLt.h>
+#include <cudnn.h>
+#if CUDART_VERSION < 12000
+#error CUDA 12 or newer is needed
+#endif
+#if CUDNN_MAJOR < 9
+#error cuDNN 9 or newer is needed
+#endif]], [[cublasLtHandle_t lt; cudnnHandle_t dnn;
+return cudaFree(0) != cudaSuccess || cublasLtCreate(&lt) != CUBLAS_STATUS_SUCCESS || cudnnCreate(&dnn) != CUDNN_STATUS_SUCCESS;]])],
+        [mu_have=yes],
+        [mu_why="the CUDA runtime 12, cuBLASLt or cuDNN 9 do not link; install cuda-libraries-dev and libcudnn9-dev, see config.log"])
+      AC_MSG_RESULT([$mu_have])
+      CPPFLAGS=$mu_save_cppflags; LIBS=$mu_save_libs
+      AS_IF([test $mu_have = yes], [
+        for mu_arch in $with_cuda_arch; do
+          NVCC_ARCH="$NVCC_ARCH -gencode arch=compute_$mu_arch,code=sm_$mu_arch"
+        done
+        NVCC_ARCH="$NVCC_ARCH -gencode arch=compute_$mu_arch,code=compute_$mu_arch"
+        AC_MSG_CHECKING([whether nvcc takes$NVCC_ARCH])
+        echo '__global__ void f(int *x) { *x = 1; }' >conftest.cu
+        AS_IF([$NVCC -std=c++17 $NVCC_ARCH -c conftest.cu -o conftest.o >&AS_MESSAGE_LOG_FD 2>&1], [:],
+          [mu_have=no; mu_why="nvcc does not compile for \"$with_cuda_arch\" (--with-cuda-arch), see config.log"])
+        rm -f conftest.cu conftest.o
+        AC_MSG_RESULT([$mu_have])])])
+    AS_IF([test $mu_have = no && test "x$with_cuda" != xguess], [AC_MSG_ERROR([CUDA: $mu_why])])
+    AS_IF([test $mu_have = yes], [mu_cuda="yes, for $with_cuda_arch"], [mu_cuda="no ($mu_why)"])])
+NVCC_FLAGS=; MU_CXXFLAGS="-std=c++17 -Wall -Wextra -Wshadow -Wpointer-arith -Wvla -Wno-missing-field-initializers"
+AS_IF([test "x$enable_werror" = xyes],
+  [NVCC_FLAGS="-Werror all-warnings -Xcompiler -Werror"; MU_CXXFLAGS="$MU_CXXFLAGS -Werror"])
+MU_CXXFLAGS="$MU_CXXFLAGS $mu_sanitize"
+AS_IF([test $mu_have = yes], [AC_DEFINE([HAVE_CUDA], [1], [CUDA])], [CUDA_CPPFLAGS=; CUDA_LIBS=])
+AS_IF([test $mu_emulated = yes], [AC_DEFINE([HAVE_CUDA_EMULATED], [1], [CUDA is emulated on the CPU, for tests])])
+MU_NOTE([CUDA], [$mu_cuda])
+AC_SUBST([CUDA_CPPFLAGS]) AC_SUBST([CUDA_LIBS]) AC_SUBST([NVCC_ARCH]) AC_SUBST([NVCC_FLAGS])
+AC_SUBST([MU_CXXFLAGS])
+AM_CONDITIONAL([WITH_CUDA], [test $mu_have = yes])
+AM_CONDITIONAL([CUDA_EMULATED], [test $mu_emulated = yes])])

@@ -1,0 +1,28 @@
+# The CUDA backend. C sources go to libmucuda_la_SOURCES, those of kernels (C++17, no library of C++) to CUDA_SOURCES.
+CUDA_SOURCES =
+EXTRA_DIST += cuda/nvcc.sh
+
+if CUDA_EMULATED
+CUDA_COMPILE = $(CXX) -x c++ $(MU_CXXFLAGS) -fno-exceptions -fno-rtti -fno-threadsafe-statics -O1 -g $(CXXFLAGS)
+else
+CUDA_COMPILE = $(SHELL) $(top_srcdir)/cuda/nvcc.sh $(NVCC) -std=c++17 -O3 $(NVCC_ARCH) $(NVCC_FLAGS) \
+	-Xcompiler -Wall,-Wextra,-fno-exceptions,-fno-threadsafe-statics
+endif
+
+# libtool does not know the suffix, but takes any compiler that understands gcc's -c and -o.
+SUFFIXES = .cu
+.cu.lo:
+	$(AM_V_at)$(MKDIR_P) $(@D)
+	$(AM_V_CC)$(LIBTOOL) $(AM_V_lt) --tag=CC $(AM_LIBTOOLFLAGS) --mode=compile $(CUDA_COMPILE) $(DEFS) -I. $(CUDA_CPPFLAGS) \
+		-I$(top_srcdir)/src -MMD -MP -MF $*.d -MT $@ -c -o $@ $<
+
+if WITH_CUDA
+noinst_LTLIBRARIES += libmucuda.la libmucudakernels.la
+libmucuda_la_SOURCES = cuda/cuda.h cuda/cuda.def cuda/device.cuh
+libmucuda_la_CPPFLAGS = $(CUDA_CPPFLAGS) $(AM_CPPFLAGS)
+libmucuda_la_LIBADD = libmucudakernels.la $(CUDA_LIBS)
+libmucudakernels_la_SOURCES = $(CUDA_SOURCES)
+libmuster_la_LIBADD += libmucuda.la
+CLEANFILES += $(CUDA_SOURCES:.cu=.d)
+-include $(CUDA_SOURCES:.cu=.d)
+endif

@@ -1,0 +1,63 @@
+/* cuDNN: handles and errors. */
+#include "cudnn.h"
+#include "emulate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct cudnnContext {
+    cudaStream_t stream;
+};
+
+size_t cudnnGetVersion(void)
+{
+    return CUDNN_VERSION;
+}
+
+size_t cudnnGetCudartVersion(void)
+{
+    return CUDART_VERSION;
+}
+
+const char *cudnnGetErrorString(cudnnStatus_t status)
+{
+    switch (status) {
+#define X(name, value)                                                                             \
+    case name: return #name;
+        EMULATE_CUDNN_STATUSES(X)
+#undef X
+    }
+    return "CUDNN_UNKNOWN_STATUS";
+}
+
+void cudnnGetLastErrorString(char *message, size_t max_size)
+{
+    if (max_size > 0)
+        message[0] = 0;
+}
+
+cudnnStatus_t cudnnCreate(cudnnHandle_t *out)
+{
+    if (emulate_ready() != cudaSuccess)
+        return CUDNN_STATUS_NOT_INITIALIZED;
+    *out = calloc(1, sizeof **out);
+    return *out != NULL ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_ALLOC_FAILED;
+}
+
+cudnnStatus_t cudnnDestroy(cudnnHandle_t handle)
+{
+    free(handle);
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream)
+{
+    handle->stream = stream;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnGetStream(cudnnHandle_t handle, cudaStream_t *stream)
+{
+    *stream = handle->stream;
+    return CUDNN_STATUS_SUCCESS;
+}

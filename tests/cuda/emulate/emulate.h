@@ -1,0 +1,65 @@
+/* A CUDA device on the CPU, to test cuda/ without a GPU. It is strict rather than fast:
+ *
+ *   - work is done late: launches and asynchronous copies wait until something synchronises (MUSTER_EMULATE_NOW=1: at once);
+ *   - blocks, warps and the threads of a warp run in a pseudo-random order (MUSTER_EMULATE_SEED=n: another one);
+ *   - barriers and shuffles that some threads do not reach are errors that name the kernel, the block and the line;
+ *   - memory comes filled with NaNs, between guards that are looked at when it is freed.
+ *
+ * Every device is one H100. MUSTER_EMULATE_DEVICES=n: how many there are (1). MUSTER_EMULATE_MEMORY=bytes: what each has.
+ * MUSTER_EMULATE_ERROR=driver: the driver is too old; =lost: work on the device fails. */
+#ifndef EMULATE_H
+#define EMULATE_H
+
+#include "cuda_runtime_api.h"
+
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- device.c ---- */
+
+/* Notes `status` as the last error and returns it. */
+cudaError_t emulate_error(cudaError_t status);
+/* The same for work that fails on the device: all that follows fails alike. The text tells more (printf). */
+cudaError_t emulate_fault(cudaError_t status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* cudaSuccess, or why no call can succeed: no device, an old driver, an earlier fault. */
+cudaError_t emulate_ready(void);
+long long emulate_setting(const char *name, long long none);
+
+/* ---- stream.c ---- */
+
+/* Work on a stream: run(copy of closure) is called later, or at every launch of the graph that is being captured. */
+typedef cudaError_t (*emulate_run)(const void *closure);
+cudaError_t emulate_submit(cudaStream_t stream, emulate_run run, const void *closure, size_t bytes);
+/* Does all that is waiting. */
+cudaError_t emulate_finish(void);
+/* An error while any stream captures, else cudaSuccess: for calls that cannot be captured. */
+cudaError_t emulate_outside_capture(void);
+
+/* ---- memory.c ---- */
+
+/* Do these bytes lie in one block of device memory? */
+bool emulate_on_device(const void *address, size_t bytes);
+
+/* ---- fiber.c ---- */
+
+typedef void (*emulate_kernel)(const void *arguments);
+/* Checks the configuration; then submits the kernel with a copy of its arguments. `function` and `type` name it. */
+cudaError_t emulate_launch(const cudaLaunchConfig_t *config, const void *function, const char *type, emulate_kernel kernel,
+                           const void *arguments, size_t bytes);
+
+extern uint3 threadIdx, blockIdx;
+extern dim3 blockDim, gridDim;
+void emulate_barrier(const char *file, int line);
+/* Waits for the lanes of `mask`; returns the bits that lane `source` of the warp gave (its own when < 0). */
+uint64_t emulate_exchange(unsigned mask, uint64_t bits, int source, const char *file, int line);
+/* This thread's lane. */
+int emulate_lane(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

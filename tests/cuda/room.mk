@@ -1,0 +1,26 @@
+# CUDA's runtime, cuBLASLt and cuDNN for the CPU, as far as cuda/ uses them: for tests without a GPU.
+EXTRA_DIST += \
+	tests/cuda/emulate/cublasLt.h \
+	tests/cuda/emulate/cublaslt.c \
+	tests/cuda/emulate/cuda_runtime.h \
+	tests/cuda/emulate/cuda_runtime_api.h \
+	tests/cuda/emulate/cudnn.c \
+	tests/cuda/emulate/cudnn.h \
+	tests/cuda/emulate/device.c \
+	tests/cuda/emulate/emulate.h \
+	tests/cuda/emulate/fiber.c \
+	tests/cuda/emulate/library_types.h \
+	tests/cuda/emulate/memory.c \
+	tests/cuda/emulate/stream.c
+if CUDA_EMULATED
+noinst_LTLIBRARIES += libmuemulate.la
+libmuemulate_la_SOURCES = \
+	tests/cuda/emulate/cublaslt.c \
+	tests/cuda/emulate/cudnn.c \
+	tests/cuda/emulate/device.c \
+	tests/cuda/emulate/fiber.c \
+	tests/cuda/emulate/memory.c \
+	tests/cuda/emulate/stream.c
+libmuemulate_la_CPPFLAGS = -I$(top_srcdir)/tests/cuda/emulate $(AM_CPPFLAGS)
+libmuster_la_LIBADD += libmuemulate.la
+endif
