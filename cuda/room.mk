@@ -1,5 +1,6 @@
 # The CUDA backend. C sources go to libmucuda_la_SOURCES, those of kernels (C++17, no library of C++) to CUDA_SOURCES.
-CUDA_SOURCES =
+CUDA_SOURCES = \
+	cuda/reorder.cu
 EXTRA_DIST += cuda/nvcc.sh
 
 if CUDA_EMULATED
@@ -18,7 +19,17 @@ SUFFIXES = .cu
 
 if WITH_CUDA
 noinst_LTLIBRARIES += libmucuda.la libmucudakernels.la
-libmucuda_la_SOURCES = cuda/cuda.h cuda/cuda.def cuda/device.cuh
+libmucuda_la_SOURCES = \
+	cuda/backend.c \
+	cuda/cuda.def \
+	cuda/cuda.h \
+	cuda/device.cuh \
+	cuda/devices.c \
+	cuda/error.c \
+	cuda/layout.c \
+	cuda/memory.c \
+	cuda/record.c \
+	cuda/table.c
 libmucuda_la_CPPFLAGS = $(CUDA_CPPFLAGS) $(AM_CPPFLAGS)
 libmucuda_la_LIBADD = libmucudakernels.la $(CUDA_LIBS)
 libmucudakernels_la_SOURCES = $(CUDA_SOURCES)

@@ -146,6 +146,26 @@ cudaError_t cudaMallocAsync(void **out, size_t bytes, cudaStream_t stream)
     return cudaMalloc(out, bytes);
 }
 
+struct CUmemPoolHandle_st {
+    uint64_t release_threshold;
+};
+
+cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *out, int device)
+{
+    static struct CUmemPoolHandle_st pool;
+    (void)device;
+    *out = &pool;
+    return emulate_error(emulate_ready());
+}
+
+cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, enum cudaMemPoolAttr attr, void *value)
+{
+    if (attr != cudaMemPoolAttrReleaseThreshold)
+        return emulate_error(cudaErrorInvalidValue);
+    pool->release_threshold = *(const uint64_t *)value;
+    return emulate_error(emulate_ready());
+}
+
 static cudaError_t free_run(const void *closure)
 {
     return memory_free(*(void *const *)closure, false);
