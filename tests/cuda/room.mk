@@ -24,3 +24,13 @@ libmuemulate_la_SOURCES = \
 libmuemulate_la_CPPFLAGS = -I$(top_srcdir)/tests/cuda/emulate $(AM_CPPFLAGS)
 libmuster_la_LIBADD += libmuemulate.la
 endif
+
+# The backend itself, with the device above.
+if WITH_CHECK
+if CUDA_EMULATED
+check_PROGRAMS += tests/cuda/backend_test
+endif
+endif
+tests_cuda_backend_test_SOURCES = tests/cuda/backend_test.c
+tests_cuda_backend_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_cuda_backend_test_LDADD = $(TEST_LDADD)
