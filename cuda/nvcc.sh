@@ -1,5 +1,5 @@
 #!/bin/sh
-# nvcc.sh NVCC ARGUMENT...: runs nvcc with what libtool adds for its host compiler passed on by -Xcompiler.
+# nvcc.sh NVCC ARGUMENT...: runs nvcc; passes on to its host compiler what libtool adds for one. (libtool takes "-Xcompiler" for itself.)
 set -eu
 nvcc=$1
 shift
@@ -8,7 +8,7 @@ while [ "$n" -gt 0 ]; do
     argument=$1
     shift
     case $argument in
-    -fPIC | -fpic | -fPIE | -fpie | -pthread | -fsanitize=* | -fno-omit-frame-pointer) set -- "$@" -Xcompiler "$argument" ;;
+    -fPIC | -fpic | -fPIE | -fpie | -pthread | -fsanitize=* | -fno-omit-frame-pointer) set -- "$@" --compiler-options "$argument" ;;
     *) set -- "$@" "$argument" ;;
     esac
     n=$((n - 1))

@@ -7,7 +7,7 @@ if CUDA_EMULATED
 CUDA_COMPILE = $(CXX) -x c++ $(MU_CXXFLAGS) -fno-exceptions -fno-rtti -fno-threadsafe-statics -O1 -g $(CXXFLAGS)
 else
 CUDA_COMPILE = $(SHELL) $(top_srcdir)/cuda/nvcc.sh $(NVCC) -std=c++17 -O3 $(NVCC_ARCH) $(NVCC_FLAGS) \
-	-Xcompiler -Wall,-Wextra,-fno-exceptions,-fno-threadsafe-statics
+	--compiler-options -Wall,-Wextra,-fno-exceptions,-fno-threadsafe-statics
 endif
 
 # libtool does not know the suffix, but takes any compiler that understands gcc's -c and -o.

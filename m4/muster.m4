@@ -196,7 +196,7 @@ return cudaFree(0) != cudaSuccess || cublasLtCreate(&lt) != CUBLAS_STATUS_SUCCES
     AS_IF([test $mu_have = yes], [mu_cuda="yes, for $with_cuda_arch"], [mu_cuda="no ($mu_why)"])])
 NVCC_FLAGS=; MU_CXXFLAGS="-std=c++17 -Wall -Wextra -Wshadow -Wpointer-arith -Wvla -Wno-missing-field-initializers"
 AS_IF([test "x$enable_werror" = xyes],
-  [NVCC_FLAGS="-Werror all-warnings -Xcompiler -Werror"; MU_CXXFLAGS="$MU_CXXFLAGS -Werror"])
+  [NVCC_FLAGS="-Werror all-warnings --compiler-options -Werror"; MU_CXXFLAGS="$MU_CXXFLAGS -Werror"])
 MU_CXXFLAGS="$MU_CXXFLAGS $mu_sanitize"
 AS_IF([test $mu_have = yes], [AC_DEFINE([HAVE_CUDA], [1], [CUDA])], [CUDA_CPPFLAGS=; CUDA_LIBS=])
 AS_IF([test $mu_emulated = yes], [AC_DEFINE([HAVE_CUDA_EMULATED], [1], [CUDA is emulated on the CPU, for tests])])

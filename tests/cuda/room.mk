@@ -1,5 +1,6 @@
 # CUDA's runtime, cuBLASLt and cuDNN for the CPU, as far as cuda/ uses them: for tests without a GPU.
 EXTRA_DIST += \
+	tests/cuda/emulate/convert.h \
 	tests/cuda/emulate/cublasLt.h \
 	tests/cuda/emulate/cublaslt.c \
 	tests/cuda/emulate/cuda_runtime.h \
