@@ -1,5 +1,7 @@
 #include "backend/ranks.h"
 
+#include "dist/comm.h"
+
 static int64_t message_length(int64_t channels)
 {
     return 1 + 2 * channels;

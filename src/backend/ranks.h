@@ -3,7 +3,8 @@
 #define MU_BACKEND_RANKS_H
 
 #include "backend.h"
-#include "dist/comm.h"
+
+typedef struct mu_comm mu_comm; /* dist/comm.h */
 
 /* A message [1 + 2 * channels]: how many values a channel has here, then two numbers for each channel: all the first ones, then all the second
  * ones. Zeros say: no values. What follows it in the same block is room to receive. comm NULL: one rank. */

@@ -2,6 +2,7 @@
 
 #include "backend/ranks.h"
 #include "backend/ref/norm.h"
+#include "dist/comm.h"
 
 /* The values of one channel of x [N,C,...]; a channel's block starts at c * n_inner. */
 static ref_block channel_block(const mu_type *x)
