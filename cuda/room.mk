@@ -1,6 +1,15 @@
 # The CUDA backend. C sources go to libmucuda_la_SOURCES, those of kernels (C++17, no library of C++) to CUDA_SOURCES.
 CUDA_SOURCES = \
-	cuda/reorder.cu
+	cuda/avg_pool2d.cu \
+	cuda/batch_norm.cu \
+	cuda/batch_norm_inference.cu \
+	cuda/cross_entropy.cu \
+	cuda/group_norm.cu \
+	cuda/layer_norm.cu \
+	cuda/loss.cu \
+	cuda/max_pool2d.cu \
+	cuda/reorder.cu \
+	cuda/sync_batch_norm.cu
 EXTRA_DIST += cuda/nvcc.sh
 
 if CUDA_EMULATED
@@ -21,6 +30,8 @@ if WITH_CUDA
 noinst_LTLIBRARIES += libmucuda.la libmucudakernels.la
 libmucuda_la_SOURCES = \
 	cuda/backend.c \
+	cuda/batch_norm.cuh \
+	cuda/channels.cuh \
 	cuda/cuda.def \
 	cuda/cuda.h \
 	cuda/device.cuh \
@@ -28,6 +39,7 @@ libmucuda_la_SOURCES = \
 	cuda/error.c \
 	cuda/layout.c \
 	cuda/memory.c \
+	cuda/pool2d.cuh \
 	cuda/record.c \
 	cuda/table.c
 libmucuda_la_CPPFLAGS = $(CUDA_CPPFLAGS) $(AM_CPPFLAGS)
