@@ -90,7 +90,7 @@ END_TEST
 static const char *choice_of(mu_onednn_tune *tune, const char *key)
 {
     const char *choice;
-    ck_ok(mu_onednn_tune_get(tune, key, &choice));
+    ck_ok(mu_choices_get(tune, key, &choice));
     return choice;
 }
 
@@ -100,28 +100,28 @@ START_TEST(test_cache_is_kept)
     char sub[128];
     snprintf(sub, sizeof sub, "%s/not/yet/there", dir);
     ck_ok(mu_onednn_tune_open(sub, 3, &tune));
-    ck_assert_ptr_nonnull(strstr(mu_onednn_tune_path(tune), "-t3.txt"));
+    ck_assert_ptr_nonnull(strstr(mu_choices_path(tune), "-t3.txt"));
     ck_assert_ptr_null(choice_of(tune, "a b"));
-    ck_ok(mu_onednn_tune_put(tune, "a b", "direct", 1.5e-3));
-    ck_ok(mu_onednn_tune_put(tune, "c", "winograd", 2e-3));
-    ck_ok(mu_onednn_tune_put(tune, "a b", "winograd", 1e-3));
+    ck_ok(mu_choices_put(tune, "a b", "direct", 1.5e-3));
+    ck_ok(mu_choices_put(tune, "c", "winograd", 2e-3));
+    ck_ok(mu_choices_put(tune, "a b", "winograd", 1e-3));
 
     mu_onednn_tune *other; /* another process */
     ck_ok(mu_onednn_tune_open(sub, 3, &other));
     ck_assert_str_eq(choice_of(other, "a b"), "winograd");
     ck_assert_str_eq(choice_of(other, "c"), "winograd");
-    ck_ok(mu_onednn_tune_put(other, "d", "direct", 1));
+    ck_ok(mu_choices_put(other, "d", "direct", 1));
     ck_assert_str_eq(choice_of(tune, "d"), "direct"); /* what one rank measures the others take */
-    ck_ok(mu_onednn_tune_put(tune, "e", "direct", 1)); /* does not lose d */
-    mu_onednn_tune_close(other);
-    mu_onednn_tune_close(tune);
+    ck_ok(mu_choices_put(tune, "e", "direct", 1)); /* does not lose d */
+    mu_choices_close(other);
+    mu_choices_close(tune);
     ck_ok(mu_onednn_tune_open(sub, 3, &tune));
     ck_assert_str_eq(choice_of(tune, "d"), "direct");
     ck_assert_str_eq(choice_of(tune, "e"), "direct");
-    mu_onednn_tune_close(tune);
+    mu_choices_close(tune);
     ck_ok(mu_onednn_tune_open(sub, 4, &tune)); /* other threads, other choices */
     ck_assert_ptr_null(choice_of(tune, "d"));
-    mu_onednn_tune_close(tune);
+    mu_choices_close(tune);
 }
 END_TEST
 
@@ -142,19 +142,19 @@ START_TEST(test_cache_is_broken)
     mu_onednn_tune *tune;
     ck_ok(mu_onednn_tune_open(dir, 7, &tune));
     char path[512];
-    snprintf(path, sizeof path, "%s", mu_onednn_tune_path(tune));
-    mu_onednn_tune_close(tune);
+    snprintf(path, sizeof path, "%s", mu_choices_path(tune));
+    mu_choices_close(tune);
     FILE *file = fopen(path, "w");
     ck_assert_ptr_nonnull(file);
     fputs(broken[_i], file);
     fclose(file);
     ck_ok(mu_onednn_tune_open(dir, 7, &tune));
     ck_assert_ptr_null(choice_of(tune, "k"));
-    ck_ok(mu_onednn_tune_put(tune, "k", "direct", 1e-3)); /* replaces it */
-    mu_onednn_tune_close(tune);
+    ck_ok(mu_choices_put(tune, "k", "direct", 1e-3)); /* replaces it */
+    mu_choices_close(tune);
     ck_ok(mu_onednn_tune_open(dir, 7, &tune));
     ck_assert_str_eq(choice_of(tune, "k"), "direct");
-    mu_onednn_tune_close(tune);
+    mu_choices_close(tune);
 }
 END_TEST
 
@@ -162,19 +162,19 @@ START_TEST(test_cache_cannot_be_written)
 {
     mu_onednn_tune *tune;
     ck_ok(mu_onednn_tune_open("/proc/no/such/place", 1, &tune));
-    ck_ok(mu_onednn_tune_put(tune, "k", "direct", 1e-3));
+    ck_ok(mu_choices_put(tune, "k", "direct", 1e-3));
     ck_assert_str_eq(choice_of(tune, "k"), "direct");
-    mu_onednn_tune_close(tune);
+    mu_choices_close(tune);
     int64_t live = mu_mem_get_counts().live_blocks;
     ck_ok(mu_onednn_tune_open("", 1, &tune));
-    ck_assert_ptr_null(mu_onednn_tune_path(tune));
-    ck_ok(mu_onednn_tune_put(tune, "k", "direct", 1e-3));
-    mu_onednn_tune_close(tune);
+    ck_assert_ptr_null(mu_choices_path(tune));
+    ck_ok(mu_choices_put(tune, "k", "direct", 1e-3));
+    mu_choices_close(tune);
     ck_assert_int_eq(mu_mem_get_counts().live_blocks, live);
     ck_assert_int_eq(setenv("MUSTER_CACHE_DIR", dir, 1), 0);
     ck_ok(mu_onednn_tune_open(NULL, 1, &tune));
-    ck_assert_int_eq(strncmp(mu_onednn_tune_path(tune), dir, strlen(dir)), 0);
-    mu_onednn_tune_close(tune);
+    ck_assert_int_eq(strncmp(mu_choices_path(tune), dir, strlen(dir)), 0);
+    mu_choices_close(tune);
 }
 END_TEST
 
@@ -200,7 +200,7 @@ START_TEST(test_choice_comes_from_the_file)
     ck_ok(mu_backend_open("cpu:onednn", &options, &b));
     ck_ok(b->ops->prepare(b, &call, rows, rows, &kernel));
     mu_kernel_release(kernel);
-    snprintf(path, sizeof path, "%s", mu_onednn_tune_path(((mu_onednn *)b)->tune));
+    snprintf(path, sizeof path, "%s", mu_choices_path(((mu_onednn *)b)->tune));
     mu_backend_close(b);
     FILE *file = fopen(path, "r");
     ck_assert_ptr_nonnull(file);

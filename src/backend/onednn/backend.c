@@ -94,7 +94,7 @@ int64_t mu_onednn_created(const mu_backend *backend)
 static void close_onednn(mu_backend *backend)
 {
     mu_onednn *self = (mu_onednn *)backend;
-    mu_onednn_tune_close(self->tune);
+    mu_choices_close(self->tune);
     mu_onednn_layouts_release(self);
     if (self->attr)
         dnnl_primitive_attr_destroy(self->attr);

@@ -359,7 +359,7 @@ static mu_err measure(const conv *c, const char *key, mu_kernel *kernel[N_CANDID
     }
     if (*out < 0)
         return MU_FAIL(MU_ERR_UNSUPPORTED, "oneDNN has no convolution for this shape");
-    MU_TRY(mu_onednn_tune_put(c->self->tune, key, candidates[*out].name, best[*out]));
+    MU_TRY(mu_choices_put(c->self->tune, key, candidates[*out].name, best[*out]));
     return MU_OK;
 }
 
@@ -393,7 +393,7 @@ static mu_err make_key(const conv *c, char **out)
 static mu_err choose(const conv *c, const char *key, mu_kernel **out)
 {
     const char *known;
-    MU_TRY(mu_onednn_tune_get(c->self->tune, key, &known));
+    MU_TRY(mu_choices_get(c->self->tune, key, &known));
     mu_kernel *kernel[N_CANDIDATES] = {NULL};
     for (int i = 0; known && i < N_CANDIDATES; i++)
         if (strcmp(known, candidates[i].name) == 0 && prepare(c, &candidates[i], &kernel[i]) == MU_OK) {

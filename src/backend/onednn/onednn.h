@@ -12,7 +12,7 @@ typedef struct mu_onednn_layout {
     struct mu_onednn_layout *next;
 } mu_onednn_layout;
 
-typedef struct mu_onednn_tune mu_onednn_tune; /* tune.h */
+typedef struct mu_choices mu_onednn_tune; /* backend/choices.h */
 
 typedef struct {
     mu_backend base;

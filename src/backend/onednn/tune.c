@@ -1,129 +1,14 @@
 #include "backend/onednn/tune.h"
-#include "core/cache.h"
 #include "core/clock.h"
-#include "core/log.h"
 #include "core/mem.h"
 #include "core/text.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 /* The number changes with the candidates. */
 static const char header[] = "muster oneDNN choices 2";
-
-typedef struct {
-    char *key, *choice;
-    double seconds;
-} choice;
-
-struct mu_onednn_tune {
-    choice *list;
-    size_t n, capacity;
-    char *path; /* NULL: not kept on disk */
-};
-
-static choice *find(const mu_onednn_tune *tune, const char *key)
-{
-    for (size_t i = 0; i < tune->n; i++)
-        if (strcmp(tune->list[i].key, key) == 0)
-            return &tune->list[i];
-    return NULL;
-}
-
-static mu_err add(mu_onednn_tune *tune, const char *key, const char *name, double seconds)
-{
-    choice c = {.seconds = seconds};
-    mu_err err;
-    MU_TRY(mu_grow(&tune->list, &tune->capacity, tune->n + 1, sizeof *tune->list));
-    MU_TRY_GOTO(err, mu_strdup(&c.key, key), fail);
-    MU_TRY_GOTO(err, mu_strdup(&c.choice, name), fail);
-    tune->list[tune->n++] = c;
-    return MU_OK;
-fail:
-    mu_free(c.key);
-    return err;
-}
-
-static void forget(mu_onednn_tune *tune, size_t from)
-{
-    while (tune->n > from) {
-        tune->n--;
-        mu_free(tune->list[tune->n].key);
-        mu_free(tune->list[tune->n].choice);
-    }
-}
-
-/* One line without its newline; false when it is malformed. */
-static bool parse(char *line, char **key, char **name, double *seconds)
-{
-    char *tab = strchr(line, '\t'), *second = tab ? strchr(tab + 1, '\t') : NULL, *end;
-    if (!second || tab == line || second == tab + 1)
-        return false;
-    *tab = *second = '\0';
-    *key = line;
-    *name = tab + 1;
-    *seconds = strtod(second + 1, &end) * 1e-3;
-    return end != second + 1 && *end == '\0' && *seconds >= 0;
-}
-
-/* Adds what the file has and this process has not. A bad file adds nothing. */
-static mu_err load(mu_onednn_tune *tune, bool warn)
-{
-    FILE *file = tune->path ? fopen(tune->path, "re") : NULL;
-    if (!file)
-        return MU_OK;
-    char line[1024];
-    size_t before = tune->n;
-    bool good = fgets(line, sizeof line, file) && strcmp(strtok(line, "\n") ? line : "", header) == 0;
-    mu_err err = MU_OK;
-    while (good && err == MU_OK && fgets(line, sizeof line, file)) {
-        char *end = strchr(line, '\n'), *key, *name;
-        double seconds;
-        if (end)
-            *end = '\0';
-        good = end && parse(line, &key, &name, &seconds);
-        if (good && !find(tune, key))
-            err = add(tune, key, name, seconds);
-    }
-    fclose(file);
-    if (err != MU_OK || !good)
-        forget(tune, before);
-    if (err == MU_OK && !good && warn)
-        MU_WARN("onednn", "%s is not a cache of measured choices; it is ignored and will be replaced", tune->path);
-    return err;
-}
-
-static bool write_all(const mu_onednn_tune *tune, const char *path)
-{
-    FILE *file = fopen(path, "we");
-    if (!file)
-        return false;
-    fprintf(file, "%s\n", header);
-    for (size_t i = 0; i < tune->n; i++)
-        fprintf(file, "%s\t%s\t%.4f\n", tune->list[i].key, tune->list[i].choice, tune->list[i].seconds * 1e3);
-    bool good = !ferror(file);
-    return fclose(file) == 0 && good;
-}
-
-static mu_err save(mu_onednn_tune *tune)
-{
-    if (!tune->path)
-        return MU_OK;
-    MU_TRY(load(tune, false));
-    mu_cache_make_folders(tune->path);
-    char *temporary;
-    MU_TRY(mu_asprintf(&temporary, "%s.%ld", tune->path, (long)getpid()));
-    if (!write_all(tune, temporary) || rename(temporary, tune->path) != 0) {
-        MU_DEBUG("onednn", "measured choices are not kept: %s: %s", tune->path, strerror(errno));
-        (void)unlink(temporary);
-    }
-    mu_free(temporary);
-    return MU_OK;
-}
 
 /* Letters and digits of the processor's name, family and model: "amd-epyc-26-2". */
 static void processor_name(mu_text *out)
@@ -158,7 +43,7 @@ static void processor_name(mu_text *out)
         fclose(file);
 }
 
-static mu_err cache_path(const char *dir, int n_threads, char **out)
+mu_err mu_onednn_tune_open(const char *cache_dir, int n_threads, mu_onednn_tune **out)
 {
     const dnnl_version_t *v = dnnl_version();
     mu_text name = {0};
@@ -167,65 +52,10 @@ static mu_err cache_path(const char *dir, int n_threads, char **out)
     mu_text_printf(&name, "-t%d.txt", n_threads);
     mu_err err = mu_text_status(&name);
     if (!err)
-        err = mu_cache_path(dir, name.data, out);
+        err = mu_choices_open(cache_dir, name.data, header, out);
     mu_text_release(&name);
-    return err;
-}
-
-mu_err mu_onednn_tune_open(const char *cache_dir, int n_threads, mu_onednn_tune **out)
-{
-    mu_onednn_tune *tune;
-    MU_TRY(mu_calloc(&tune, 1, sizeof *tune));
-    mu_err err;
-    MU_TRY_GOTO(err, cache_path(cache_dir, n_threads, &tune->path), fail);
-    MU_TRY_GOTO(err, load(tune, true), fail);
-    *out = tune;
+    MU_TRY(err);
     return MU_OK;
-fail:
-    mu_onednn_tune_close(tune);
-    return err;
-}
-
-void mu_onednn_tune_close(mu_onednn_tune *tune)
-{
-    if (!tune)
-        return;
-    forget(tune, 0);
-    mu_free(tune->list);
-    mu_free(tune->path);
-    mu_free(tune);
-}
-
-mu_err mu_onednn_tune_get(mu_onednn_tune *tune, const char *key, const char **out)
-{
-    const choice *c = find(tune, key);
-    if (!c) {
-        MU_TRY(load(tune, false));
-        c = find(tune, key);
-    }
-    *out = c ? c->choice : NULL;
-    return MU_OK;
-}
-
-mu_err mu_onednn_tune_put(mu_onednn_tune *tune, const char *key, const char *name, double seconds)
-{
-    choice *old = find(tune, key);
-    if (old) {
-        char *copy;
-        MU_TRY(mu_strdup(&copy, name));
-        mu_free(old->choice);
-        old->choice = copy;
-        old->seconds = seconds;
-    } else {
-        MU_TRY(add(tune, key, name, seconds));
-    }
-    MU_TRY(save(tune));
-    return MU_OK;
-}
-
-const char *mu_onednn_tune_path(const mu_onednn_tune *tune)
-{
-    return tune->path;
 }
 
 /* Values that are neither zero nor denormal in any float type. */
