@@ -1,4 +1,4 @@
-#include "cuda.h"
+#include "tune.h"
 
 #include <string.h>
 
@@ -29,7 +29,7 @@ static mu_err keep_memory(const mu_cuda *self)
     return MU_OK;
 }
 
-static mu_err open_all(mu_cuda *self)
+static mu_err open_all(mu_cuda *self, const char *cache_dir)
 {
     MU_TRY(find_device(self->device));
     MU_TRY(mu_cuda_enter(self));
@@ -39,6 +39,7 @@ static mu_err open_all(mu_cuda *self)
     MU_TRY_CUBLAS(cublasLtCreate(&self->lt));
     MU_TRY_CUDNN(cudnnCreate(&self->dnn));
     MU_TRY_CUDNN(cudnnSetStream(self->dnn, self->stream));
+    MU_TRY(mu_cuda_tune_open(self, cache_dir, &self->tune));
     MU_TRY(mu_cuda_ring_open(self));
     MU_TRY(mu_cuda_alloc(&self->base, sizeof *self->run, (void **)&self->run));
     return MU_OK;
@@ -61,6 +62,7 @@ static void close_cuda(mu_backend *backend)
     mu_cuda_memory_close(self);
     if (self->stream)
         (void)cudaStreamDestroy(self->stream);
+    mu_choices_close(self->tune);
     mu_cuda_layouts_release(self);
 }
 
@@ -72,7 +74,7 @@ static mu_err open_cuda(mu_backend *backend, const mu_backend_options *options)
     self->tf32 = options->tf32;
     backend->n_threads = 1;
     backend->host_memory = false;
-    mu_err err = open_all(self);
+    mu_err err = open_all(self, options->cache_dir);
     if (err)
         close_cuda(backend);
     return err;

@@ -23,7 +23,7 @@ typedef struct mu_cuda_layout {
     struct mu_cuda_layout *next;
 } mu_cuda_layout;
 
-typedef struct mu_cuda_tune mu_cuda_tune; /* tune.h */
+typedef struct mu_choices mu_cuda_tune; /* backend/choices.h */
 
 /* Uploads go through these: what they copy from may be changed at once, and nothing waits for the device. */
 enum { MU_CUDA_SLOTS = 8, MU_CUDA_SLOT_BYTES = 1 << 20 };

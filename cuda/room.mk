@@ -3,12 +3,17 @@ CUDA_SOURCES = \
 	cuda/avg_pool2d.cu \
 	cuda/batch_norm.cu \
 	cuda/batch_norm_inference.cu \
+	cuda/copy.cu \
 	cuda/cross_entropy.cu \
+	cuda/embedding.cu \
+	cuda/gather.cu \
 	cuda/group_norm.cu \
 	cuda/layer_norm.cu \
 	cuda/loss.cu \
 	cuda/max_pool2d.cu \
+	cuda/pad.cu \
 	cuda/reorder.cu \
+	cuda/resize.cu \
 	cuda/sync_batch_norm.cu
 EXTRA_DIST += cuda/nvcc.sh
 
@@ -32,6 +37,8 @@ libmucuda_la_SOURCES = \
 	cuda/backend.c \
 	cuda/batch_norm.cuh \
 	cuda/channels.cuh \
+	cuda/concat.c \
+	cuda/copy.h \
 	cuda/cuda.def \
 	cuda/cuda.h \
 	cuda/device.cuh \
@@ -41,7 +48,11 @@ libmucuda_la_SOURCES = \
 	cuda/memory.c \
 	cuda/pool2d.cuh \
 	cuda/record.c \
-	cuda/table.c
+	cuda/slice.c \
+	cuda/table.c \
+	cuda/transpose.c \
+	cuda/tune.c \
+	cuda/tune.h
 libmucuda_la_CPPFLAGS = $(CUDA_CPPFLAGS) $(AM_CPPFLAGS)
 libmucuda_la_LIBADD = libmucudakernels.la $(CUDA_LIBS)
 libmucudakernels_la_SOURCES = $(CUDA_SOURCES)

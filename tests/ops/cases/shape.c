@@ -72,6 +72,8 @@ const op_case shape_cases[] = {
     {"transpose", t_transpose, "f[0,3]", INTS(2, 1, 0)},
     {"transpose", t_transpose, "i32[3,5]", INTS(2, 1, 0)},
     {"transpose", t_transpose, "f[2,17,3,5]", INTS(4, 0, 3, 1, 2)},
+    {"transpose", t_transpose, "f[70,45]", INTS(2, 1, 0), CASE_NO_FD},
+    {"transpose", t_transpose, "f[3,33,2,40]", INTS(4, 3, 0, 2, 1), CASE_NO_FD},
     {"concat", t_concat2, "f[3,4] f[2,4]", INTS(1, 0)},
     {"concat", t_concat2, "f[3,4] f[3,1]", INTS(1, -1)},
     {"concat", t_concat3, "f[2,3,4] f[2,0,4] f[2,5,4]", INTS(1, 1)},
@@ -98,6 +100,7 @@ const op_case shape_cases[] = {
     {"pad", t_pad, "f[0,4]", PAD({0, 1}, {0, 1}, MU_PAD_CONSTANT, 2)},
     {"pad", t_pad, "f[3]", PAD({1}, {1}, MU_PAD_CONSTANT, INFINITY), CASE_NO_FD},
     {"pad", t_pad, "f[2,17,3,5]", PAD({0, 0, 1, 1}, {0, 0, 1, 1}, MU_PAD_CONSTANT, 0)},
+    {"pad", t_pad, "f[2,3,4,1]", PAD({0, 2, 1, 3}, {0, 2, 3, 1}, MU_PAD_REPLICATE)},
     {"gather", t_gather, "f[5,4] i64[3,4]:5", INTS(1, 0)},
     {"gather", t_gather, "f[5,4] i64[5,6]:4", INTS(1, 1)},
     {"gather", t_gather, "f[3,5,2] i32[3,2,2]:5", INTS(1, 1)},
@@ -109,4 +112,5 @@ const op_case shape_cases[] = {
     {"embedding", t_embedding, "f[3,4] i64[]:3"},
     {"embedding", t_embedding, "f[5,7] i64[0]:5"},
     {"embedding", t_embedding, "f[2,33] i64[50]:2"},
+    {"embedding", t_embedding, "f[7,300] i32[1100]:7", NULL, CASE_NO_FD},
     {NULL}};

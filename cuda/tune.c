@@ -1,0 +1,97 @@
+#include "tune.h"
+#include "core/text.h"
+
+#include <ctype.h>
+
+/* The number changes with the candidates. */
+static const char header[] = "muster cuDNN choices 1";
+
+/* "cudnn-91900-nvidia-h100-80gb-hbm3.txt" */
+mu_err mu_cuda_tune_open(const mu_cuda *self, const char *cache_dir, mu_cuda_tune **out)
+{
+    struct cudaDeviceProp device;
+    mu_text name = {0};
+    bool dash = true;
+    MU_TRY_CUDA(cudaGetDeviceProperties(&device, self->device));
+    mu_text_printf(&name, "cudnn-%zu", cudnnGetVersion());
+    for (const char *c = device.name; *c; c++) {
+        if (isalnum((unsigned char)*c))
+            mu_text_printf(&name, "%s%c", dash ? "-" : "", tolower((unsigned char)*c));
+        dash = !isalnum((unsigned char)*c);
+    }
+    mu_text_append(&name, ".txt");
+    mu_err err = mu_text_status(&name);
+    if (!err)
+        err = mu_choices_open(cache_dir, name.data, header, out);
+    mu_text_release(&name);
+    MU_TRY(err);
+    return MU_OK;
+}
+
+/* Small numbers that are neither zero nor denormal in any float type. */
+static mu_err buffer(mu_cuda *self, size_t bytes, void **out)
+{
+    MU_TRY(self->base.ops->alloc(&self->base, bytes, out));
+    MU_TRY_CUDA(cudaMemsetAsync(*out, 0x3c, bytes, self->stream));
+    return MU_OK;
+}
+
+static mu_err time_between(mu_cuda *self, mu_kernel *kernel, cudaEvent_t begin, cudaEvent_t end, double *seconds)
+{
+    enum { RUNS = 4 };
+    const mu_run run = {0};
+    float ms;
+    *seconds = 1e30;
+    MU_TRY(mu_kernel_run(kernel, &run));
+    for (int i = 0; i < RUNS; i++) {
+        MU_TRY_CUDA(cudaEventRecord(begin, self->stream));
+        MU_TRY(mu_kernel_run(kernel, &run));
+        MU_TRY_CUDA(cudaEventRecord(end, self->stream));
+        MU_TRY_CUDA(cudaEventSynchronize(end));
+        MU_TRY_CUDA(cudaEventElapsedTime(&ms, begin, end));
+        *seconds = 1e-3 * ms < *seconds ? 1e-3 * ms : *seconds;
+    }
+    return MU_OK;
+}
+
+static mu_err time_bound(mu_cuda *self, mu_kernel *kernel, double *seconds)
+{
+    cudaEvent_t begin, end;
+    MU_TRY_CUDA(cudaEventCreate(&begin));
+    cudaError_t status = cudaEventCreate(&end);
+    mu_err err = MU_OK;
+    if (status == cudaSuccess) {
+        err = time_between(self, kernel, begin, end, seconds);
+        (void)cudaEventDestroy(end);
+    }
+    (void)cudaEventDestroy(begin);
+    MU_TRY_CUDA(status);
+    return err;
+}
+
+mu_err mu_cuda_time(mu_cuda *self, mu_kernel *kernel, double *seconds)
+{
+    const mu_call *call = &kernel->call;
+    int n = call->n_in + call->n_out;
+    void **block;
+    MU_TRY(mu_calloc(&block, (size_t)n + 1, sizeof *block));
+    mu_err err = MU_OK;
+    for (int i = 0; i < call->n_in && err == MU_OK; i++)
+        if (call->in[i].dtype != MU_NONE)
+            err = buffer(self, mu_layout_bytes(kernel->in_layout[i], &call->in[i]), &block[i]);
+    for (int o = 0; o < call->n_out && err == MU_OK; o++)
+        if (call->out[o].dtype != MU_NONE)
+            err = buffer(self, mu_layout_bytes(kernel->out_layout[o], &call->out[o]), &block[call->n_in + o]);
+    if (err == MU_OK && kernel->scratch_bytes)
+        err = buffer(self, kernel->scratch_bytes, &block[n]);
+    if (err == MU_OK)
+        err = mu_kernel_bind(kernel, block, block + call->n_in, block[n]);
+    if (err == MU_OK)
+        err = time_bound(self, kernel, seconds);
+    (void)cudaStreamSynchronize(self->stream);
+    for (int i = 0; i <= n; i++)
+        if (block[i])
+            self->base.ops->dealloc(&self->base, block[i]);
+    mu_free(block);
+    return err;
+}
