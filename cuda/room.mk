@@ -54,9 +54,9 @@ libmucuda_la_SOURCES = \
 	cuda/tune.c \
 	cuda/tune.h
 libmucuda_la_CPPFLAGS = $(CUDA_CPPFLAGS) $(AM_CPPFLAGS)
-libmucuda_la_LIBADD = libmucudakernels.la $(CUDA_LIBS)
+libmucuda_la_LIBADD = libmucudakernels.la
 libmucudakernels_la_SOURCES = $(CUDA_SOURCES)
-libmuster_la_LIBADD += libmucuda.la
+libmuster_la_LIBADD += libmucuda.la $(CUDA_LIBS)
 CLEANFILES += $(CUDA_SOURCES:.cu=.d)
 -include $(CUDA_SOURCES:.cu=.d)
 endif

@@ -6,9 +6,11 @@ EXTRA_DIST += \
 	tests/cuda/emulate/cuda_runtime.h \
 	tests/cuda/emulate/cuda_runtime_api.h \
 	tests/cuda/emulate/cudnn.c \
+	tests/cuda/emulate/cudnn_conv.c \
 	tests/cuda/emulate/cudnn.h \
 	tests/cuda/emulate/device.c \
 	tests/cuda/emulate/emulate.h \
+	tests/cuda/emulate/emulate_cudnn.h \
 	tests/cuda/emulate/fiber.c \
 	tests/cuda/emulate/library_types.h \
 	tests/cuda/emulate/memory.c \
@@ -18,6 +20,7 @@ noinst_LTLIBRARIES += libmuemulate.la
 libmuemulate_la_SOURCES = \
 	tests/cuda/emulate/cublaslt.c \
 	tests/cuda/emulate/cudnn.c \
+	tests/cuda/emulate/cudnn_conv.c \
 	tests/cuda/emulate/device.c \
 	tests/cuda/emulate/fiber.c \
 	tests/cuda/emulate/memory.c \
