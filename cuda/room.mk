@@ -1,20 +1,31 @@
 # The CUDA backend. C sources go to libmucuda_la_SOURCES, those of kernels (C++17, no library of C++) to CUDA_SOURCES.
 CUDA_SOURCES = \
+	cuda/argmax.cu \
 	cuda/avg_pool2d.cu \
 	cuda/batch_norm.cu \
 	cuda/batch_norm_inference.cu \
+	cuda/broadcast_to.cu \
 	cuda/copy.cu \
 	cuda/cross_entropy.cu \
+	cuda/dropout.cu \
+	cuda/elementwise.cu \
 	cuda/embedding.cu \
 	cuda/gather.cu \
 	cuda/group_norm.cu \
 	cuda/layer_norm.cu \
 	cuda/loss.cu \
+	cuda/max.cu \
 	cuda/max_pool2d.cu \
 	cuda/pad.cu \
+	cuda/prelu.cu \
+	cuda/reduce.cu \
 	cuda/reorder.cu \
 	cuda/resize.cu \
-	cuda/sync_batch_norm.cu
+	cuda/softmax.cu \
+	cuda/square_sum.cu \
+	cuda/sync_batch_norm.cu \
+	cuda/topk.cu \
+	cuda/update.cu
 EXTRA_DIST += cuda/nvcc.sh
 
 if CUDA_EMULATED
@@ -44,10 +55,13 @@ libmucuda_la_SOURCES = \
 	cuda/device.cuh \
 	cuda/devices.c \
 	cuda/error.c \
+	cuda/flat.cuh \
 	cuda/layout.c \
 	cuda/memory.c \
+	cuda/order.cuh \
 	cuda/pool2d.cuh \
 	cuda/record.c \
+	cuda/reduce.cuh \
 	cuda/slice.c \
 	cuda/table.c \
 	cuda/transpose.c \
