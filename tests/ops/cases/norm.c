@@ -33,6 +33,15 @@ const op_case norm_cases[] = {
      BN(.momentum = 0.1, .relu = true), CASE_NO_FD},
     {"batch_norm", t_batch_norm_fused, "f[2,5,4,3] p[5] p[5] p[5] p[5]:pos f[2,5,4,3]", BN(.momentum = 0.1)},
 
+    /* sums in several pieces */
+    {"batch_norm", t_batch_norm, "f[4,24,20,20] p[24] p[24] p[24] p[24]:pos", BN(.momentum = 0.1), CASE_NO_FD},
+    {"batch_norm", t_batch_norm, "f[12,2,40,40]:far p[2] p[2] p[2] p[2]:pos", BN(.momentum = 0.1),
+     CASE_NO_FD | CASE_F32_ONLY},
+    {"batch_norm", t_batch_norm_fused, "f[9,3,43,43] p[3] p[3] p[3] p[3]:pos f[9,3,43,43]",
+     BN(.momentum = 0.1, .relu = true), CASE_NO_FD},
+    {"batch_norm", t_batch_norm_fused, "f[600,35] p[35] p[35] p[35] p[35]:pos f[600,35]",
+     BN(.momentum = 0.1, .relu = true), CASE_NO_FD},
+
     {"sync_batch_norm", t_sync_batch_norm, "f[4,3,5,6] p[3] p[3] p[3] p[3]:pos", BN(.momentum = 0.1)},
     {"sync_batch_norm", t_sync_batch_norm, "f[3,17,4,4] p[17] p[17] p[17] p[17]:pos", BN(.momentum = 0.3)},
     {"sync_batch_norm", t_sync_batch_norm, "f[7,5] p[5] p[5] p[5] p[5]:pos", BN(.momentum = 0.1)},
@@ -55,6 +64,9 @@ const op_case norm_cases[] = {
     {"layer_norm", t_layer_norm, "f[0,7] p[7] p[7]", LAYER(1, 1e-5)},
     {"layer_norm", t_layer_norm, "f[4,16]:far p[16] p[16]", LAYER(1, 1e-5), CASE_F32_ONLY},
 
+    {"layer_norm", t_layer_norm, "f[70,264] p[264] p[264]", LAYER(1, 1e-5), CASE_NO_FD},
+    {"layer_norm", t_layer_norm, "f[3,2051] p[2051] p[2051]", LAYER(1, 1e-5), CASE_NO_FD},
+
     {"group_norm", t_group_norm, "f[2,6,4,3] p[6] p[6]", GROUPS(3, 1e-5)},
     {"group_norm", t_group_norm, "f[2,6,4,3] - -", GROUPS(2, 1e-5)},
     {"group_norm", t_group_norm, "f[3,5,7] p[5] p[5]", GROUPS(5, 1e-5)},
@@ -62,4 +74,6 @@ const op_case norm_cases[] = {
     {"group_norm", t_group_norm, "f[2,4,1,3] p[4] -", GROUPS(4, 1e-3)},
     {"group_norm", t_group_norm, "f[0,6,4,3] p[6] p[6]", GROUPS(3, 1e-5)},
     {"group_norm", t_group_norm, "f[2,32,5,5] p[32] p[32]", GROUPS(8, 1e-5), CASE_NO_FD},
+    {"group_norm", t_group_norm, "f[3,24,20,20] p[24] p[24]", GROUPS(6, 1e-5), CASE_NO_FD},
+    {"group_norm", t_group_norm, "f[2,4,61,61]:far p[4] p[4]", GROUPS(2, 1e-5), CASE_NO_FD | CASE_F32_ONLY},
     {NULL}};
