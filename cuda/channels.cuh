@@ -194,18 +194,16 @@ template <class T, int V> static __global__ void sum_moments(channel_grid g, con
 /* The moments of neighbouring channels of a sample over all their chunks, by a warp; all its threads get them. */
 __device__ inline moments<double> join_chunks(const channel_grid &g, const channel_part *part, int64_t channel, int64_t channels)
 {
-    moments<double> m = {};
+    const channel_part *p = part + channel * g.chunks;
+    double n = (double)(channels * g.rows * (g.plane ? g.width : 1)), sum = 0, square = 0;
+    for (int64_t i = threadIdx.x % WARP; i < channels * g.chunks; i += WARP)
+        sum += (double)values_in_chunk(g, i % g.chunks) * p[i].a;
+    double mean = n > 0 ? warp_reduce(sum, add()) / n : 0;
     for (int64_t i = threadIdx.x % WARP; i < channels * g.chunks; i += WARP) {
-        channel_part p = part[channel * g.chunks + i];
-        m = join_moments()(m, moments<double>{(double)values_in_chunk(g, i % g.chunks), p.a, p.b});
+        double d = p[i].a - mean;
+        square += p[i].b + (double)values_in_chunk(g, i % g.chunks) * d * d;
     }
-    for (int lane = WARP / 2; lane > 0; lane /= 2) {
-        moments<double> other = {__shfl_down_sync(0xffffffffu, m.n, lane), __shfl_down_sync(0xffffffffu, m.mean, lane),
-                                 __shfl_down_sync(0xffffffffu, m.square, lane)};
-        m = join_moments()(m, other);
-    }
-    return moments<double>{__shfl_sync(0xffffffffu, m.n, 0), __shfl_sync(0xffffffffu, m.mean, 0),
-                           __shfl_sync(0xffffffffu, m.square, 0)};
+    return moments<double>{n, mean, warp_reduce(square, add())};
 }
 
 /* ---- sums for gradients ---- */
