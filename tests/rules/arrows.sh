@@ -32,12 +32,16 @@ complain "the computing rooms know configs" \
 complain "mpi/ includes more than core/ and dist/" \
     "$(grep -rnE '#include "[a-z]+/' ../mpi --include='*.[ch]' | grep -vE '"(core|dist)/')"
 
+complain "cuda/ includes more than core/, dist/, ir/, ops/ and what backends share" \
+    "$(grep -rnE '#include "' ../cuda --include='*.[ch]' --include='*.cu' --include='*.cuh' --include='*.def' |
+        grep -vE '"((core|dist|ir|ops|backend)/[a-z0-9_]+\.h|[a-z0-9_]+\.(h|cuh|def))"')"
+
 complain "src/ includes a header that belongs in mpi/ or cuda/" \
     "$(grep -rnE '#include *[<"](mpi|nccl|cuda[^>"]*|cudnn[^>"]*|cublas[^>"]*)\.h' . --include='*.[ch]')"
 complain "the library prints or ends the process (only src/cli may)" \
-    "$(grep -rnE '(^|[^_a-z])(printf|puts|perror|exit|abort|_exit) *\(' . ../mpi --include='*.[ch]' | grep -vE '^\./cli/|mu_text_printf|snprintf|fprintf')"
+    "$(grep -rnE '(^|[^_a-z])(printf|puts|perror|exit|abort|_exit) *\(' . ../mpi ../cuda --include='*.[ch]' --include='*.cu' --include='*.cuh' | grep -vE '^\./cli/|mu_text_printf|snprintf|fprintf')"
 complain "memory that core/mem.h does not count" \
-    "$(grep -rnE '(^|[^_a-z])(malloc|calloc|realloc|strdup|strndup|asprintf|aligned_alloc|free) *\(' . ../mpi --include='*.[ch]' | grep -vE '^\./core/mem\.c')"
+    "$(grep -rnE '(^|[^_a-z])(malloc|calloc|realloc|strdup|strndup|asprintf|aligned_alloc|free) *\(' . ../mpi ../cuda --include='*.[ch]' --include='*.cu' --include='*.cuh' | grep -vE '^\./core/mem\.c')"
 complain "a name with double underscores (nvcc reads our headers as C++)" \
     "$(grep -rnE '(^|[^a-zA-Z0-9_"])[a-z][a-z0-9]*__[a-z]' . --include='*.h' | grep -v '__builtin\|__attribute__\|__asm')"
 

@@ -80,12 +80,13 @@ cudaError_t emulate_submit(cudaStream_t stream, emulate_run run, const void *clo
     return emulate_error(status == cudaSuccess && now ? emulate_finish() : status);
 }
 
-cudaError_t emulate_finish(void)
+/* Does what is waiting, in order; when `event` is not NULL, only as far as its last record. */
+static cudaError_t finish(cudaEvent_t event)
 {
     static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
     cudaError_t status = emulate_ready();
     pthread_mutex_lock(&one);
-    for (;;) {
+    while (event == NULL || event->waiting > 0) {
         pthread_mutex_lock(&lock);
         work *next = queue.first;
         if (next != NULL) {
@@ -101,6 +102,11 @@ cudaError_t emulate_finish(void)
     }
     pthread_mutex_unlock(&one);
     return emulate_error(status);
+}
+
+cudaError_t emulate_finish(void)
+{
+    return finish(NULL);
 }
 
 cudaError_t emulate_outside_capture(void)
@@ -293,7 +299,8 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event)
 {
-    return event == NULL ? emulate_error(cudaErrorInvalidResourceHandle) : finish_outside_capture();
+    cudaError_t status = event == NULL ? cudaErrorInvalidResourceHandle : emulate_outside_capture();
+    return status != cudaSuccess ? emulate_error(status) : finish(event);
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event)
