@@ -106,8 +106,10 @@ static mu_err describe_backend(search *s)
             continue;
         separate(s);
         mu_component c = {
-            .kind = "backend", .name = info.name, .doc = info.ops ? info.ops->doc : NULL, .not_built = info.why_off};
+            .kind = "backend", .name = info.name, .doc = info.ops ? info.ops->doc : NULL, .not_built = info.ops ? NULL : info.why_off};
         MU_TRY(mu_component_describe(&c, stdout, s->json));
+        if (info.ops && info.why_off && !s->json)
+            printf("  Off here: %s.\n", info.why_off);
     }
     return MU_OK;
 }

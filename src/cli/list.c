@@ -72,7 +72,7 @@ static void visit_backends(visit_state *s)
         if (s->print && s->json)
             print_json_row("muster", info.name, doc, info.why_off, s->n == 0);
         else if (s->print)
-            print_row("", info.name, doc, info.why_off);
+            print_row("", info.name, info.why_off ? NULL : doc, info.why_off);
     }
 }
 
