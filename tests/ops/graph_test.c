@@ -28,6 +28,8 @@ START_TEST(whole_graphs)
         mu_backend *backend;
         int n = 0;
         double worst = 0;
+        if (info.why_off && !only_backend)
+            printf("%-26s %-11s skipped: %s\n", op->name, device, info.why_off);
         if (info.why_off || (only_backend && strcmp(only_backend, info.name) != 0 && strcmp(only_backend, device) != 0))
             continue;
         ck_ok(mu_backend_open(device, &(mu_backend_options){.cache_dir = "", .deterministic = true}, &backend));
