@@ -230,6 +230,24 @@ END_TEST
 
 /* ---- on the host instead ---- */
 
+/* An operation that no backend knows. */
+START_TEST(no_kernel)
+{
+    mu_op mine = mu_op_add;
+    mu_type t[3];
+    mu_call call = {.op = &mine, .n_in = 2, .n_out = 1, .in = t, .out = t + 2, .name = "sum"};
+    const char *why = NULL;
+    mu_kernel *kernel;
+    mu_backend *b = opened();
+    t[0] = t[1] = t[2] = MU_TYPE(MU_F32, 4);
+    ck_assert(!b->ops->supports(b, &call, &why));
+    ck_assert_str_eq(why, "there is no kernel for it on CUDA devices");
+    ck_fails(b->ops->prepare(b, &call, NULL, NULL, &kernel), MU_ERR_UNSUPPORTED, "add \"sum\": ");
+    mu_backend_close(b);
+    ck_assert_int_eq(mu_mem_get_counts().live_blocks, 0);
+}
+END_TEST
+
 /* x + y of four elements. */
 static void run_add(mu_backend *b, mu_kernel *kernel, mu_dtype dtype, const double want[4])
 {
@@ -260,18 +278,18 @@ START_TEST(fallback)
     const char *why = NULL;
     mu_kernel *kernel;
     mu_backend *b = opened();
-    t[0] = t[1] = t[2] = MU_TYPE(MU_F64, 4); /* which no device kernel computes */
+    t[0] = t[1] = t[2] = MU_TYPE(MU_F64, 4);
     setenv("MU_FALLBACK", "error", 1);
-    ck_assert(!b->ops->supports(b, &call, &why));
+    ck_assert(!mu_fallback_supports(b, &call, &why));
     ck_assert_ptr_nonnull(why);
-    ck_fails(b->ops->prepare(b, &call, NULL, NULL, &kernel), MU_ERR_UNSUPPORTED, "MU_FALLBACK=error");
+    ck_fails(mu_fallback_prepare(b, &call, "a test", &kernel), MU_ERR_UNSUPPORTED, "add \"sum\": a test; MU_FALLBACK=error");
     setenv("MU_FALLBACK", "sometimes", 1);
-    ck_assert(!b->ops->supports(b, &call, &why));
-    ck_fails(b->ops->prepare(b, &call, NULL, NULL, &kernel), MU_ERR_UNSUPPORTED, "must be error, warn or allow");
+    ck_assert(!mu_fallback_supports(b, &call, &why));
+    ck_fails(mu_fallback_prepare(b, &call, "a test", &kernel), MU_ERR_UNSUPPORTED, "must be error, warn or allow");
     setenv("MU_FALLBACK", "allow", 1);
-    ck_assert(b->ops->supports(b, &call, &why));
+    ck_assert(mu_fallback_supports(b, &call, &why));
     mu_fallback_counts before = mu_fallback_get_counts();
-    ck_ok(b->ops->prepare(b, &call, NULL, NULL, &kernel));
+    ck_ok(mu_fallback_prepare(b, &call, "a test", &kernel));
     ck_assert(kernel->waits);
     run_add(b, kernel, MU_F64, sums);
     run_add(b, kernel, MU_F64, sums);
@@ -306,6 +324,7 @@ int main(void)
     tcase_add_test(tests, uploads_leave_the_host_alone);
     tcase_add_test(tests, pinned_memory);
     tcase_add_test(tests, reorders);
+    tcase_add_test(tests, no_kernel);
     tcase_add_test(tests, fallback);
     suite_add_tcase(suite, tests);
     return test_run(suite);

@@ -119,16 +119,17 @@ int dnnl_primitive_create(void **out, const void *desc)
     return next(out, desc);
 }
 
+/* The device under test is in libmuster itself: of that, only functions that it exports are looked at. */
+static bool emulated;
+
 /* The shared object that a code address lies in, without its folder. */
 static const char *object_of(const void *address)
 {
     Dl_info info;
     if (!dladdr(address, &info) || !info.dli_fname)
         return "?";
-#ifdef HAVE_CUDA_EMULATED
-    if (info.dli_sname && (strncmp(info.dli_sname, "emulate_", 8) == 0 || strncmp(info.dli_sname, "cu", 2) == 0))
+    if (emulated && (!info.dli_sname || strncmp(info.dli_sname, "mu_", 3) != 0))
         return "the emulated device";
-#endif
     const char *slash = strrchr(info.dli_fname, '/');
     return slash ? slash + 1 : info.dli_fname;
 }
@@ -172,6 +173,9 @@ static void check_steady(const char *device, const char *name, model_fn *fn, mu_
     char what[128];
     int primitives;
     snprintf(what, sizeof what, "%s on %s", name, device);
+#ifdef HAVE_CUDA_EMULATED
+    emulated = strcmp(device, "cuda") == 0;
+#endif
     ck_ok(trainer_new(&t, device, fn, x, 5, NULL));
     for (int i = 0; i < WARM_UP; i++)
         ck_ok(trainer_step(&t));
@@ -186,6 +190,7 @@ static void check_steady(const char *device, const char *name, model_fn *fn, mu_
     ck_assert_msg(mu_mem_get_counts().total_blocks == blocks, "%s: %lld blocks were allocated", what,
                   (long long)(mu_mem_get_counts().total_blocks - blocks));
     ck_assert_msg(report(what, &primitives) == 0, "%s: libmuster allocates or compares strings (lines above)", what);
+    emulated = false;
     ck_assert_msg(primitives == 0, "%s: %d primitives were made", what, primitives);
     trainer_release(&t);
 }
