@@ -5,6 +5,7 @@ CUDA_SOURCES = \
 	cuda/batch_norm.cu \
 	cuda/batch_norm_inference.cu \
 	cuda/broadcast_to.cu \
+	cuda/conv_own.cu \
 	cuda/copy.cu \
 	cuda/cross_entropy.cu \
 	cuda/dropout.cu \
@@ -45,10 +46,17 @@ SUFFIXES = .cu
 if WITH_CUDA
 noinst_LTLIBRARIES += libmucuda.la libmucudakernels.la
 libmucuda_la_SOURCES = \
+	cuda/activation.c \
+	cuda/activation.h \
 	cuda/backend.c \
 	cuda/batch_norm.cuh \
 	cuda/channels.cuh \
 	cuda/concat.c \
+	cuda/conv.c \
+	cuda/conv.h \
+	cuda/conv2d.c \
+	cuda/conv2d_grad_input.c \
+	cuda/conv2d_grad_weight.c \
 	cuda/copy.h \
 	cuda/cuda.def \
 	cuda/cuda.h \
@@ -57,9 +65,13 @@ libmucuda_la_SOURCES = \
 	cuda/error.c \
 	cuda/flat.cuh \
 	cuda/layout.c \
+	cuda/linear.c \
+	cuda/matmul.c \
 	cuda/memory.c \
 	cuda/order.cuh \
 	cuda/pool2d.cuh \
+	cuda/product.c \
+	cuda/product.h \
 	cuda/record.c \
 	cuda/reduce.cuh \
 	cuda/slice.c \

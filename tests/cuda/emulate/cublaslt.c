@@ -290,7 +290,7 @@ static void row_times(const float *row, const float *b, uint64_t k, uint64_t n, 
         memset(part, 0, n * sizeof *part);
         for (uint64_t l = first; l < k && l < first + PART; l++)
             for (uint64_t j = 0; j < n; j++)
-                part[j] += row[l] * b[l * n + j];
+                part[j] = fmaf(row[l], b[l * n + j], part[j]); /* as devices: an infinite sum stays */
         for (uint64_t j = 0; j < n; j++)
             sum[j] += part[j];
     }

@@ -1,0 +1,15 @@
+#include "conv.h"
+
+/* conv2d(x, w, bias?, residual?) -> y */
+static mu_err setup(mu_cuda_kernel *kernel)
+{
+    MU_TRY(mu_cuda_conv_setup((mu_cuda_conv *)kernel, MU_CUDA_CONV_FORWARD));
+    return MU_OK;
+}
+
+const mu_cuda_impl conv2d_cuda = {.layouts = MU_CUDA_OWN,
+                                  .size = sizeof(mu_cuda_conv),
+                                  .supports = mu_cuda_conv_supports,
+                                  .setup = setup,
+                                  .run = mu_cuda_conv_run,
+                                  .release = mu_cuda_conv_release};
