@@ -69,10 +69,18 @@ static const mu_cuda_impl *find(const mu_call *call, const char **why)
     return NULL;
 }
 
+/* A form that only fusion makes: what the device lacks of it stays apart, and need not run on the host. */
+static bool is_fused(const mu_call *call)
+{
+    if (call->op == &mu_op_linear)
+        return ((const mu_linear_attrs *)call->attrs)->activation != MU_ACT_NONE;
+    return call->op == &mu_op_conv2d && (((const mu_conv2d_attrs *)call->attrs)->activation != MU_ACT_NONE || mu_cuda_in(call, 3));
+}
+
 bool mu_cuda_supports(mu_backend *backend, const mu_call *call, const char **why)
 {
     const char *not_on_host;
-    return find(call, why) || mu_fallback_supports(backend, call, &not_on_host);
+    return find(call, why) || (!is_fused(call) && mu_fallback_supports(backend, call, &not_on_host));
 }
 
 static bool readable(const mu_layout *layout)
