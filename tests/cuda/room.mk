@@ -46,11 +46,9 @@ endif
 tests_cuda_backend_test_SOURCES = tests/cuda/backend_test.c
 tests_cuda_backend_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_cuda_backend_test_LDADD = $(TEST_LDADD)
-<<<<<<< HEAD
 tests_cuda_record_test_SOURCES = tests/cuda/record_test.c
 tests_cuda_record_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_cuda_record_test_LDADD = $(TEST_LDADD)
-=======
 
 # Kernels at the sizes at which they change their ways, on whatever device there is.
 if WITH_CHECK
@@ -61,4 +59,3 @@ endif
 tests_cuda_rows_test_SOURCES = tests/cuda/rows_test.c
 tests_cuda_rows_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_cuda_rows_test_LDADD = $(SUITE_LDADD)
->>>>>>> 1fc70ef (Test the device's element-wise and row kernels at the sizes at which they change their ways)
