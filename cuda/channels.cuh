@@ -8,6 +8,13 @@
 
 #include "device.cuh"
 
+/* Of loops over what a thread holds: arrays are registers only where every index is known. */
+#ifdef __CUDACC__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL
+#endif
+
 /* x as samples of c channels. A channel has `rows` packs of `width` elements in a sample: neighbours of one channel (plane), or
  * one element each of `width` channels. */
 struct channel_grid {
@@ -115,11 +122,11 @@ template <int V, class S, class Join> __device__ inline void join_rows(S (&s)[V]
     int t = (int)threadIdx.x;
     for (int reach = (int)blockDim.x / 2; reach >= lanes; reach /= 2) {
         if (t >= reach && t < 2 * reach)
-            for (int v = 0; v < V; v++)
+            UNROLL for (int v = 0; v < V; v++)
                 other[v][t - reach] = s[v];
         __syncthreads();
         if (t < reach)
-            for (int v = 0; v < V; v++)
+            UNROLL for (int v = 0; v < V; v++)
                 s[v] = join(s[v], other[v][t]);
         __syncthreads();
     }
@@ -130,8 +137,9 @@ __device__ inline void store_parts(const channel_grid &g, const channel_spot &s,
 {
     if ((int)threadIdx.x >= g.lanes || s.c >= g.c)
         return;
-    for (int v = 0; v < (g.plane ? 1 : V); v++)
-        part[(s.sample * g.c + s.c + v) * g.chunks + s.chunk] = p[v];
+    UNROLL for (int v = 0; v < V; v++)
+        if (v == 0 || !g.plane)
+            part[(s.sample * g.c + s.c + v) * g.chunks + s.chunk] = p[v];
 }
 
 /* ---- moments: n values, their mean, and the sum of squared deviations from it ---- */
@@ -162,31 +170,35 @@ template <class T, int V> static __global__ void sum_moments(channel_grid g, con
     float origin[V] = {}, sum[V] = {}, square[V] = {};
     if (s.count > 0) {
         many p = *(const many *)(x + channel_pack_at(g, s, 0));
-        for (int v = 0; v < V; v++)
+        UNROLL for (int v = 0; v < V; v++)
             origin[v] = load(p.v[v]);
     }
     for (int64_t j = 0; j < s.count; j += AHEAD) {
         many p[AHEAD] = {};
-        for (int k = 0; k < AHEAD; k++)
+        UNROLL for (int k = 0; k < AHEAD; k++)
             if (j + k < s.count)
                 p[k] = *(const many *)(x + channel_pack_at(g, s, j + k));
-        for (int k = 0; k < AHEAD; k++)
-            for (int v = 0; v < V && j + k < s.count; v++) {
+        UNROLL for (int k = 0; k < AHEAD; k++) {
+            if (j + k >= s.count)
+                continue;
+            UNROLL for (int v = 0; v < V; v++) {
                 float d = load(p[k].v[v]) - origin[v];
                 sum[v] += d;
                 square[v] += d * d;
             }
+        }
     }
     moments<float> m[V];
-    for (int v = 0; v < V; v++) {
+    UNROLL for (int v = 0; v < V; v++) {
         float n = (float)s.count, d = n > 0 ? sum[v] / n : 0, rest = square[v] - sum[v] * d;
         m[v] = moments<float>{n, origin[v] + d, rest < 0 ? 0 : rest};
     }
-    for (int v = 1; v < V && g.plane; v++)
-        m[0] = join_moments()(m[0], m[v]);
+    if (g.plane)
+        UNROLL for (int v = 1; v < V; v++)
+            m[0] = join_moments()(m[0], m[v]);
     join_rows(m, g.lanes, join_moments());
     channel_part p[V];
-    for (int v = 0; v < V; v++)
+    UNROLL for (int v = 0; v < V; v++)
         p[v] = channel_part{m[v].mean, m[v].square};
     store_parts(g, s, p, part);
 }
@@ -229,19 +241,24 @@ static __global__ void sum_products(channel_grid g, const T *dy, const T *x, con
     channel_spot s = channel_spot_of(g);
     float mean[V] = {};
     channel_part sum[V] = {};
-    for (int v = 0; v < V && s.count > 0; v++)
-        mean[v] = stats.mean[stats.at(s.sample, s.c + v * s.spread)];
+    UNROLL for (int v = 0; v < V; v++)
+        if (s.count > 0)
+            mean[v] = stats.mean[stats.at(s.sample, s.c + v * s.spread)];
     for (int64_t j = 0; j < s.count; j += AHEAD / 2) {
         many d[AHEAD / 2] = {}, p[AHEAD / 2] = {}, mask[AHEAD / 2] = {};
-        for (int k = 0; k < AHEAD / 2 && j + k < s.count; k++) {
+        UNROLL for (int k = 0; k < AHEAD / 2; k++) {
+            if (j + k >= s.count)
+                continue;
             int64_t at = channel_pack_at(g, s, j + k);
             d[k] = *(const many *)(dy + at);
             p[k] = *(const many *)(x + at);
             if (y)
                 mask[k] = *(const many *)(y + at);
         }
-        for (int k = 0; k < AHEAD / 2 && j + k < s.count; k++) {
-            for (int v = 0; v < V; v++) {
+        UNROLL for (int k = 0; k < AHEAD / 2; k++) {
+            if (j + k >= s.count)
+                continue;
+            UNROLL for (int v = 0; v < V; v++) {
                 if (y && !(load(mask[k].v[v]) > 0))
                     d[k].v[v] = store<T>(0.0f);
                 float one = load(d[k].v[v]);
@@ -252,8 +269,9 @@ static __global__ void sum_products(channel_grid g, const T *dy, const T *x, con
                 *(many *)(kept + channel_pack_at(g, s, j + k)) = d[k];
         }
     }
-    for (int v = 1; v < V && g.plane; v++)
-        sum[0] = add_parts()(sum[0], sum[v]);
+    if (g.plane)
+        UNROLL for (int v = 1; v < V; v++)
+            sum[0] = add_parts()(sum[0], sum[v]);
     join_rows(sum, g.lanes, add_parts());
     store_parts(g, s, sum, part);
 }
@@ -282,18 +300,23 @@ static __global__ void write_normal(channel_grid g, const T *x, const T *residua
     typedef pack<T, V> many;
     channel_spot s = channel_spot_of(g);
     channel_line line[V] = {};
-    for (int v = 0; v < V && s.count > 0; v++)
-        line[v] = line_of(s.sample, s.c + v * s.spread);
+    UNROLL for (int v = 0; v < V; v++)
+        if (s.count > 0)
+            line[v] = line_of(s.sample, s.c + v * s.spread);
     for (int64_t j = s.count - 1; j >= 0; j -= AHEAD / 2) {
         many p[AHEAD / 2] = {}, add[AHEAD / 2] = {};
-        for (int k = 0; k < AHEAD / 2 && k <= j; k++) {
+        UNROLL for (int k = 0; k < AHEAD / 2; k++) {
+            if (k > j)
+                continue;
             int64_t at = channel_pack_at(g, s, j - k);
             p[k] = *(const many *)(x + at);
             if (residual)
                 add[k] = *(const many *)(residual + at);
         }
-        for (int k = 0; k < AHEAD / 2 && k <= j; k++) {
-            for (int v = 0; v < V; v++) {
+        UNROLL for (int k = 0; k < AHEAD / 2; k++) {
+            if (k > j)
+                continue;
+            UNROLL for (int v = 0; v < V; v++) {
                 float t = (load(p[k].v[v]) - line[v].mean) * line[v].scale + line[v].shift;
                 if (residual)
                     t += load(add[k].v[v]);
@@ -323,7 +346,9 @@ static __global__ void write_gradient(channel_grid g, const T *dy, const T *x, c
     channel_spot s = channel_spot_of(g);
     float mean[V] = {}, scale[V] = {};
     channel_slope slope[V] = {};
-    for (int v = 0; v < V && s.count > 0; v++) {
+    UNROLL for (int v = 0; v < V; v++) {
+        if (s.count == 0)
+            continue;
         int64_t c = s.c + v * s.spread, at = stats.at(s.sample, c);
         mean[v] = stats.mean[at];
         scale[v] = stats.rstd[at] * stats.weight(c);
@@ -331,15 +356,19 @@ static __global__ void write_gradient(channel_grid g, const T *dy, const T *x, c
     }
     for (int64_t j = s.count - 1; j >= 0; j -= AHEAD / 2) {
         many d[AHEAD / 2] = {}, p[AHEAD / 2] = {}, mask[AHEAD / 2] = {};
-        for (int k = 0; k < AHEAD / 2 && k <= j; k++) {
+        UNROLL for (int k = 0; k < AHEAD / 2; k++) {
+            if (k > j)
+                continue;
             int64_t at = channel_pack_at(g, s, j - k);
             d[k] = *(const many *)(dy + at);
             p[k] = *(const many *)(x + at);
             if (y)
                 mask[k] = *(const many *)(y + at);
         }
-        for (int k = 0; k < AHEAD / 2 && k <= j; k++) {
-            for (int v = 0; v < V; v++) {
+        UNROLL for (int k = 0; k < AHEAD / 2; k++) {
+            if (k > j)
+                continue;
+            UNROLL for (int v = 0; v < V; v++) {
                 float one = y && !(load(mask[k].v[v]) > 0) ? 0 : load(d[k].v[v]);
                 float t = one * scale[v] + (load(p[k].v[v]) - mean[v]) * slope[v].slope + slope[v].shift;
                 d[k].v[v] = store<T>(t);
