@@ -119,7 +119,7 @@ static mu_err refuse_record(mu_backend *b)
 }
 
 /* y = -(transposed x) by a host callback between two transpositions and back, each twice: run four times with other inputs. */
-static void run_plan(const mu_backend_ops *ops, bool host)
+static void run_plan(const mu_backend_ops *ops, bool host, bool profile)
 {
     enum { N = 12 };
     static const int perm[] = {1, 0};
@@ -138,7 +138,7 @@ static void run_plan(const mu_backend_ops *ops, bool host)
     mu_graph_output(g, "y", v);
     ck_ok(mu_graph_status(g));
     ck_ok(mu_params_new(b, &params));
-    ck_ok(mu_plan_new(g, b, params, NULL, &plan));
+    ck_ok(mu_plan_new(g, b, params, &(mu_plan_options){.profile = profile}, &plan));
     float *x = mu_plan_input(plan, "x", NULL), y[48];
     int64_t blocks = 0;
     for (int round = 0; round < 4; round++) {
@@ -172,13 +172,52 @@ START_TEST(plans_are_recorded)
     counting.record_begin = count_record;
     counting.replay = count_replay;
     setenv("MU_FALLBACK", "error", 1);
-    run_plan(&counting, false);
+    run_plan(&counting, false, false);
     ck_assert_int_eq(n_recordings, 1);
     ck_assert_int_eq(n_replays, 3);
     n_recordings = n_replays = 0;
-    run_plan(&counting, true);
+    run_plan(&counting, true, false);
     ck_assert_int_eq(n_recordings, 2);
     ck_assert_int_eq(n_replays, 6);
+    n_recordings = n_replays = 0;
+    run_plan(&counting, true, true); /* every step is timed */
+    ck_assert_int_eq(n_recordings + n_replays, 0);
+}
+END_TEST
+
+/* After recordings, too, the first step whose output is not finite is named; and another run replays as before. */
+START_TEST(checked_runs)
+{
+    static const int perm[] = {1, 0};
+    mu_backend *b;
+    mu_params *params;
+    mu_plan *plan;
+    mu_graph *g;
+    float y[4];
+    setenv("MU_FALLBACK", "error", 1);
+    ck_ok(mu_backend_open("cuda", NULL, &b));
+    ck_ok(mu_graph_new(&g));
+    mu_value v = mu_transpose(g, mu_log(g, mu_graph_input(g, "x", MU_TYPE(MU_F32, 2, 2))), perm);
+    mu_graph_output(g, "y", v);
+    ck_ok(mu_graph_status(g));
+    ck_ok(mu_params_new(b, &params));
+    ck_ok(mu_plan_new(g, b, params, &(mu_plan_options){.no_fusion = true}, &plan));
+    float *x = mu_plan_input(plan, "x", NULL);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 4; i++)
+            x[i] = 1;
+        ck_ok(mu_plan_run(plan, NULL));
+        ck_ok(mu_plan_run_checked(plan, NULL));
+        x[2] = -1;
+        ck_ok(mu_plan_run(plan, NULL));
+        ck_ok(mu_plan_read(plan, "y", y, sizeof y));
+        ck_assert(y[0] == 0 && y[1] != y[1] && y[2] == 0 && y[3] == 0);
+        ck_fails(mu_plan_run_checked(plan, NULL), MU_ERR_NUMERIC, "log \"log\" gives NaN or infinity: 1 of the 4 elements");
+    }
+    mu_plan_release(plan);
+    mu_params_release(params);
+    mu_graph_release(g);
+    mu_backend_close(b);
 }
 END_TEST
 
@@ -187,7 +226,7 @@ START_TEST(plans_without_recordings)
     mu_backend_ops refusing = mu_backend_cuda;
     refusing.record_begin = refuse_record;
     setenv("MU_FALLBACK", "error", 1);
-    run_plan(&refusing, true);
+    run_plan(&refusing, true, false);
 }
 END_TEST
 
@@ -198,6 +237,7 @@ int main(void)
     tcase_add_test(tests, record_and_replay);
     tcase_add_test(tests, failed_recording);
     tcase_add_test(tests, plans_are_recorded);
+    tcase_add_test(tests, checked_runs);
     tcase_add_test(tests, plans_without_recordings);
     suite_add_tcase(suite, tests);
     return test_run(suite);

@@ -1,0 +1,43 @@
+#!/bin/sh
+# A LeNet on the digits learns on the device what it learns on the processor: the same losses, with nothing of the network on the host.
+. "${srcdir:-.}/tests/run/common.sh"
+grep -q '^#define HAVE_CUDA 1' "$build/config.h" || { echo "skipped: built without CUDA"; exit 77; }
+"$muster" env >env.txt 2>err || complain 'muster env fails'
+grep -q '^cuda:0 ' env.txt || { echo "skipped: $(sed -n 's/.*cuda (\(no CUDA device[^)]*\).*/\1/p' env.txt)"; exit 77; }
+grep '^cuda:0 ' env.txt
+pack
+run=train_cfg.max_epochs=2
+expect 0 1 train "$configs/lenet.yaml" --work-dir cpu --cfg-options $run device=cpu
+export MU_FALLBACK=error
+expect 0 1 train "$configs/lenet.yaml" --work-dir cuda --cfg-options $run device=cuda:0
+[ $failed -eq 0 ] || exit 1
+close cpu cuda 50
+
+# A run that is taken up again goes on as if it had not ended.
+expect 0 1 train "$configs/lenet.yaml" --work-dir again --cfg-options train_cfg.max_epochs=1 device=cuda:0
+expect 0 1 train "$configs/lenet.yaml" --work-dir again --resume --cfg-options $run device=cuda:0
+close cuda again 50
+
+# Products in bf16: within 2 * 4 layers * 2^-8 of each other as long as outputs stay below 1.
+expect 0 1 train "$configs/lenet.yaml" --work-dir amp --cfg-options train_cfg.max_epochs=1 optim_wrapper.type=AmpOptimWrapper \
+    optim_wrapper.dtype=bfloat16 device=cuda:0
+scalars amp | grep '^loss ' | sort -k 2n >amp.loss
+head -n 25 cuda.loss | paste - amp.loss | awk '
+    { d = $3 - $6; if (d < 0) d = -d; if (d > worst) worst = d }
+    END { print "bf16: " NR " losses differ by " worst + 0; exit !(NR == 25 && worst > 0 && worst <= 8 / 256) }' >out || complain 'other losses in bf16'
+cat out
+
+# The checkpoint does not tell where it was made: the processor sees the same accuracy.
+accuracy() {
+    sed -n 's/.*accuracy\/top1: \([0-9.]*\).*/\1/p' | tail -n 1
+}
+saw=$(cat "$(log_dir cuda)"*.log | accuracy)
+expect 0 1 val "$configs/lenet.yaml" cuda/epoch_2.h5 --work-dir val --cfg-options device=cpu
+now=$(cat out err | accuracy)
+echo "accuracy on the device $saw, on the processor $now"
+awk -v a="$saw" -v b="$now" 'BEGIN { d = a - b; exit !(a > 0 && b > 0 && d * d <= (100 / 360) ^ 2 + 1e-6) }' || complain 'another accuracy'
+
+# Devices do not exchange gradients yet, and two ranks may not share one silently.
+expect 1 2 train "$configs/lenet.yaml" --work-dir two --cfg-options $run device=cuda:0
+grep -q '2 ranks were started' err || complain 'two ranks: another error'
+exit $failed
