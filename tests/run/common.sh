@@ -80,7 +80,7 @@ close() {
         { d = ($3 - $6) / $3; if (d < 0) d = -d; if (d > worst) worst = d; lowest = NR == 1 || $3 < lowest ? $3 : lowest; first = NR == 1 ? $3 : first }
         END { if (NR != n || !(worst <= 1e-5)) { print NR " losses, the worst differs by " worst; exit 1 }
               if (!(lowest < first)) { print "nothing was learnt"; exit 1 }
-              print "losses within " worst ", falling from " first " to " lowest }' >close.out ||
+              print "losses within " worst + 0 ", falling from " first " to " lowest }' >close.out ||
         complain "$1 and $2: $(cat close.out)"
     echo "$1 and $2: $(cat close.out)"
 }
