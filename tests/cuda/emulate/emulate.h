@@ -3,7 +3,7 @@
  *   - work is done late: launches and asynchronous copies wait until something synchronises (MUSTER_EMULATE_NOW=1: at once);
  *   - blocks, warps and the threads of a warp run in a pseudo-random order (MUSTER_EMULATE_SEED=n: another one);
  *   - barriers and shuffles that some threads do not reach are errors that name the kernel, the block and the line;
- *   - memory comes filled with NaNs, between guards that are looked at when it is freed.
+ *   - memory comes filled with NaNs, between guards that are looked at when it is freed (address sanitizer: when they are touched).
  *
  * Every device is one H100. MUSTER_EMULATE_DEVICES=n: how many there are (1). MUSTER_EMULATE_MEMORY=bytes: what each has.
  * MUSTER_EMULATE_ERROR=driver: the driver is too old; =lost: work on the device fails. */

@@ -19,10 +19,18 @@
 
 enum { MAX_THREADS = 1024, WARP = 32, MAX_WARPS = MAX_THREADS / WARP, STACK = 128 << 10, GUARD = 4096 };
 
-typedef struct fiber {
+/* Where a stack was left. */
+typedef struct {
     jmp_buf at;
-    char *stack;
-    struct fiber *next; /* of the idle ones */
+    const void *stack; /* its lowest address */
+    size_t size;
+    void *fake; /* of the address sanitizer */
+} place;
+
+typedef struct fiber {
+    place place;
+    struct fiber *next;  /* of the idle ones */
+    struct fiber *older; /* of all */
 } fiber;
 
 typedef enum { NEW, READY, AT_BARRIER, AT_EXCHANGE, DONE } thread_state;
@@ -53,8 +61,9 @@ static struct {
     int order[WARP]; /* of the lanes of the warp that is being started */
     int n_order, next;
     int current;     /* thread */
-    jmp_buf home;
+    place home;
     fiber *idle, *fiber; /* the current one */
+    fiber *newest;       /* those of a kernel that failed are not used again */
     bool failed;
     char why[512];
     uint64_t random;
@@ -68,6 +77,39 @@ static unsigned random_below(unsigned n)
 
 /* ---- fibers ---- */
 
+/* The address sanitizer is told of every switch. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/common_interface_defs.h>
+static void leave(place *from, const place *to)
+{
+    __sanitizer_start_switch_fiber(&from->fake, to->stack, to->size);
+}
+static void arrive(const place *at, place *from)
+{
+    __sanitizer_finish_switch_fiber(at != NULL ? at->fake : NULL, from != NULL ? &from->stack : NULL, from != NULL ? &from->size : NULL);
+}
+#else
+static void leave(place *from, const place *to)
+{
+    (void)from;
+    (void)to;
+}
+static void arrive(const place *at, place *from)
+{
+    (void)at;
+    (void)from;
+}
+#endif
+
+static void place_switch(place *from, place *to)
+{
+    if (_setjmp(from->at) == 0) {
+        leave(from, to);
+        _longjmp(to->at, 1);
+    }
+    arrive(from, from == &block.home ? NULL : &block.home);
+}
+
 static void thread_enter(int t)
 {
     block.current = t;
@@ -76,29 +118,25 @@ static void thread_enter(int t)
 
 static void fiber_main(void)
 {
+    arrive(NULL, &block.home);
     for (;;) {
         while (block.next < block.n_order) {
-            int t = block.order[block.next++];
-            thread_enter(t);
+            thread_enter(block.order[block.next++]);
             block.kernel(block.arguments);
             block.threads[block.current].state = DONE;
         }
         fiber *self = block.fiber;
         self->next = block.idle;
         block.idle = self;
-        if (_setjmp(self->at) == 0)
-            _longjmp(block.home, 1);
+        place_switch(&self->place, &block.home);
     }
 }
 
 static void fiber_resume(fiber *next)
 {
     block.fiber = next;
-    if (_setjmp(block.home) == 0)
-        _longjmp(next->at, 1);
+    place_switch(&block.home, &next->place);
 }
-
-static ucontext_t home_context;
 
 static fiber *fiber_new(void)
 {
@@ -108,42 +146,46 @@ static fiber *fiber_new(void)
         fprintf(stderr, "emulate: no memory for the stack of a thread\n");
         abort();
     }
-    self->stack = stack;
+    self->place.stack = stack + GUARD;
+    self->place.size = STACK;
+    self->older = block.newest;
+    block.newest = self;
     return self;
 }
 
 /* Runs the threads of block.order that were not started on a fiber, until one waits or all are done. */
 static void fiber_start(void)
 {
+    ucontext_t context;
     if (block.idle != NULL) {
         fiber *next = block.idle;
         block.idle = next->next;
         fiber_resume(next);
         return;
     }
-    ucontext_t context;
-    fiber *next = fiber_new();
+    block.fiber = fiber_new();
     getcontext(&context);
-    context.uc_stack.ss_sp = next->stack + GUARD;
+    context.uc_stack.ss_sp = (void *)(uintptr_t)block.fiber->place.stack;
     context.uc_stack.ss_size = STACK;
     context.uc_link = NULL;
     makecontext(&context, fiber_main, 0);
-    block.fiber = next;
-    if (_setjmp(block.home) == 0)
-        swapcontext(&home_context, &context);
+    if (_setjmp(block.home.at) == 0) {
+        leave(&block.home, &block.fiber->place);
+        setcontext(&context);
+    }
+    arrive(&block.home, NULL);
 }
 
 /* The current thread waits. */
 static void thread_wait(thread_state state, const char *file, int line)
 {
-    thread *self = &block.threads[block.current];
     int t = block.current;
+    thread *self = &block.threads[t];
     self->state = state;
     self->fiber = block.fiber;
     self->file = file;
     self->line = line;
-    if (_setjmp(self->fiber->at) == 0)
-        _longjmp(block.home, 1);
+    place_switch(&self->fiber->place, &block.home);
     thread_enter(t);
 }
 
@@ -349,14 +391,14 @@ static cudaError_t launch_run(const void *closure)
         block.random = (uint64_t)emulate_setting("MUSTER_EMULATE_SEED", 1) * 2 + 1;
     blockDim = self->block;
     gridDim = self->grid;
-    uint64_t place = random_below(n < 1u << 30 ? (unsigned)n : 1u << 30), step = random_below(1u << 30) % n | 1;
+    uint64_t at = random_below(n < 1u << 30 ? (unsigned)n : 1u << 30), step = random_below(1u << 30) % n | 1;
     while (common_divisor(step, n) != 1)
         step += 2;
     for (uint64_t i = 0; i < n && !block.failed; i++) {
-        blockIdx = (uint3){(unsigned)(place % gridDim.x), (unsigned)(place / gridDim.x % gridDim.y),
-                           (unsigned)(place / gridDim.x / gridDim.y)};
+        blockIdx = (uint3){(unsigned)(at % gridDim.x), (unsigned)(at / gridDim.x % gridDim.y),
+                           (unsigned)(at / gridDim.x / gridDim.y)};
         block_run();
-        place = (place + step) % n;
+        at = (at + step) % n;
     }
     bool failed = block.failed;
     pthread_mutex_unlock(&running);

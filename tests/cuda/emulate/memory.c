@@ -14,6 +14,29 @@ typedef struct memory {
     struct memory *previous, *next;
 } memory;
 
+/* The address sanitizer reports accesses to the guards when they happen. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+static void guards_close(const memory *self)
+{
+    ASAN_POISON_MEMORY_REGION((const char *)self + sizeof *self, GUARD - sizeof *self);
+    ASAN_POISON_MEMORY_REGION((const char *)self + GUARD + self->bytes, self->taken - GUARD - self->bytes);
+}
+static void guards_open(const memory *self)
+{
+    ASAN_UNPOISON_MEMORY_REGION(self, self->taken);
+}
+#else
+static void guards_close(const memory *self)
+{
+    (void)self;
+}
+static void guards_open(const memory *self)
+{
+    (void)self;
+}
+#endif
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static memory *blocks;
 static size_t used; /* on the device */
@@ -46,6 +69,7 @@ static cudaError_t memory_new(void **out, size_t bytes, bool pinned)
         blocks = self;
         used += pinned ? 0 : bytes;
         *out = memset(start_of(self), FRESH_BYTE, bytes);
+        guards_close(self);
     }
     pthread_mutex_unlock(&lock);
     return self != NULL ? cudaSuccess : cudaErrorMemoryAllocation;
@@ -75,6 +99,7 @@ static cudaError_t memory_free(void *block, bool pinned)
     bool whole = true;
     size_t bytes = 0;
     if (self != NULL) {
+        guards_open(self);
         whole = memory_whole(self);
         bytes = self->bytes;
         if (self->previous != NULL)
