@@ -53,9 +53,12 @@ tests_cuda_record_test_LDADD = $(TEST_LDADD)
 # Kernels at the sizes at which they change their ways, on whatever device there is.
 if WITH_CHECK
 if WITH_CUDA
-check_PROGRAMS += tests/cuda/rows_test
+check_PROGRAMS += tests/cuda/norms_test tests/cuda/rows_test
 endif
 endif
+tests_cuda_norms_test_SOURCES = tests/cuda/norms_test.c
+tests_cuda_norms_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_cuda_norms_test_LDADD = $(SUITE_LDADD)
 tests_cuda_rows_test_SOURCES = tests/cuda/rows_test.c
 tests_cuda_rows_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_cuda_rows_test_LDADD = $(SUITE_LDADD)
