@@ -187,13 +187,18 @@ static mu_err workspace_of(const mu_cuda_conv *c, const candidate *how, size_t *
     return MU_OK;
 }
 
-/* Two addends in y beforehand would have been rounded once too often in a half type. */
+/* Two addends in y beforehand would have been rounded once too often in a half type. With addends but no ReLU cuDNN ends one algorithm alone. */
 static bool applies(const mu_cuda_conv *c, const candidate *how)
 {
     roles r = roles_of(&c->base.base.call, c->product);
-    if (how->form == PRESET && ((!r.bias && !r.residual && !c->relu) || (r.bias && r.residual && c->dtype != MU_F32)))
+    bool addends = r.bias || r.residual;
+    if (how->form == OWN)
+        return true;
+    if (how->product != c->product)
         return false;
-    return how->form == OWN || how->product == c->product;
+    if (how->form == PRESET)
+        return (addends || c->relu) && (!r.bias || !r.residual || c->dtype == MU_F32);
+    return c->product != MU_CUDA_CONV_FORWARD || !addends || c->relu || how->algorithm == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
 }
 
 /* Takes candidate i: its scratch memory. MU_ERR_UNSUPPORTED or MU_ERR_BACKEND when it cannot be. */

@@ -1,0 +1,190 @@
+/* Every algorithm of the convolutions computes the same: each is named in the file of measured choices, from which it is taken. */
+#include "conv.h"
+#include "ops/suite.h"
+#include "test.h"
+#include "tune.h"
+
+#include <math.h>
+#include <unistd.h>
+
+static char dir[] = "/tmp/muster-cuda-conv-XXXXXX";
+
+static const char *const names[] = {"precomputed-gemm", "implicit-gemm", "precomputed-gemm-preset", "implicit-gemm-preset", "data-1", "data-0",
+                                    "filter-1",         "filter-0",      "filter-3",                "own"};
+
+#define ATTRS(...) {.stride = {1, 1}, .dilation = {1, 1}, .groups = 1, __VA_ARGS__}
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverride-init"
+static const mu_conv2d_attrs plain = ATTRS(.padding = {1, 1, 1, 1}), uneven = ATTRS(.stride = {2, 3}, .padding = {0, 2, 1, 1}),
+                             dilated = ATTRS(.dilation = {2, 3}, .padding = {2, 1, 2, 1}, .groups = 2),
+                             depthwise = ATTRS(.padding = {1, 1, 1, 1}, .groups = 8),
+                             positive = ATTRS(.padding = {1, 1, 1, 1}, .activation = MU_ACT_RELU),
+                             smooth = ATTRS(.padding = {1, 0, 0, 1}, .activation = MU_ACT_SILU);
+#pragma GCC diagnostic pop
+
+/* x and w, and which of bias and residual there are. */
+static const struct {
+    const mu_conv2d_attrs *attrs;
+    int64_t x[4], w[4];
+    bool bias, residual;
+} cases[] = {
+    {&plain, {2, 5, 6, 7}, {4, 5, 3, 3}, false, false},  {&plain, {2, 5, 6, 7}, {4, 5, 3, 3}, true, false},
+    {&plain, {2, 5, 6, 7}, {4, 5, 3, 3}, false, true},   {&plain, {2, 8, 6, 7}, {4, 8, 3, 3}, true, true},
+    {&uneven, {3, 3, 9, 8}, {5, 3, 3, 2}, true, false},  {&dilated, {2, 6, 9, 11}, {4, 3, 3, 3}, true, false},
+    {&depthwise, {2, 8, 7, 6}, {16, 1, 3, 3}, true, true}, {&positive, {2, 5, 6, 7}, {4, 5, 3, 3}, false, false},
+    {&positive, {2, 5, 6, 7}, {40, 5, 3, 3}, true, true},  {&smooth, {1, 4, 6, 5}, {3, 4, 2, 2}, true, true},
+};
+
+enum { N_CASES = sizeof cases / sizeof *cases, N_PRODUCTS = 3 };
+
+static void fill(tensor *t, uint64_t *seed)
+{
+    for (int64_t i = 0; i < mu_type_count(&t->type); i++) {
+        *seed = *seed * 6364136223846793005u + 1442695040888963407u;
+        tensor_set(t, i, (double)(*seed >> 40) / (1 << 23) - 1);
+    }
+}
+
+typedef struct {
+    mu_call call;
+    mu_conv2d_attrs attrs;
+    mu_type type[4], out_type[2];
+    tensor in[4], got[2], want[2];
+} problem;
+
+/* Product 0: conv2d, 1: its gradient to x, 2: to w and the bias. */
+static bool problem_make(problem *p, int i, int product, mu_dtype dtype)
+{
+    static const mu_op *const ops[] = {&mu_op_conv2d, &mu_op_conv2d_grad_input, &mu_op_conv2d_grad_weight};
+    const mu_type x = MU_TYPE(dtype, cases[i].x[0], cases[i].x[1], cases[i].x[2], cases[i].x[3]);
+    const mu_type w = MU_TYPE(dtype, cases[i].w[0], cases[i].w[1], cases[i].w[2], cases[i].w[3]);
+    uint64_t seed = (uint64_t)(i + 1);
+    *p = (problem){.attrs = *cases[i].attrs, .type = {x, w}};
+    p->call = (mu_call){.op = &mu_op_conv2d, .attrs = &p->attrs, .n_in = 2, .n_out = 1, .in = p->type, .out = p->out_type};
+    ck_ok(mu_op_conv2d.infer(&p->call, p->out_type));
+    mu_type y = p->out_type[0];
+    if (product > 0 && p->attrs.activation != MU_ACT_NONE)
+        return false;
+    p->call.op = ops[product];
+    p->call.n_in = product == 0 ? 4 : product == 1 ? 3 : 2;
+    p->call.n_out = product == 2 ? 2 : 1;
+    p->type[0] = product == 1 ? y : x;
+    p->type[1] = product == 2 ? y : w;
+    if (cases[i].bias)
+        p->type[2] = MU_TYPE(dtype, product == 1 ? x.dim[1] : y.dim[1]);
+    if (cases[i].residual)
+        p->type[3] = y;
+    p->attrs.bias = product == 2 && cases[i].bias;
+    for (int d = 0; product > 0 && d < 2; d++)
+        p->attrs.input[d] = product == 1 ? x.dim[2 + d] : w.dim[2 + d];
+    ck_ok(p->call.op->infer(&p->call, p->out_type));
+    for (int k = 0; k < p->call.n_in; k++)
+        if (p->type[k].dtype != MU_NONE) {
+            tensor_new(&p->in[k], p->type[k]);
+            fill(&p->in[k], &seed);
+        }
+    for (int o = 0; o < p->call.n_out; o++)
+        if (p->out_type[o].dtype != MU_NONE) {
+            mu_type wide = p->out_type[o];
+            wide.dtype = MU_F64;
+            tensor_new(&p->got[o], p->out_type[o]);
+            tensor_new(&p->want[o], wide);
+        }
+    return true;
+}
+
+static void problem_release(problem *p)
+{
+    for (int k = 0; k < 4; k++)
+        tensor_release(&p->in[k]);
+    for (int o = 0; o < 2; o++) {
+        tensor_release(&p->got[o]);
+        tensor_release(&p->want[o]);
+    }
+}
+
+static void check_values(const problem *p, const char *name)
+{
+    double u = p->type[0].dtype == MU_F32 ? 0x1p-23 : p->type[0].dtype == MU_BF16 ? 0x1p-8 : 0x1p-11;
+    for (int o = 0; o < p->call.n_out; o++)
+        for (int64_t i = 0; i < mu_type_count(&p->out_type[o]); i++) {
+            double got = tensor_get(&p->got[o], i), want = tensor_get(&p->want[o], i);
+            ck_assert_msg(fabs(got - want) <= u * fabs(want) + 2e-5, "%s by %s: output %d element %lld is %.9g, expected %.9g", p->call.op->name,
+                          name, o, (long long)i, got, want);
+        }
+}
+
+/* The file of an instance that has measured one call: its path, first line and key. */
+static void measure(const mu_call *call, char *path, char *line, char *key, size_t size)
+{
+    const mu_layout *rows[4] = {NULL};
+    mu_backend *b;
+    mu_kernel *kernel;
+    ck_ok(mu_backend_open("cuda", &(mu_backend_options){.cache_dir = dir}, &b));
+    snprintf(path, size, "%s", mu_choices_path(mu_cuda_of(b)->tune));
+    ck_ok(b->ops->prepare(b, call, rows, rows, &kernel));
+    mu_kernel_release(kernel);
+    mu_backend_close(b);
+    FILE *file = fopen(path, "r");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_ptr_nonnull(fgets(line, (int)size, file));
+    ck_assert_ptr_nonnull(fgets(key, (int)size, file));
+    fclose(file);
+    *strchr(key, '\t') = '\0';
+}
+
+START_TEST(every_algorithm_computes_the_same)
+{
+    static const mu_dtype dtypes[] = {MU_F32, MU_BF16, MU_F16};
+    char path[512], line[512], key[512], text[512];
+    const mu_layout *rows[4] = {NULL};
+    mu_backend *ref, *b;
+    mu_kernel *kernel;
+    int n_own = 0;
+    ck_ok(mu_backend_open("cpu:ref", NULL, &ref));
+    for (int d = 0; d < 3; d++) {
+        problem p;
+        if (!problem_make(&p, _i / N_PRODUCTS, _i % N_PRODUCTS, dtypes[d]))
+            continue;
+        const char *why;
+        bool applies, can = mu_cuda_conv_supports(&p.call, &why);
+        ck_assert(can || (dtypes[d] != MU_F32 && p.attrs.activation == MU_ACT_SILU));
+        if (can) {
+            ck_assert_msg(suite_run_ref(ref, &p.call, p.in, p.want, text, sizeof text), "%s", text);
+            measure(&p.call, path, line, key, sizeof path);
+        }
+        for (size_t i = 0; can && i < sizeof names / sizeof *names; i++) {
+            FILE *file = fopen(path, "w");
+            fprintf(file, "%s%s\t%s\t0.0010\n", line, key, names[i]);
+            fclose(file);
+            ck_ok(mu_backend_open("cuda", &(mu_backend_options){.cache_dir = dir}, &b));
+            ck_ok(b->ops->prepare(b, &p.call, rows, rows, &kernel));
+            ck_assert(strcmp(names[i], "own") != 0 || strcmp(kernel->impl, "cuda") == 0);
+            mu_kernel_release(kernel);
+            ck_assert_msg(suite_run_call(b, &p.call, p.in, p.got, RUN_PLAIN, &applies, text, sizeof text), "%s: %s", names[i], text);
+            mu_backend_close(b);
+            check_values(&p, names[i]);
+            n_own += strcmp(names[i], "own") == 0;
+        }
+        if (can)
+            (void)unlink(path);
+        problem_release(&p);
+    }
+    mu_backend_close(ref);
+    ck_assert(n_own > 0 || cases[_i / N_PRODUCTS].attrs->activation != MU_ACT_NONE);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("convolutions on CUDA devices");
+    TCase *t = tcase_create("algorithms");
+    if (!mkdtemp(dir))
+        return 1;
+    tcase_set_timeout(t, 120);
+    tcase_add_loop_test(t, every_algorithm_computes_the_same, 0, N_CASES * N_PRODUCTS);
+    suite_add_tcase(s, t);
+    int status = test_run(s);
+    (void)rmdir(dir);
+    return status;
+}
