@@ -10,7 +10,7 @@ template <class T> static __global__ void broadcast_kernel(mu_cuda_seen x, T *y,
 {
     const int N = packed<T>;
     FOR_EACH(k, (count + N - 1) / N) {
-        T v[N];
+        T v[N] = {};
         read_seen<N, T>(x, k * N, count, whole, v);
         write_pack<N>(y, k * N, count, whole, v);
     }

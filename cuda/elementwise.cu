@@ -13,7 +13,7 @@ enum element_code {
     CODE_SUB, CODE_TANH, CODE_TANH_GRAD, CODE_WHERE
 };
 
-/* How many operands; `any`: also of integers and f64. */
+/* `any`: also of integers and f64. */
 static const struct element_row {
     const mu_op *op;
     element_code code;
@@ -125,7 +125,7 @@ static __device__ inline float gelu_tanh_slope(float x)
 
 /* y[j] = code(a[j], b[j], c[j]) */
 #define EACH(...)                       \
-    for (int j = 0; j < N; j++) {       \
+    UNROLL for (int j = 0; j < N; j++) { \
         float p = a[j], q = b[j];       \
         (void)q;                        \
         y[j] = __VA_ARGS__;             \
@@ -195,21 +195,29 @@ typedef struct {
     void *out;
 } mu_cuda_single;
 
+template <int N, class T> static __device__ inline void single_fetch(const mu_cuda_single &s, int i, int64_t at, float *x)
+{
+    if (i >= s.n_in)
+        return;
+    if (!s.truth[i]) {
+        read_seen<N, T>(s.in[i], at, s.count, s.whole, x);
+        return;
+    }
+    uint8_t b[N] = {};
+    read_seen<N, uint8_t>(s.in[i], at, s.count, s.whole, b);
+    for (int j = 0; j < N; j++)
+        x[j] = b[j];
+}
+
 template <class T> static __global__ void single_kernel(mu_cuda_single s)
 {
     const int N = packed<T>;
     FOR_EACH(k, (s.count + N - 1) / N) {
-        float x[3][N] = {}, y[N] = {};
-        for (int i = 0; i < 3; i++)
-            if (i < s.n_in && s.truth[i]) {
-                uint8_t b[N];
-                read_seen<N, uint8_t>(s.in[i], k * N, s.count, s.whole, b);
-                for (int j = 0; j < N; j++)
-                    x[i][j] = b[j];
-            } else if (i < s.n_in) {
-                read_seen<N, T>(s.in[i], k * N, s.count, s.whole, x[i]);
-            }
-        element_step<N>(s.code, s.alpha, s.beta, x[0], x[1], x[2], y);
+        float a[N] = {}, b[N] = {}, c[N] = {}, y[N] = {};
+        single_fetch<N, T>(s, 0, k * N, a);
+        single_fetch<N, T>(s, 1, k * N, b);
+        single_fetch<N, T>(s, 2, k * N, c);
+        element_step<N>(s.code, s.alpha, s.beta, a, b, c, y);
         if (s.out_truth)
             write_truth<N>(s.out, k * N, s.count, s.whole, y);
         else
@@ -260,15 +268,15 @@ template <class T, class Wide> static __global__ void plain_kernel(mu_cuda_singl
 {
     FOR_EACH(i, s.count) {
         if (s.code == CODE_WHERE) {
-            uint8_t condition;
-            T x[2];
+            uint8_t condition = 0;
+            T x[2] = {};
             read_seen<1, uint8_t>(s.in[0], i, s.count, false, &condition);
             read_seen<1, T>(s.in[1], i, s.count, false, &x[0]);
             read_seen<1, T>(s.in[2], i, s.count, false, &x[1]);
             ((T *)s.out)[i] = condition ? x[0] : x[1];
             continue;
         }
-        T a, b;
+        T a = 0, b = 0;
         read_seen<1, T>(s.in[0], i, s.count, false, &a);
         read_seen<1, T>(s.in[1], i, s.count, false, &b);
         if (s.out_truth)

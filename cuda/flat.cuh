@@ -4,6 +4,13 @@
 
 #include "device.cuh"
 
+/* Before a loop whose arrays must stay in registers. */
+#ifdef __CUDACC__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL
+#endif
+
 /* Elements that make 16 bytes. */
 template <class T> constexpr int packed = 16 / (int)sizeof(T);
 
@@ -13,11 +20,11 @@ template <int N, class T> static __device__ inline void read_pack(const T *p, in
 {
     if (whole && i + N <= end) {
         pack<T, N> v = *(const pack<T, N> *)(p + i);
-        for (int j = 0; j < N; j++)
+        UNROLL for (int j = 0; j < N; j++)
             x[j] = load(v.v[j]);
         return;
     }
-    for (int j = 0; j < N; j++)
+    UNROLL for (int j = 0; j < N; j++)
         x[j] = i + j < end ? load(p[i + j]) : real<T>(0);
 }
 
@@ -25,12 +32,12 @@ template <int N, class T> static __device__ inline void write_pack(T *p, int64_t
 {
     if (whole && i + N <= end) {
         pack<T, N> v;
-        for (int j = 0; j < N; j++)
+        UNROLL for (int j = 0; j < N; j++)
             v.v[j] = store<T>(x[j]);
         *(pack<T, N> *)(p + i) = v;
         return;
     }
-    for (int j = 0; j < N; j++)
+    UNROLL for (int j = 0; j < N; j++)
         if (i + j < end)
             p[i + j] = store<T>(x[j]);
 }
@@ -40,14 +47,14 @@ template <int N> static __device__ inline void read_truth(const void *p, int64_t
 {
     uint8_t b[N];
     read_pack<N>((const uint8_t *)p, i, end, whole, b);
-    for (int j = 0; j < N; j++)
+    UNROLL for (int j = 0; j < N; j++)
         x[j] = b[j];
 }
 
 template <int N> static __device__ inline void write_truth(void *p, int64_t i, int64_t end, bool whole, const float *x)
 {
     uint8_t b[N];
-    for (int j = 0; j < N; j++)
+    UNROLL for (int j = 0; j < N; j++)
         b[j] = x[j] != 0;
     write_pack<N>((uint8_t *)p, i, end, whole, b);
 }
@@ -171,7 +178,7 @@ static inline mu_cuda_seen seen_by(const mu_type *x, const mu_type *y, const mu_
     return s;
 }
 
-/* T's elements of the operand that belong to i..i+N-1 of the output, which has `end`. */
+/* T's elements of the operand that belong to i..i+N-1 of the output, which has `end`; beyond it x stays as it was. */
 template <int N, class T>
 static __device__ inline void read_seen(const mu_cuda_seen &s, int64_t i, int64_t end, bool whole, real<T> *x)
 {
@@ -189,19 +196,20 @@ static __device__ inline void read_seen(const mu_cuda_seen &s, int64_t i, int64_
         return;
     }
     int64_t step = s.how == SEEN_ONE || s.walk.n == 0 ? 0 : s.walk.step[s.walk.n - 1];
-    x[0] = load(p[at]);
-    for (int j = 1; j < N; j++) {
-        if (even) {
+    if (even) {
+        x[0] = load(p[at]);
+        UNROLL for (int j = 1; j < N; j++)
             x[j] = step == 0 ? x[0] : load(p[at + j * step]);
-        } else if (i + j < end) {
-            if (--left > 0)
-                at += step;
-            else
-                at = walk_place(s.walk, i + j, &to, &left);
-            x[j] = load(p[at]);
-        } else {
-            x[j] = real<T>(0);
-        }
+        return;
+    }
+    for (int j = 0; j < N && i + j < end; j++) {
+        real<T> one = load(p[at]);
+        UNROLL for (int m = 0; m < N; m++) /* not x[j]: registers have no index */
+            x[m] = m == j ? one : x[m];
+        if (--left > 0)
+            at += step;
+        else if (i + j + 1 < end)
+            at = walk_place(s.walk, i + j + 1, &to, &left);
     }
 }
 

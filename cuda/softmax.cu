@@ -62,7 +62,7 @@ static __global__ void softmax_rows(const T *x, T *y, int64_t lines, int n, bool
     mu_cuda_line l = line_none();
     if (line >= lines) /* a whole warp, never a part of a block of one line */
         return;
-    for (int j = 0; j < ROW_KEPT / N; j++) {
+    UNROLL for (int j = 0; j < ROW_KEPT / N; j++) {
         int i = (j * lanes + lane) * N;
         if (j * lanes * N >= n)
             break;
@@ -73,7 +73,7 @@ static __global__ void softmax_rows(const T *x, T *y, int64_t lines, int n, bool
                 l.most = fmaxf(l.most, v[j * N + m]);
     }
     l.most = line_reduce<WHOLE_BLOCK>(l.most, -FLT_MAX, softmax_max());
-    for (int j = 0; j < ROW_KEPT / N; j++) {
+    UNROLL for (int j = 0; j < ROW_KEPT / N; j++) {
         int i = (j * lanes + lane) * N;
         if (j * lanes * N >= n)
             break;
@@ -82,7 +82,7 @@ static __global__ void softmax_rows(const T *x, T *y, int64_t lines, int n, bool
                 l.sum += expf(v[j * N + m] - l.most);
     }
     l.sum = line_reduce<WHOLE_BLOCK>(l.sum, 0.0f, add());
-    for (int j = 0; j < ROW_KEPT / N; j++) {
+    UNROLL for (int j = 0; j < ROW_KEPT / N; j++) {
         int i = (j * lanes + lane) * N;
         if (j * lanes * N >= n)
             break;
@@ -102,7 +102,7 @@ static __global__ void softmax_grad_rows(const T *dy, const T *y, T *dx, int64_t
     float v[ROW_KEPT], w[ROW_KEPT], sum = 0;
     if (line >= lines)
         return;
-    for (int j = 0; j < ROW_KEPT / N; j++) {
+    UNROLL for (int j = 0; j < ROW_KEPT / N; j++) {
         int i = (j * lanes + lane) * N;
         if (j * lanes * N >= n)
             break;
@@ -115,7 +115,7 @@ static __global__ void softmax_grad_rows(const T *dy, const T *y, T *dx, int64_t
                 sum += log ? v[j * N + m] : v[j * N + m] * w[j * N + m];
     }
     sum = line_reduce<WHOLE_BLOCK>(sum, 0.0f, add());
-    for (int j = 0; j < ROW_KEPT / N; j++) {
+    UNROLL for (int j = 0; j < ROW_KEPT / N; j++) {
         int i = (j * lanes + lane) * N;
         if (j * lanes * N >= n)
             break;
