@@ -30,6 +30,8 @@ libmuster_la_LIBADD += libmuemulate.la
 if WITH_CHECK
 check_LTLIBRARIES += tests/cuda/libemulatekernels.la
 check_PROGRAMS += tests/cuda/emulate_test
+CLEANFILES += tests/cuda/emulate_kernels.d
+-include tests/cuda/emulate_kernels.d
 endif
 endif
 tests_cuda_libemulatekernels_la_SOURCES = tests/cuda/emulate_kernels.cu tests/cuda/emulate_kernels.h
