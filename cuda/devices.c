@@ -24,6 +24,14 @@ static mu_err fill(int device, mu_device *out)
     return MU_OK;
 }
 
+/* The runtime calls a driver that is not there too old. */
+static const char *reason(cudaError_t status)
+{
+    int driver = 0;
+    bool none = status == cudaErrorInsufficientDriver && cudaDriverGetVersion(&driver) == cudaSuccess && driver == 0;
+    return none ? "there is no driver" : cudaGetErrorString(status);
+}
+
 mu_err mu_cuda_devices(mu_device *out, int most, int *n)
 {
     char visible[256];
@@ -35,7 +43,7 @@ mu_err mu_cuda_devices(mu_device *out, int most, int *n)
         mu_error kept;
         (void)mu_cuda_fail(status, "cudaGetDeviceCount", __FILE__, __LINE__, __func__);
         kept = *mu_error_last();
-        (void)MU_FAIL(MU_ERR_UNSUPPORTED, "no CUDA device: %s (%s)", cudaGetErrorString(status), mu_cuda_visible(visible, sizeof visible));
+        (void)MU_FAIL(MU_ERR_UNSUPPORTED, "no CUDA device: %s (%s)", reason(status), mu_cuda_visible(visible, sizeof visible));
         return kept.hint[0] ? mu_error_hint("%s", kept.hint) : MU_ERR_UNSUPPORTED;
     }
     for (int i = 0; i < *n && i < most; i++)
