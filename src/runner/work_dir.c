@@ -173,18 +173,23 @@ static mu_err make_log_dir(mu_work_dir *dir, const char *path, const char *times
     return MU_FAIL(MU_ERR_IO, "'%s' has no free name for the log folder %s", path, timestamp);
 }
 
+/* Of a checkpoint, or of the file that names the last one (io/file.h: eight digits and ".tmp"). */
+static bool is_temporary(const char *name)
+{
+#define DIGITS "[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]"
+    return fnmatch("*.h5." DIGITS ".tmp", name, 0) == 0 || fnmatch("last_checkpoint." DIGITS ".tmp", name, 0) == 0;
+#undef DIGITS
+}
+
 /* Files that a killed run was writing: nobody will give them their names. */
 static void remove_leftovers(const char *path)
 {
-    static const char ending[] = ".h5.????????.tmp";
     DIR *dir = opendir(path);
     if (!dir)
         return;
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        size_t n = strlen(entry->d_name), length = sizeof ending - 1;
-        if (n > length && fnmatch(ending, entry->d_name + n - length, 0) == 0)
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (is_temporary(entry->d_name))
             unlinkat(dirfd(dir), entry->d_name, 0);
-    }
     closedir(dir);
 }
 

@@ -180,6 +180,38 @@ START_TEST(makes_folders)
 }
 END_TEST
 
+/* What a killed run was writing goes, when the folder is locked; what is somebody else's stays. */
+START_TEST(removes_leftovers)
+{
+    static const char *const gone[] = {"epoch_3.h5.0123abcd.tmp", "epoch_3-00000-of-00002.h5.deadbeef.tmp", "last_checkpoint.00ff00ff.tmp"};
+    static const char *const kept[] = {"epoch_3.h5", "last_checkpoint", "epoch_3.h5.tmp", "epoch_3.h5.notahexn.tmp", "notes.0123abcd.tmp"};
+    mu_work_dir *dir;
+    char name[256];
+    ck_ok(mu_work_dir_open(path, "t", false, &dir));
+    mu_work_dir_release(dir);
+    for (int locked = 0; locked < 2; locked++) {
+        for (size_t i = 0; i < sizeof gone / sizeof *gone; i++) {
+            snprintf(name, sizeof name, "%s/%s", path, gone[i]);
+            touch(name);
+        }
+        for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+            snprintf(name, sizeof name, "%s/%s", path, kept[i]);
+            touch(name);
+        }
+        ck_ok(mu_work_dir_open(path, "t", locked, &dir));
+        mu_work_dir_release(dir);
+        for (size_t i = 0; i < sizeof gone / sizeof *gone; i++) {
+            snprintf(name, sizeof name, "%s/%s", path, gone[i]);
+            ck_assert_msg((access(name, F_OK) != 0) == locked, "%s", name);
+        }
+        for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+            snprintf(name, sizeof name, "%s/%s", path, kept[i]);
+            ck_assert_msg(access(name, F_OK) == 0, "%s", name);
+        }
+    }
+}
+END_TEST
+
 START_TEST(unwritable)
 {
     mu_work_dir *dir;
@@ -210,6 +242,7 @@ int main(void)
     tcase_add_test(tc, race);
     tcase_add_test(tc, files_in_the_way);
     tcase_add_test(tc, makes_folders);
+    tcase_add_test(tc, removes_leftovers);
     tcase_add_test(tc, unwritable);
     tcase_add_test(tc, memory);
     suite_add_tcase(suite, tc);
