@@ -7,6 +7,7 @@
 #define MU_BACKEND_H
 
 #include "core/type.h"
+#include "dist/collective.h"
 #include "ir/op.h"
 
 typedef struct mu_backend mu_backend;
@@ -82,6 +83,31 @@ typedef struct {
 /* Kernels that were noted to be run together. Made and read by a backend. */
 typedef struct mu_recording mu_recording;
 
+/* Orders of work of a device. What a lane is given is done one after the other; between lanes only marks order anything. */
+typedef enum {
+    MU_LANE_KERNELS, /* kernels, uploads and downloads */
+    MU_LANE_IN,      /* inputs of runs to come */
+    MU_LANE_OUT,     /* copies of what is not going to change */
+    MU_LANE_RANKS,   /* collectives beside the kernels */
+    MU_N_LANES
+} mu_lane;
+/* A place in a lane. Made and read by a backend. */
+typedef struct mu_mark mu_mark;
+
+/* Ranks with a device each, whose devices exchange memory. Made and read by a backend. */
+typedef struct mu_device_comm mu_device_comm;
+
+/* What mu_comm_start_all_reduce and its kin (dist/comm.h) are told, with addresses of device memory. SUM, MEAN and MAX. */
+typedef struct {
+    mu_request_kind kind;
+    const void *send; /* of REDUCE_SCATTER and ALL_GATHER */
+    void *data;       /* what becomes the result */
+    int64_t count;    /* elements of data; of REDUCE_SCATTER and ALL_GATHER: of a rank's slice */
+    mu_dtype dtype;
+    mu_comm_op op;
+    int root; /* of BROADCAST */
+} mu_collective;
+
 typedef struct {
     int device;                  /* of those of the backend; CPUs: 0 */
     bool tf32;                   /* products of f32 may round their operands to 10 bits, where that is faster */
@@ -143,6 +169,32 @@ typedef struct {
     mu_err (*record_end)(mu_backend *backend, mu_recording **out);
     mu_err (*replay)(mu_backend *backend, mu_recording *recording);
     void (*recording_release)(mu_backend *backend, mu_recording *recording); /* NULL is allowed */
+
+    /* A mark stands where a lane was when `mark` was called last; a new one stands at the beginning of all. What a lane is given after `follow` comes
+     * behind the mark. `wait` keeps the host until it is passed; these last two may be called by any thread, and report what failed late. Marks and what
+     * is between them can be recorded, where another lane begins behind a mark of that of the kernels and this one follows it in the end. */
+    mu_err (*mark_new)(mu_backend *backend, mu_mark **out);
+    void (*mark_release)(mu_backend *backend, mu_mark *mark); /* NULL is allowed */
+    mu_err (*mark)(mu_backend *backend, mu_mark *mark, mu_lane lane);
+    mu_err (*follow)(mu_backend *backend, mu_lane lane, const mu_mark *mark);
+    mu_err (*wait)(mu_backend *backend, const mu_mark *mark);
+    mu_err (*passed)(mu_backend *backend, const mu_mark *mark, bool *out);
+    /* From device or alloc_host memory to the same, in a lane: returns before it is done. */
+    mu_err (*copy)(mu_backend *backend, mu_lane lane, void *to, const void *from, size_t bytes);
+
+    /* Bytes that alloc has given out, now and at most; the device's own figures are those of `devices`. Any may be NULL. */
+    void (*memory)(mu_backend *backend, size_t *used, size_t *peak);
+
+    /* Collective over comm, which is borrowed until the closing; one for each lane that is to be used, as for threads and mu_comm. A rank on which it fails
+     * has told the others. */
+    mu_err (*comm_open)(mu_backend *backend, mu_comm *comm, mu_device_comm **out);
+    void (*comm_close)(mu_backend *backend, mu_device_comm *comm); /* NULL is allowed. Not collective */
+    /* Collective start, in the lane's order; the same order on all ranks. Can be recorded. */
+    mu_err (*collect)(mu_backend *backend, mu_device_comm *comm, mu_lane lane, const mu_collective *what);
+    /* What failed on its way, of this rank or its link to another. */
+    mu_err (*comm_check)(mu_backend *backend, mu_device_comm *comm);
+    /* By any thread: nothing on this device waits for the other ranks any more. The communicator is then of no more use. */
+    void (*comm_abort)(mu_backend *backend, mu_device_comm *comm);
 } mu_backend_ops;
 
 struct mu_backend {

@@ -1,4 +1,5 @@
-nobase_pkginclude_HEADERS += src/dist/binding.h src/dist/collect.h src/dist/comm.h src/dist/delay.h src/dist/hierarchy.h src/dist/launch.h
+nobase_pkginclude_HEADERS += src/dist/binding.h src/dist/collect.h src/dist/collective.h \
+	src/dist/comm.h src/dist/delay.h src/dist/hierarchy.h src/dist/launch.h
 libmuster_la_SOURCES += src/dist/agree.c src/dist/blobs.c src/dist/check.c src/dist/check.h src/dist/collect.c src/dist/comm.c \
 	src/dist/delay.c src/dist/dict.c src/dist/doing.h src/dist/hierarchy.c src/dist/host.c src/dist/host.h src/dist/launch.c src/dist/params.c src/dist/reduce.c \
 	src/dist/reduce.h src/dist/self.c
