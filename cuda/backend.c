@@ -49,8 +49,7 @@ static void close_cuda(mu_backend *backend)
 {
     mu_cuda *self = mu_cuda_of(backend);
     (void)cudaSetDevice(self->device);
-    if (self->stream)
-        (void)cudaStreamSynchronize(self->stream);
+    (void)mu_cuda_lanes_finish(self);
     if (self->run)
         mu_cuda_dealloc(backend, self->run);
     if (self->dnn)
@@ -59,6 +58,7 @@ static void close_cuda(mu_backend *backend)
         (void)cublasLtDestroy(self->lt);
     if (self->stream)
         (void)cudaStreamSynchronize(self->stream);
+    mu_cuda_lanes_close(self);
     mu_cuda_memory_close(self);
     if (self->stream)
         (void)cudaStreamDestroy(self->stream);
@@ -90,7 +90,7 @@ static mu_err synchronize_cuda(mu_backend *backend)
 {
     mu_cuda *self = mu_cuda_of(backend);
     MU_TRY(mu_cuda_enter(self));
-    MU_TRY_CUDA(cudaStreamSynchronize(self->stream));
+    MU_TRY_CUDA(mu_cuda_lanes_finish(self));
     MU_TRY_CUDA(cudaGetLastError());
     return MU_OK;
 }
@@ -128,4 +128,12 @@ const mu_backend_ops mu_backend_cuda = {
     .record_end = mu_cuda_record_end,
     .replay = mu_cuda_replay,
     .recording_release = mu_cuda_recording_release,
+    .mark_new = mu_cuda_mark_new,
+    .mark_release = mu_cuda_mark_release,
+    .mark = mu_cuda_mark,
+    .follow = mu_cuda_follow,
+    .wait = mu_cuda_wait,
+    .passed = mu_cuda_passed,
+    .copy = mu_cuda_lane_copy,
+    .memory = mu_cuda_memory,
 };

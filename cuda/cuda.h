@@ -1,6 +1,6 @@
 /* What the files of the CUDA backend share: the instance, its errors, its layouts, and what a kernel file gives to the table.
  *
- * Everything is launched on one stream of one device, and returns before it is done; only copies to the host and `synchronize` wait.
+ * Kernels are launched on one stream of one device, and return before they are done; only copies to the host and `synchronize` wait.
  * Read by C (errors, memory, cuBLASLt, cuDNN) and by C++ (*.cu). No exceptions, no C++ library at run time. */
 #ifndef MU_CUDA_CUDA_H
 #define MU_CUDA_CUDA_H
@@ -41,7 +41,8 @@ typedef struct {
 typedef struct {
     mu_backend base;
     int device;
-    cudaStream_t stream;
+    cudaStream_t stream;           /* MU_LANE_KERNELS */
+    cudaStream_t lane[MU_N_LANES]; /* the others, made when they are first used */
     cublasLtHandle_t lt;
     cudnnHandle_t dnn;
     mu_cuda_layout *layouts;
@@ -99,11 +100,25 @@ mu_err mu_cuda_upload(mu_backend *backend, void *device, const void *host, size_
 mu_err mu_cuda_download(mu_backend *backend, void *host, const void *device, size_t bytes);
 MU_CHECKED mu_err mu_cuda_ring_open(mu_cuda *self);
 void mu_cuda_memory_close(mu_cuda *self);
+void mu_cuda_memory(mu_backend *backend, size_t *used, size_t *peak);
 mu_err mu_cuda_record_begin(mu_backend *backend);
 mu_err mu_cuda_record_end(mu_backend *backend, mu_recording **out);
 mu_err mu_cuda_replay(mu_backend *backend, mu_recording *recording);
 void mu_cuda_recording_release(mu_backend *backend, mu_recording *recording);
 mu_err mu_cuda_devices(mu_device *out, int most, int *n);
+
+/* ---- lanes (lane.c) ---- */
+MU_CHECKED mu_err mu_cuda_lane(mu_cuda *self, mu_lane lane, cudaStream_t *out);
+/* Waits for all that the lanes were given. */
+cudaError_t mu_cuda_lanes_finish(mu_cuda *self);
+void mu_cuda_lanes_close(mu_cuda *self);
+mu_err mu_cuda_mark_new(mu_backend *backend, mu_mark **out);
+void mu_cuda_mark_release(mu_backend *backend, mu_mark *mark);
+mu_err mu_cuda_mark(mu_backend *backend, mu_mark *mark, mu_lane lane);
+mu_err mu_cuda_follow(mu_backend *backend, mu_lane lane, const mu_mark *mark);
+mu_err mu_cuda_wait(mu_backend *backend, const mu_mark *mark);
+mu_err mu_cuda_passed(mu_backend *backend, const mu_mark *mark, bool *out);
+mu_err mu_cuda_lane_copy(mu_backend *backend, mu_lane lane, void *to, const void *from, size_t bytes);
 
 /* ---- layouts ---- */
 

@@ -78,6 +78,14 @@ void mu_cuda_dealloc(mu_backend *backend, void *block)
         }
 }
 
+void mu_cuda_memory(mu_backend *backend, size_t *used, size_t *peak)
+{
+    if (used)
+        *used = mu_cuda_of(backend)->used;
+    if (peak)
+        *peak = mu_cuda_of(backend)->peak;
+}
+
 mu_err mu_cuda_alloc_host(mu_backend *backend, size_t bytes, void **out)
 {
     MU_TRY(mu_cuda_enter(mu_cuda_of(backend)));

@@ -64,6 +64,7 @@ libmucuda_la_SOURCES = \
 	cuda/devices.c \
 	cuda/error.c \
 	cuda/flat.cuh \
+	cuda/lane.c \
 	cuda/layout.c \
 	cuda/linear.c \
 	cuda/matmul.c \

@@ -118,14 +118,10 @@ START_TEST(graphs)
     cudaStream_t stream;
     cudaGraph_t graph;
     cudaGraphExec_t exec;
-    void *block;
     ck_cuda(cudaStreamCreate(&stream));
     ck_cuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
     ck_cuda(launch_shift(stream, 4, 128, x, 1, N));
     ck_cuda(launch_sums(stream, 4, 256, x, y, N));
-    ck_error(cudaStreamSynchronize(stream), cudaErrorStreamCaptureUnsupported);
-    ck_error(cudaMalloc(&block, 8), cudaErrorStreamCaptureUnsupported);
-    ck_error(cudaFree(x), cudaErrorStreamCaptureUnsupported);
     ck_cuda(cudaStreamEndCapture(stream, &graph));
     ck_cuda(cudaGraphInstantiate(&exec, graph, 0));
     ck_cuda(cudaGraphDestroy(graph));
@@ -139,6 +135,73 @@ START_TEST(graphs)
     ck_cuda(cudaStreamDestroy(stream));
     ck_cuda(cudaFree(x));
     ck_cuda(cudaFree(y));
+}
+END_TEST
+
+/* What cannot be captured fails, and so does the capture. */
+START_TEST(broken_captures)
+{
+    float *x = device_floats(N, 0, 0);
+    cudaStream_t stream, other;
+    cudaEvent_t event;
+    cudaGraph_t graph;
+    void *block;
+    ck_cuda(cudaStreamCreate(&stream));
+    ck_cuda(cudaStreamCreate(&other));
+    ck_cuda(cudaEventCreate(&event));
+    for (int how = 0; how < 7; how++) {
+        ck_cuda(cudaEventRecord(event, other));
+        ck_cuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+        ck_cuda(launch_shift(stream, 4, 128, x, 1, N));
+        switch (how) {
+        case 0: ck_error(cudaStreamSynchronize(stream), cudaErrorStreamCaptureUnsupported); break;
+        case 1: ck_error(cudaMalloc(&block, 8), cudaErrorStreamCaptureUnsupported); break;
+        case 2: ck_error(cudaFree(x), cudaErrorStreamCaptureUnsupported); break;
+        case 3: ck_error(cudaEventQuery(event), cudaErrorStreamCaptureUnsupported); break;
+        case 4: ck_error(cudaStreamWaitEvent(stream, event, 0), cudaErrorStreamCaptureIsolation); break;
+        case 5: ck_error(launch_shift(NULL, 4, 128, x, 1, N), cudaErrorStreamCaptureImplicit); break;
+        default:
+            ck_cuda(cudaStreamBeginCapture(other, cudaStreamCaptureModeThreadLocal));
+            ck_cuda(cudaEventRecord(event, stream));
+            ck_error(cudaStreamWaitEvent(other, event, 0), cudaErrorStreamCaptureMerge);
+            ck_error(cudaStreamEndCapture(other, &graph), cudaErrorStreamCaptureInvalidated);
+        }
+        ck_error(launch_shift(stream, 4, 128, x, 1, N), cudaErrorStreamCaptureInvalidated);
+        ck_error(cudaStreamEndCapture(stream, &graph), cudaErrorStreamCaptureInvalidated);
+        ck_assert_ptr_null(graph);
+    }
+    ck_cuda(launch_shift(stream, 4, 128, x, 1, N));
+    ck_cuda(cudaStreamSynchronize(stream));
+    ck_assert_float_eq(device_sum(x, N), N); /* nothing that was captured has been done */
+    ck_error(cudaStreamEndCapture(stream, &graph), cudaErrorStreamCaptureUnmatched);
+    ck_error(cudaEventElapsedTime(&(float){0}, event, event), cudaErrorInvalidResourceHandle);
+    ck_cuda(cudaEventDestroy(event));
+    ck_cuda(cudaStreamDestroy(stream));
+    ck_cuda(cudaStreamDestroy(other));
+    ck_cuda(cudaFree(x));
+}
+END_TEST
+
+/* Blocking streams take turns with the default one; others do not. */
+START_TEST(default_stream)
+{
+    float *x = device_floats(N, 0, 0);
+    cudaStream_t stream[2];
+    ck_cuda(cudaStreamCreate(&stream[0]));
+    ck_cuda(cudaStreamCreateWithFlags(&stream[1], cudaStreamNonBlocking));
+    for (int free = 0; free < 2; free++) {
+        int wrong = 0;
+        for (int i = 0; i < 40; i++) {
+            ck_cuda(cudaMemset(x, 0, N * sizeof *x));
+            ck_cuda(launch_shift(stream[free], 4, 128, x, 1, N));
+            ck_cuda(cudaDeviceSynchronize());
+            wrong += device_sum(x, N) != N;
+        }
+        ck_assert_msg(free ? wrong > 0 : wrong == 0, "%s: %d of 40 are wrong", free ? "free" : "blocking", wrong);
+    }
+    for (int i = 0; i < 2; i++)
+        ck_cuda(cudaStreamDestroy(stream[i]));
+    ck_cuda(cudaFree(x));
 }
 END_TEST
 
@@ -246,6 +309,8 @@ int main(void)
     tcase_add_test(tests, grids);
     tcase_add_test(tests, late);
     tcase_add_test(tests, graphs);
+    tcase_add_test(tests, broken_captures);
+    tcase_add_test(tests, default_stream);
     tcase_add_test(tests, missing_barrier);
     tcase_add_test(tests, faults);
     tcase_add_test(tests, memory);

@@ -1,5 +1,6 @@
 # CUDA's runtime, cuBLASLt and cuDNN for the CPU, as far as cuda/ uses them: for tests without a GPU.
 EXTRA_DIST += \
+	tests/cuda/emulate/capture.c \
 	tests/cuda/emulate/convert.h \
 	tests/cuda/emulate/cublasLt.h \
 	tests/cuda/emulate/cublaslt.c \
@@ -11,6 +12,7 @@ EXTRA_DIST += \
 	tests/cuda/emulate/device.c \
 	tests/cuda/emulate/emulate.h \
 	tests/cuda/emulate/emulate_cudnn.h \
+	tests/cuda/emulate/emulate_stream.h \
 	tests/cuda/emulate/fiber.c \
 	tests/cuda/emulate/library_types.h \
 	tests/cuda/emulate/memory.c \
@@ -18,6 +20,7 @@ EXTRA_DIST += \
 if CUDA_EMULATED
 noinst_LTLIBRARIES += libmuemulate.la
 libmuemulate_la_SOURCES = \
+	tests/cuda/emulate/capture.c \
 	tests/cuda/emulate/cublaslt.c \
 	tests/cuda/emulate/cudnn.c \
 	tests/cuda/emulate/cudnn_conv.c \
@@ -42,7 +45,7 @@ tests_cuda_emulate_test_LDADD = tests/cuda/libemulatekernels.la $(TEST_LDADD)
 # The backend itself, with the device above, and whole runs on whatever device there is.
 if WITH_CHECK
 if CUDA_EMULATED
-check_PROGRAMS += tests/cuda/backend_test tests/cuda/conv_test tests/cuda/index_test tests/cuda/record_test
+check_PROGRAMS += tests/cuda/backend_test tests/cuda/conv_test tests/cuda/index_test tests/cuda/lane_test tests/cuda/record_test
 endif
 endif
 tests_cuda_backend_test_SOURCES = tests/cuda/backend_test.c
@@ -54,6 +57,9 @@ tests_cuda_conv_test_LDADD = $(SUITE_LDADD)
 tests_cuda_index_test_SOURCES = tests/cuda/index_test.c
 tests_cuda_index_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_cuda_index_test_LDADD = $(SUITE_LDADD)
+tests_cuda_lane_test_SOURCES = tests/cuda/lane_test.c
+tests_cuda_lane_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_cuda_lane_test_LDADD = $(TEST_LDADD)
 tests_cuda_record_test_SOURCES = tests/cuda/record_test.c
 tests_cuda_record_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_cuda_record_test_LDADD = $(TEST_LDADD)

@@ -54,6 +54,7 @@
     X(cudaErrorStreamCaptureUnjoined, 904, "capturing stream has unjoined work")                   \
     X(cudaErrorStreamCaptureIsolation, 905, "dependency created on uncaptured work in another stream") \
     X(cudaErrorStreamCaptureImplicit, 906, "operation would make the legacy stream depend on a capturing blocking stream") \
+    X(cudaErrorCapturedEvent, 907, "operation not permitted on an event last recorded in a capturing stream") \
     X(cudaErrorStreamCaptureWrongThread, 908, "attempt to terminate a thread-local capture sequence from another thread") \
     X(cudaErrorUnknown, 999, "unknown error")
 
@@ -200,7 +201,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
 cudaError_t cudaMemset(void *block, int value, size_t bytes);
 cudaError_t cudaMemsetAsync(void *block, int value, size_t bytes, cudaStream_t stream EMULATE_DEFAULT(NULL));
 
-/* ---- stream.c ---- */
+/* ---- stream.c, capture.c ---- */
 cudaError_t cudaDeviceSynchronize(void);
 cudaError_t cudaStreamCreate(cudaStream_t *out);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned int flags);

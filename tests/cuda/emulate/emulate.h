@@ -1,6 +1,8 @@
 /* A CUDA device on the CPU, to test cuda/ without a GPU. It is strict rather than fast:
  *
- *   - work is done late: launches and asynchronous copies wait until something synchronises (MUSTER_EMULATE_NOW=1: at once);
+ *   - work is done late: launches and asynchronous copies wait until something synchronises (MUSTER_EMULATE_NOW=1: at once); one piece of it for
+ *     every time that somebody asks whether it is done;
+ *   - work of different streams is done in a pseudo-random order, and so are the branches of a graph, as far as events allow;
  *   - blocks, warps and the threads of a warp run in a pseudo-random order (MUSTER_EMULATE_SEED=n: another one);
  *   - barriers and shuffles that some threads do not reach are errors that name the kernel, the block and the line;
  *   - memory comes filled with NaNs, between guards that are looked at when it is freed (address sanitizer: when they are touched).
@@ -30,12 +32,14 @@ long long emulate_setting(const char *name, long long none);
 
 /* ---- stream.c ---- */
 
-/* Work on a stream: run(copy of closure) is called later, or at every launch of the graph that is being captured. */
+/* Work on a stream: run(copy of closure) is called later, or at every launch of the graph that is being captured. Where it returns cudaErrorNotReady
+ * it is called again, after other streams had a chance. */
 typedef cudaError_t (*emulate_run)(const void *closure);
 cudaError_t emulate_submit(cudaStream_t stream, emulate_run run, const void *closure, size_t bytes);
-/* Does all that is waiting. */
+/* Does all that is waiting, or what a stream was given (nothing where it captures) and others before that. */
 cudaError_t emulate_finish(void);
-/* An error while any stream captures, else cudaSuccess: for calls that cannot be captured. */
+cudaError_t emulate_finish_stream(cudaStream_t stream);
+/* For calls that cannot be captured: ends what this thread captures with an error, else cudaSuccess. */
 cudaError_t emulate_outside_capture(void);
 
 /* ---- memory.c ---- */

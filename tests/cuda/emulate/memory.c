@@ -165,10 +165,33 @@ cudaError_t cudaFree(void *block)
     return emulate_error(status != cudaSuccess ? status : freed);
 }
 
+typedef struct {
+    void *to;
+    const void *from;
+    size_t bytes;
+    int value;
+    bool pageable_to, pageable_from;
+} copy;
+
+static cudaError_t set_run(const void *closure)
+{
+    const copy *self = closure;
+    if (!emulate_on_device(self->to, self->bytes))
+        return emulate_fault(cudaErrorIllegalAddress, "memory is set that has been freed");
+    memset(self->to, self->value, self->bytes);
+    return cudaSuccess;
+}
+
+/* There from where the stream is: who comes before that from another one finds it filled anew. */
 cudaError_t cudaMallocAsync(void **out, size_t bytes, cudaStream_t stream)
 {
-    (void)stream;
-    return cudaMalloc(out, bytes);
+    cudaError_t status = cudaMalloc(out, bytes);
+    if (status != cudaSuccess || bytes == 0)
+        return status;
+    status = emulate_submit(stream, set_run, &(copy){.to = *out, .bytes = bytes, .value = FRESH_BYTE}, sizeof(copy));
+    if (status != cudaSuccess)
+        memory_free(*out, false);
+    return status;
 }
 
 struct CUmemPoolHandle_st {
@@ -226,24 +249,17 @@ cudaError_t cudaFreeHost(void *block)
 
 /* ---- copies ---- */
 
-typedef struct {
-    void *to;
-    const void *from;
-    size_t bytes;
-    int value;
-} copy;
+static bool is_known(const void *address, size_t bytes)
+{
+    return emulate_on_device(address, bytes) || memory_holds(address, bytes, true);
+}
 
 static cudaError_t copy_run(const void *closure)
 {
     const copy *self = closure;
+    if (!(self->pageable_to || is_known(self->to, self->bytes)) || !(self->pageable_from || is_known(self->from, self->bytes)))
+        return emulate_fault(cudaErrorIllegalAddress, "a copy from or to memory that has been freed");
     memmove(self->to, self->from, self->bytes);
-    return cudaSuccess;
-}
-
-static cudaError_t set_run(const void *closure)
-{
-    const copy *self = closure;
-    memset(self->to, self->value, self->bytes);
     return cudaSuccess;
 }
 
@@ -270,11 +286,11 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
         status = copy_check(&self, kind);
     if (status != cudaSuccess)
         return emulate_error(status);
-    bool pageable = !(emulate_on_device(to, bytes) || memory_holds(to, bytes, true)) ||
-                    !(emulate_on_device(from, bytes) || memory_holds(from, bytes, true));
+    self.pageable_to = !is_known(to, bytes);
+    self.pageable_from = !is_known(from, bytes);
     status = emulate_submit(stream, copy_run, &self, sizeof self);
     /* Memory that is not pinned has been read or written when the call returns. */
-    return status == cudaSuccess && pageable && emulate_outside_capture() == cudaSuccess ? emulate_finish() : status;
+    return status == cudaSuccess && (self.pageable_to || self.pageable_from) ? emulate_finish_stream(stream) : status;
 }
 
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind)
@@ -283,7 +299,7 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpy
     if (status != cudaSuccess)
         return emulate_error(status);
     status = cudaMemcpyAsync(to, from, bytes, kind, NULL);
-    return status == cudaSuccess ? emulate_finish() : status;
+    return status == cudaSuccess ? emulate_finish_stream(NULL) : status;
 }
 
 cudaError_t cudaMemsetAsync(void *block, int value, size_t bytes, cudaStream_t stream)
