@@ -1,5 +1,6 @@
 /* Arenas that hold a rank's pieces of the units. */
 #include "core/mem.h"
+#include "graph/flat_kernel.h"
 #include "graph/params_impl.h"
 
 /* What of parameter i lies in the piece of `rank`. */
@@ -48,22 +49,6 @@ mu_err mu_params_refuse_pieces(const mu_params *params, const char *name)
     return mu_error_hint("mu_params_collect() brings it together; all ranks call it");
 }
 
-/* To the device from the device, for what has no kernel: through the host. */
-static mu_err copy_bytes(mu_backend *backend, char *to, const char *from, size_t bytes)
-{
-    void *host;
-    if (backend->host_memory) {
-        memcpy(to, from, bytes);
-        return MU_OK;
-    }
-    MU_TRY(mu_alloc(&host, bytes));
-    mu_err err = backend->ops->download(backend, host, from, bytes);
-    if (!err)
-        err = backend->ops->upload(backend, to, host, bytes);
-    mu_free(host);
-    return err;
-}
-
 mu_err mu_params_store_piece(const mu_params *params, int i, char *base, const void *host)
 {
     mu_backend *backend = params->backend;
@@ -80,7 +65,7 @@ mu_err mu_params_store_piece(const mu_params *params, int i, char *base, const v
     info.offset = 0;
     MU_TRY(backend->ops->alloc(backend, info.bytes, (void **)&whole));
     MU_TRY_GOTO(err, mu_params_store(backend, &info, whole, host), done);
-    MU_TRY_GOTO(err, copy_bytes(backend, base + piece.state, whole + piece.first, piece.bytes), done);
+    MU_TRY_GOTO(err, mu_flat_copy(backend, base + piece.state, whole + piece.first, piece.bytes), done);
 done:
     backend->ops->dealloc(backend, whole);
     return err;

@@ -1,9 +1,5 @@
 #include "ops/ops.h"
 
-typedef struct {
-    int dtype;
-} cast_attrs;
-
 /* Names by value; index 0 is MU_NONE. */
 static const char *const dtype_names[] = {"-",
 #define X(code, text, bytes, is_float) text,
@@ -11,12 +7,12 @@ static const char *const dtype_names[] = {"-",
 #undef X
                                               NULL};
 
-static const mu_attr attr_table[] = {MU_ATTR_CHOICE(cast_attrs, dtype, dtype_names), MU_ATTR_END};
+static const mu_attr attr_table[] = {MU_ATTR_CHOICE(mu_cast_attrs, dtype, dtype_names), MU_ATTR_END};
 
 static mu_err infer(const mu_call *call, mu_type *out)
 {
     out[0] = call->in[0];
-    out[0].dtype = (mu_dtype)((const cast_attrs *)call->attrs)->dtype;
+    out[0].dtype = (mu_dtype)((const mu_cast_attrs *)call->attrs)->dtype;
     return MU_OK;
 }
 
@@ -31,7 +27,7 @@ const mu_op mu_op_cast = {
     .name = "cast",
     .doc = "To another dtype: to half types by rounding to nearest even, floats to integers towards zero, to bool as x != 0.",
     .n_in_min = 1, .n_in_max = 1, .n_out = 1, .flags = MU_OP_ELEMENTWISE | MU_OP_ZERO_KEEPS,
-    .attrs_size = sizeof(cast_attrs), .attrs = attr_table,
+    .attrs_size = sizeof(mu_cast_attrs), .attrs = attr_table,
     .infer = infer, .gradient = gradient,
 };
 
@@ -39,5 +35,5 @@ mu_value mu_cast(mu_graph *g, mu_value x, mu_dtype dtype)
 {
     if (x.id && mu_graph_type(g, x)->dtype == dtype)
         return x;
-    return mu_graph_apply1(g, &mu_op_cast, &(cast_attrs){.dtype = (int)dtype}, &x, 1);
+    return mu_graph_apply1(g, &mu_op_cast, &(mu_cast_attrs){.dtype = (int)dtype}, &x, 1);
 }

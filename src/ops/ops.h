@@ -129,6 +129,9 @@ typedef struct {
 } mu_dropout_attrs;
 mu_value mu_dropout(mu_graph *g, mu_value x, double p);
 mu_value mu_cast(mu_graph *g, mu_value x, mu_dtype dtype);
+typedef struct {
+    int dtype;
+} mu_cast_attrs;
 
 /* ---- element-wise, two operands, broadcasting ---- */
 mu_value mu_add(mu_graph *g, mu_value a, mu_value b);

@@ -305,8 +305,9 @@ mu_err mu_optim_bind(mu_optim *optim, mu_backend *backend, mu_params *params, co
     return MU_OK;
 }
 
-void mu_optim_set_pieces(mu_optim *optim, mu_comm *comm)
+void mu_optim_set_pieces(mu_optim *optim, mu_comm *comm, mu_device_comm *device)
 {
+    (void)device;
     optim->binding->pieces = comm;
 }
 

@@ -49,8 +49,9 @@ mu_optim_group mu_optim_default_group(const mu_optim *optim);
  * one, the default. Which states exist follows from the options and the groups now. Undoes an earlier binding first. */
 MU_CHECKED mu_err mu_optim_bind(mu_optim *optim, mu_backend *backend, mu_params *params, const int *group_of,
                                 const mu_optim_group *groups, int n_groups);
-/* Of a bound optimizer whose store is in pieces: the ranks over whose pieces the norm goes; borrowed. NULL, as it begins: this rank has all. */
-void mu_optim_set_pieces(mu_optim *optim, mu_comm *comm);
+/* Of a bound optimizer whose store is in pieces: the ranks over whose pieces the norm goes; borrowed. NULL, as it begins: this rank has all. device: the same
+ * ranks' devices, where the gradients are there; NULL for host memory. */
+void mu_optim_set_pieces(mu_optim *optim, mu_comm *comm, mu_device_comm *device);
 /* Frees the states. Also done by mu_destroy. */
 void mu_optim_unbind(mu_optim *optim);
 

@@ -235,7 +235,7 @@ static mu_err bind_optim(mu_optim_wrapper *self, mu_backend *backend, const mu_p
     groups[0] = mu_optim_default_group(self->optim);
     MU_TRY_GOTO(err, assign(s, traits, n, lr_scale, groups, &n_groups, place), done);
     MU_TRY_GOTO(err, mu_optim_bind(self->optim, backend, s->params, place, groups, n_groups), done);
-    mu_optim_set_pieces(self->optim, mu_parallel_pieces(s->parallel));
+    mu_optim_set_pieces(self->optim, mu_parallel_pieces(s->parallel), mu_parallel_pieces_device(s->parallel));
     warn_unmatched(s);
 done:
     mu_free(groups);

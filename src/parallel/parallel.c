@@ -20,7 +20,8 @@ struct mu_parallel_state {
     mu_parcel *parcel; /* [n_units] gradients */
     mu_parcel *gather; /* [n_units] parameters; NULL: every rank has them all */
     int n_units;
-    char *staging; /* the gradients on the host, where they are elsewhere */
+    mu_comm *pieces;       /* devices whose ranks have pieces: for sums over them */
+    mu_device_comm *pieces_device; /* over `pieces`, in the lane of the kernels */
 
     /* Of the run. */
     bool updates;
@@ -66,8 +67,7 @@ static void hand_over(mu_parallel_state *s)
     int unit = s->next++;
     if (s->batches && !s->err)
         note(s, mu_sums_merge(s->sums, unit));
-    if (!s->staging)
-        mu_courier_send(s->courier, &s->parcel[unit]);
+    mu_courier_send(s->courier, &s->parcel[unit]);
 }
 
 static mu_err start_reduce(mu_exchange *exchange, int unit, void *gradients)
@@ -180,7 +180,7 @@ static mu_parcel gradient_parcel(const mu_parallel_state *s, int u, bool narrow)
 {
     const mu_param_unit *unit = mu_params_unit(s->params, u);
     mu_dtype dtype = unit_dtype(s->params, u);
-    char *arena = s->staging ? s->staging : mu_params_gradients(s->params, NULL);
+    char *arena = mu_params_gradients(s->params, NULL);
     mu_parcel parcel = {.kind = MU_PARCEL_REDUCE_SCATTER, .count = (int64_t)(unit->bytes / mu_dtype_size(dtype)), .dtype = dtype,
                         .wire = wire_of(dtype, narrow)};
     if (!arena)
@@ -215,16 +215,10 @@ static mu_parcel data_parcel(const mu_parallel_state *s, int u, bool narrow)
 /* What belongs to this rank alone. */
 static mu_err allocate(mu_parallel_state *s, const mu_parallel *parallel, bool narrow, bool accumulates)
 {
-    size_t bytes;
-    (void)mu_params_gradients(s->params, &bytes);
     s->n_units = s->end = mu_params_n_units(s->params);
-    if (!s->backend->host_memory && s->stage != MU_SHARD_NOTHING)
-        return MU_FAIL(MU_ERR_UNSUPPORTED, "sharding needs parameters in host memory");
     MU_TRY(mu_calloc(&s->parcel, (size_t)s->n_units, sizeof *s->parcel));
     if (s->stage != MU_SHARD_NOTHING)
         MU_TRY(mu_calloc(&s->gather, (size_t)s->n_units, sizeof *s->gather));
-    if (!s->backend->host_memory && s->comm->size > 1)
-        MU_TRY(mu_alloc(&s->staging, bytes));
     for (int u = 0; u < s->n_units; u++) {
         s->parcel[u] = gradient_parcel(s, u, narrow);
         if (s->gather)
@@ -243,6 +237,17 @@ static size_t largest_unit(const mu_params *params)
     return most;
 }
 
+/* Collective. Sums over pieces belong between the kernels of an update: gradients travel in another lane, by another communicator. */
+static mu_err open_pieces(mu_parallel_state *s)
+{
+    mu_backend *backend = s->backend;
+    if (backend->host_memory || s->stage == MU_SHARD_NOTHING || s->comm->size == 1)
+        return MU_OK;
+    MU_TRY(mu_comm_agree(s->comm, mu_comm_split(s->comm, 0, s->comm->rank, &s->pieces)));
+    MU_TRY(mu_comm_agree(s->comm, backend->ops->comm_open(backend, s->pieces, &s->pieces_device)));
+    return MU_OK;
+}
+
 mu_err mu_parallel_bind(mu_parallel *parallel, mu_backend *backend, mu_params *params, bool accumulates)
 {
     mu_parallel_state *s = parallel->state;
@@ -252,12 +257,15 @@ mu_err mu_parallel_bind(mu_parallel *parallel, mu_backend *backend, mu_params *p
     s->params = mu_params_retain(params);
     s->stage = mu_params_sharing_of(params)->stage;
     mu_err err = mu_comm_agree(s->comm, allocate(s, parallel, narrow, accumulates));
-    mu_courier_options options = {.n_threads = backend->n_threads,
+    mu_courier_options options = {.backend = backend,
+                                  .n_threads = backend->n_threads,
                                   .wire_bytes = narrow || parallel->narrow_params ? largest_unit(params) : 0,
                                   .fixed_order = s->fixed_order,
                                   .hierarchical = parallel->hierarchical};
     if (!err)
         err = mu_courier_new(s->comm, &options, &s->courier);
+    if (!err)
+        err = open_pieces(s);
     if (err)
         mu_parallel_unbind(parallel);
     MU_TRY(err);
@@ -270,11 +278,13 @@ void mu_parallel_unbind(mu_parallel *parallel)
     if (!s || !s->params)
         return;
     mu_courier_release(s->courier);
+    if (s->pieces_device)
+        s->backend->ops->comm_close(s->backend, s->pieces_device);
+    mu_comm_release(s->pieces);
     mu_sums_release(s->sums);
     mu_params_release(s->params);
     mu_free(s->parcel);
     mu_free(s->gather);
-    mu_free(s->staging);
     *s = (mu_parallel_state){.comm = s->comm, .fixed_order = s->fixed_order};
 }
 
@@ -347,28 +357,11 @@ static mu_err wait_all(mu_parallel_state *s)
     return err;
 }
 
-/* Collective. An arena like the gradients' by way of the host, all units at once. A rank whose device fails still takes part. */
-static mu_err average_staged(mu_parallel_state *s, char *arena)
-{
-    size_t bytes;
-    (void)mu_params_gradients(s->params, &bytes);
-    mu_err err = s->backend->ops->synchronize(s->backend);
-    if (!err)
-        err = s->backend->ops->download(s->backend, s->staging, arena, bytes);
-    for (int u = s->first; u < s->end; u++)
-        mu_courier_send(s->courier, &s->parcel[u]);
-    MU_TRY(wait_all(s));
-    MU_TRY(err);
-    MU_TRY(s->backend->ops->upload(s->backend, arena, s->staging, bytes));
-    return MU_OK;
-}
-
 mu_err mu_parallel_finish(mu_parallel *parallel, int64_t *batches)
 {
     mu_parallel_state *s = parallel->state;
     if (s->updates) {
-        mu_err err = s->staging ? average_staged(s, mu_params_gradients(s->params, NULL)) : wait_all(s);
-        MU_TRY(err);
+        MU_TRY(wait_all(s));
         *batches = s->batches + 1;
         s->batches = 0;
     } else {
@@ -397,13 +390,49 @@ mu_comm *mu_parallel_pieces(const mu_parallel *parallel)
     return s->stage == MU_SHARD_NOTHING ? NULL : s->comm;
 }
 
-mu_err mu_parallel_share_states(mu_parallel *parallel)
+mu_device_comm *mu_parallel_pieces_device(const mu_parallel *parallel)
+{
+    return parallel->state->pieces_device;
+}
+
+/* Collective. At once on hosts; kernels that run after it see what devices are given. */
+static mu_err send_and_wait(mu_parallel_state *s, mu_parcel parcel)
+{
+    mu_courier_send(s->courier, &parcel);
+    MU_TRY(mu_courier_wait(s->courier, &parcel));
+    return MU_OK;
+}
+
+mu_err mu_parallel_broadcast(mu_parallel *parallel, void *data, size_t bytes)
 {
     mu_parallel_state *s = parallel->state;
+    if (s->comm->size == 1 || !bytes)
+        return MU_OK;
+    if (s->backend->host_memory)
+        MU_TRY(mu_comm_broadcast_bytes(s->comm, data, bytes, 0));
+    else
+        MU_TRY(send_and_wait(s, (mu_parcel){.kind = MU_PARCEL_BROADCAST, .data = data, .count = (int64_t)bytes, .dtype = MU_U8}));
+    return MU_OK;
+}
+
+mu_err mu_parallel_mean(mu_parallel *parallel, void *data, int64_t count, mu_dtype dtype)
+{
+    mu_parallel_state *s = parallel->state;
+    if (s->comm->size == 1)
+        return MU_OK;
+    if (s->backend->host_memory)
+        MU_TRY(mu_comm_all_reduce(s->comm, data, count, dtype, MU_COMM_MEAN));
+    else
+        MU_TRY(send_and_wait(s, (mu_parcel){.kind = MU_PARCEL_REDUCE, .data = data, .count = count, .dtype = dtype}));
+    return MU_OK;
+}
+
+mu_err mu_parallel_share_states(mu_parallel *parallel)
+{
     size_t bytes;
-    void *states = mu_params_states(s->params, &bytes);
-    if (parallel->broadcast_buffers && s->comm->size > 1 && bytes)
-        MU_TRY(mu_comm_broadcast_bytes(s->comm, states, bytes, 0));
+    void *states = mu_params_states(parallel->state->params, &bytes);
+    if (parallel->broadcast_buffers)
+        MU_TRY(mu_parallel_broadcast(parallel, states, bytes));
     return MU_OK;
 }
 
@@ -442,9 +471,7 @@ mu_err mu_parallel_share_accumulated(mu_parallel *parallel)
     mu_parallel_state *s = parallel->state;
     if (!s->batches || in_pieces(s)) /* pieces are of the mean already */
         return MU_OK;
-    char *arena = mu_sums_arena(s->sums);
-    mu_err err = s->staging ? average_staged(s, arena) : average_sums(s, arena);
-    MU_TRY(err);
+    MU_TRY(average_sums(s, mu_sums_arena(s->sums)));
     return MU_OK;
 }
 

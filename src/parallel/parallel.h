@@ -71,6 +71,10 @@ void mu_parallel_unbind(mu_parallel *parallel);
 /* destroy of a component that has nothing else to free: unbinds. */
 void mu_parallel_destroy(void *object);
 
+/* Collective, once bound. Memory of the backend becomes that of rank 0, or the mean over the ranks: at once on hosts; on devices in order with the kernels,
+ * and nothing waits. */
+MU_CHECKED mu_err mu_parallel_broadcast(mu_parallel *parallel, void *data, size_t bytes);
+MU_CHECKED mu_err mu_parallel_mean(mu_parallel *parallel, void *data, int64_t count, mu_dtype dtype);
 /* Collective, before a training run. Rank 0's running statistics to all, with broadcast_buffers. */
 MU_CHECKED mu_err mu_parallel_share_states(mu_parallel *parallel);
 
@@ -89,6 +93,8 @@ MU_CHECKED mu_err mu_parallel_finish(mu_parallel *parallel, int64_t *batches);
 MU_CHECKED mu_err mu_parallel_publish(mu_parallel *parallel);
 /* The ranks over whose pieces norms and sums go; NULL: every rank has everything. */
 mu_comm *mu_parallel_pieces(const mu_parallel *parallel);
+/* Devices: the same ranks, for collectives in MU_LANE_KERNELS. NULL where there are no pieces, and on hosts. */
+mu_device_comm *mu_parallel_pieces_device(const mu_parallel *parallel);
 
 /* Sums of gradients that are not yet used, and of how many batches: they belong into a checkpoint. Whole in stages 0 and 1, pieces in 2 and 3. NULL
  * when there are none. share: all ranks get the mean of them, which leaves the next update the same. */

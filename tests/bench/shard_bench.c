@@ -107,7 +107,7 @@ static mu_err set_up(bench *b, const char *stage)
     MU_TRY(mu_build("optimizer", b->optim_cfg, NULL, "optimizer", &optim));
     b->optim = optim;
     MU_TRY(mu_optim_bind(optim, b->backend, b->params, NULL, NULL, 0));
-    mu_optim_set_pieces(optim, mu_parallel_pieces(parallel));
+    mu_optim_set_pieces(optim, mu_parallel_pieces(parallel), mu_parallel_pieces_device(parallel));
     float *x = mu_plan_input(b->plan, "x", NULL);
     for (int i = 0; i < BATCH * WIDTH; i++)
         x[i] = (float)((i * 7919 + b->comm->rank) % 512 - 256) / 256;

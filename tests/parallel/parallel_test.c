@@ -8,6 +8,7 @@
 
 #include "mpi/ranks.h"
 #include "optim/shared.h"
+#include "parallel/fake_device.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ typedef struct {
     mu_cfg *cfg;
     mu_parallel *parallel;
     mu_params *params;
+    fake_device device; /* unless on_host */
 } run;
 
 static mu_dtype dtype_of(int p)
@@ -36,7 +38,8 @@ static void run_begin(run *r, mu_comm *comm, const char *options, bool accumulat
     mu_params_sharing sharing;
     *r = (run){.comm = comm};
     OK(mu_backend_open("cpu:ref", &(mu_backend_options){.n_threads = 1, .cache_dir = ""}, &r->backend));
-    r->backend->host_memory = on_host;
+    if (!on_host)
+        fake_device_make(r->backend, &r->device);
     OK(shared_open(comm, options, &r->cfg, &r->parallel, &sharing));
     OK(mu_params_new(r->backend, &r->params));
     OK(mu_params_share(r->params, &sharing));
@@ -133,6 +136,7 @@ static void check_sizes(mu_comm *comm, bool on_host)
         CHECK(step(&r, b + 1, true) == 1, "one batch");
         CHECK(mu_mem_get_counts().total_blocks == blocks, "a step allocates");
         check_means(&r, b + 1, b + 1, 0x1p-22, 0x1p-51);
+        CHECK(on_host || r.device.downloads == 0, "%d downloads: gradients pass through the host", r.device.downloads);
         mu_courier_times times = mu_parallel_take_times(r.parallel);
         CHECK(times.parcels == 2 * n, "%d parcels", (int)times.parcels);
         run_end(&r);
@@ -163,10 +167,10 @@ static void check_accumulation(bool on_host)
 }
 
 /* The last rank fails in the middle of a run: it keeps its error, and the next step is as if nothing had been. */
-static void check_failure(bool accumulates)
+static void check_failure(bool accumulates, bool on_host)
 {
     run r;
-    run_begin(&r, world, buckets[0], accumulates, true);
+    run_begin(&r, world, buckets[0], accumulates, on_host);
     bool failing = world->rank == world->size - 1;
     if (accumulates)
         (void)step(&r, 0, false);
@@ -199,10 +203,10 @@ static void check_order(void)
 }
 
 /* Half the bytes. Every summand and every sum of them is rounded to 8 bits. */
-static void check_narrow(void)
+static void check_narrow(bool on_host)
 {
     run r;
-    run_begin(&r, world, ", \"bucket_cap_mb\": 0.002, \"gradient_dtype\": \"bfloat16\"", false, true);
+    run_begin(&r, world, ", \"bucket_cap_mb\": 0.002, \"gradient_dtype\": \"bfloat16\"", false, on_host);
     CHECK(step(&r, 1, true) == 1, "one batch");
     check_means(&r, 1, 1, 1.02 * 0x1p-8, 1.02 * 0x1p-8);
     double worst = 0;
@@ -267,16 +271,24 @@ static void check_slow_network(void)
     mu_comm_release(slow);
 }
 
-static void check_states(bool broadcast)
+static void check_states(bool broadcast, bool on_host)
 {
     run r;
-    run_begin(&r, world, broadcast ? "" : ", \"broadcast_buffers\": false", false, true);
+    run_begin(&r, world, broadcast ? "" : ", \"broadcast_buffers\": false", false, on_host);
     float *states = mu_params_states(r.params, NULL);
     for (int i = 0; i < 10; i++)
         states[i] = (float)(100 * world->rank + i);
     OK(mu_parallel_share_states(r.parallel));
     for (int i = 0; i < 10; i++)
         CHECK(states[i] == (float)((broadcast ? 0 : 100 * world->rank) + i), "%g", (double)states[i]);
+    double means[2] = {world->rank, 7 - world->rank};
+    OK(mu_parallel_mean(r.parallel, means, 2, MU_F64));
+    CHECK(fabs(means[0] - (world->size - 1) / 2.0) < 1e-15 && fabs(means[0] + means[1] - 7) < 1e-14, "%g, %g", means[0], means[1]);
+    char text[] = "rank 0";
+    text[5] = (char)('0' + world->rank);
+    OK(mu_parallel_broadcast(r.parallel, text, sizeof text));
+    CHECK(strcmp(text, "rank 0") == 0, "%s", text);
+    CHECK(on_host || r.device.downloads == 0, "%d downloads", r.device.downloads);
     run_end(&r);
 }
 
@@ -334,15 +346,17 @@ int main(void)
     check_sizes(world, false);
     check_accumulation(true);
     check_accumulation(false);
-    check_failure(false);
-    check_failure(true);
+    for (int on_host = 0; on_host < 2; on_host++) {
+        check_failure(false, on_host);
+        check_failure(true, on_host);
+        check_narrow(on_host);
+        check_states(true, on_host);
+        check_states(false, on_host);
+    }
     check_order();
-    check_narrow();
     check_fixed_order();
     check_hierarchy();
     check_slow_network();
-    check_states(true);
-    check_states(false);
     if (getenv("MUSTER_CACHE_DIR")) /* not into somebody's own */
         check_bucket_size();
     check_wrong_use();

@@ -7,6 +7,7 @@
 #include "../graph/blocked.h"
 #include "mpi/ranks.h"
 #include "optim/shared.h"
+#include "parallel/fake_device.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -21,7 +22,10 @@ typedef struct {
     mu_graph *graph;
     mu_plan *plan;
     mu_optim *optim;
+    fake_device device; /* with on_device */
 } run;
+
+static bool on_device; /* the backend is one */
 
 static mu_value convolve(mu_graph *g, const char *name, mu_value x, int64_t maps)
 {
@@ -81,6 +85,8 @@ static void begin(run *r, const char *strategy, const char *more)
     void *object;
     *r = (run){0};
     OK(blocked_open(&r->blocked));
+    if (on_device)
+        fake_device_make(&r->blocked->base, &r->device);
     int n = snprintf(text, sizeof text,
                      "{\"type\": \"MMFullyShardedDataParallel\", \"fixed_order\": true, \"sharding_strategy\": \"%s\"%s}", strategy,
                      more);
@@ -98,7 +104,7 @@ static void begin(run *r, const char *strategy, const char *more)
     OK(mu_build("optimizer", r->optim_cfg, NULL, "optimizer", &object));
     r->optim = object;
     OK(mu_optim_bind(r->optim, &r->blocked->base, r->params, NULL, NULL, 0));
-    mu_optim_set_pieces(r->optim, mu_parallel_pieces(r->parallel));
+    mu_optim_set_pieces(r->optim, mu_parallel_pieces(r->parallel), mu_parallel_pieces_device(r->parallel));
 }
 
 static void end(run *r)
@@ -237,15 +243,18 @@ static void collect_without_memory(void)
 int main(void)
 {
     ranks_begin();
-    same_as_whole("SHARD_OPTIMIZER", "");
-    same_as_whole("SHARD_GRAD_OP", ", \"fsdp_auto_wrap_policy\": {\"min_num_params\": 150}");
-    same_as_whole("SHARD_GRAD_OP", ", \"fsdp_auto_wrap_policy\": [\"conv2\", \"fc\"], \"backward_prefetch\": 3");
-    same_as_whole("FULL_SHARD", "");
-    same_as_whole("FULL_SHARD", ", \"fsdp_auto_wrap_policy\": {\"min_num_params\": 1}, \"forward_prefetch\": 2");
-    same_as_whole("FULL_SHARD", ", \"fsdp_auto_wrap_policy\": [\"conv1\", \"conv3\"], \"forward_prefetch\": 0");
-    failing_rank("SHARD_OPTIMIZER");
-    failing_rank("SHARD_GRAD_OP");
-    failing_rank("FULL_SHARD");
-    collect_without_memory();
+    for (int device = 0; device < 2; device++) {
+        on_device = device;
+        same_as_whole("SHARD_OPTIMIZER", "");
+        same_as_whole("SHARD_GRAD_OP", ", \"fsdp_auto_wrap_policy\": {\"min_num_params\": 150}");
+        same_as_whole("SHARD_GRAD_OP", ", \"fsdp_auto_wrap_policy\": [\"conv2\", \"fc\"], \"backward_prefetch\": 3");
+        same_as_whole("FULL_SHARD", "");
+        same_as_whole("FULL_SHARD", ", \"fsdp_auto_wrap_policy\": {\"min_num_params\": 1}, \"forward_prefetch\": 2");
+        same_as_whole("FULL_SHARD", ", \"fsdp_auto_wrap_policy\": [\"conv1\", \"conv3\"], \"forward_prefetch\": 0");
+        failing_rank("SHARD_OPTIMIZER");
+        failing_rank("SHARD_GRAD_OP");
+        failing_rank("FULL_SHARD");
+        collect_without_memory();
+    }
     return ranks_end();
 }
