@@ -6,6 +6,7 @@
 #include "mpi/ranks.h"
 #include "optim/shared.h"
 #include "optim/toy.h"
+#include "parallel/fake_device.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,15 +24,16 @@ typedef struct {
     mu_params *params;
     mu_parallel *parallel;
     mu_optim_wrapper *wrapper;
+    fake_device device; /* unless on_host */
 } run;
 
-/* on_host: false pretends that the backend is a device. */
 static mu_err run_begin(run *r, const char *text, bool on_host, mu_comm *comm)
 {
     void *object;
     *r = (run){0};
     MU_TRY(mu_backend_open("cpu:ref", &(mu_backend_options){.n_threads = 1, .cache_dir = ""}, &r->backend));
-    r->backend->host_memory = on_host;
+    if (!on_host)
+        fake_device_make(r->backend, &r->device);
     MU_TRY(mu_config_parse(text, strlen(text), "yaml", &r->config));
     MU_TRY(mu_build("optim_wrapper", mu_config_root(r->config), NULL, "optim_wrapper", &object));
     r->wrapper = object;

@@ -19,7 +19,7 @@ tests_mpi_launch_test_LDADD = $(TEST_LDADD)
 
 # Like comm_test.
 check_PROGRAMS += tests/mpi/average_test
-tests_mpi_average_test_SOURCES = tests/mpi/average_test.c $(RANKS) tests/optim/shared.h tests/optim/toy.h
+tests_mpi_average_test_SOURCES = tests/mpi/average_test.c $(RANKS) tests/optim/shared.h tests/optim/toy.h tests/parallel/fake_device.h
 tests_mpi_average_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_mpi_average_test_LDADD = libmuster.la
 dist_check_SCRIPTS += tests/mpi/average_test.sh
