@@ -1,6 +1,7 @@
 #include "graph/plan.h"
 
 #include "core/clock.h"
+#include "graph/params_impl.h"
 #include "graph/pass.h"
 #include "graph/plan_impl.h"
 
@@ -94,15 +95,14 @@ static mu_err upload_constants(mu_plan *plan)
     return MU_OK;
 }
 
-static mu_err allocate_staging(mu_plan *plan)
+static mu_err make_feed(mu_plan *plan)
 {
-    mu_backend *backend = plan->backend;
-    if (!backend->ops->alloc_host) {
-        MU_TRY(mu_calloc(&plan->staging, plan->input_bytes, 1));
+    MU_TRY(mu_params_clear(plan->backend, plan->input_arena, plan->input_bytes));
+    if (plan->backend->host_memory)
         return MU_OK;
-    }
-    MU_TRY(backend->ops->alloc_host(backend, plan->input_bytes, &plan->staging));
-    memset(plan->staging, 0, plan->input_bytes);
+    MU_TRY(mu_calloc(&plan->sent, plan->n_inputs, sizeof *plan->sent));
+    MU_TRY(mu_feed_new(plan->backend, plan->input_bytes, &plan->feed));
+    MU_TRY(mu_feed_slot(plan->feed, &plan->slot));
     return MU_OK;
 }
 
@@ -115,12 +115,10 @@ static mu_err allocate(mu_plan *plan)
         return err;
     }
     MU_TRY(upload_constants(plan));
-    if (plan->input_bytes)
+    if (plan->input_bytes) {
         MU_TRY(backend->ops->alloc(backend, plan->input_bytes, &plan->input_arena));
-    if (plan->input_bytes && !backend->host_memory)
-        MU_TRY(allocate_staging(plan));
-    else if (plan->input_bytes)
-        memset(plan->input_arena, 0, plan->input_bytes);
+        MU_TRY(make_feed(plan));
+    }
     void *base[] = {[MU_BUFFER_ARENA] = plan->arena,
                     [MU_BUFFER_INPUT] = plan->input_arena,
                     [MU_BUFFER_CONST] = plan->constants,
@@ -136,10 +134,6 @@ static mu_err allocate(mu_plan *plan)
         mu_buffer *b = &plan->buffers[i];
         if (b->parent >= 0)
             b->address = (char *)plan->buffers[b->parent].address + b->offset;
-    }
-    for (size_t i = 0; i < plan->n_inputs; i++) {
-        const mu_buffer *b = &plan->buffers[plan->inputs[i].buffer];
-        plan->inputs[i].host = plan->staging ? (char *)plan->staging + b->offset : b->address;
     }
     return MU_OK;
 }
@@ -217,14 +211,12 @@ void mu_plan_release(mu_plan *plan)
         mu_kernel_release(plan->steps[i].kernel);
         mu_free(plan->steps[i].in);
     }
+    mu_feed_release(plan->feed);
     void *blocks[] = {plan->arena, plan->constants, plan->input_arena};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         if (blocks[i])
             backend->ops->dealloc(backend, blocks[i]);
-    if (backend->ops->alloc_host)
-        backend->ops->dealloc_host(backend, plan->staging);
-    else
-        mu_free(plan->staging);
+    mu_free(plan->sent);
     mu_free(plan->steps);
     mu_free(plan->buffers);
     mu_free(plan->inputs);
@@ -239,12 +231,21 @@ void mu_plan_release(mu_plan *plan)
 
 /* ---- running ---- */
 
-static mu_err upload_inputs(mu_plan *plan)
+/* What was filled since the last run; the rest is on the device. The next slot was sent two runs ago. */
+static mu_err send_inputs(mu_plan *plan)
 {
+    size_t n = 0;
     for (size_t i = 0; i < plan->n_inputs; i++) {
         const mu_buffer *b = &plan->buffers[plan->inputs[i].buffer];
-        MU_TRY(plan->backend->ops->upload(plan->backend, b->address, plan->inputs[i].host, b->bytes));
+        if (plan->inputs[i].filled)
+            plan->sent[n++] = (mu_feed_range){.offset = b->offset, .bytes = b->bytes};
     }
+    if (n == 0)
+        return MU_OK;
+    MU_TRY(mu_feed_send_ranges(plan->feed, plan->input_arena, plan->sent, n));
+    for (size_t i = 0; i < plan->n_inputs; i++)
+        plan->inputs[i].filled = false;
+    MU_TRY(mu_feed_slot(plan->feed, &plan->slot));
     return MU_OK;
 }
 
@@ -344,8 +345,8 @@ mu_err mu_plan_begin_run(mu_plan *plan, const mu_run *run, size_t *first)
     mu_backend *backend = plan->backend;
     if (plan->options.dry)
         return MU_FAIL(MU_ERR_USAGE, "a dry plan cannot be run");
-    if (plan->staging)
-        MU_TRY(upload_inputs(plan));
+    if (plan->feed)
+        MU_TRY(send_inputs(plan));
     if (backend->ops->set_run)
         MU_TRY(backend->ops->set_run(backend, run));
     *first = plan->fresh ? plan->n_once : 0;
@@ -377,7 +378,7 @@ void mu_plan_refresh(mu_plan *plan)
 
 /* ---- reading ---- */
 
-static const mu_plan_slot *find_slot(const mu_plan_slot *slots, size_t n, const char *name)
+static mu_plan_slot *find_slot(mu_plan_slot *slots, size_t n, const char *name)
 {
     for (size_t i = 0; i < n; i++)
         if (strcmp(slots[i].name, name) == 0)
@@ -387,10 +388,14 @@ static const mu_plan_slot *find_slot(const mu_plan_slot *slots, size_t n, const 
 
 void *mu_plan_input(mu_plan *plan, const char *name, mu_type *type)
 {
-    const mu_plan_slot *slot = find_slot(plan->inputs, plan->n_inputs, name);
+    mu_plan_slot *slot = find_slot(plan->inputs, plan->n_inputs, name);
     if (slot && type)
         *type = slot->type;
-    return slot ? slot->host : NULL;
+    if (!slot || plan->options.dry)
+        return NULL;
+    slot->filled = plan->feed != NULL;
+    const mu_buffer *b = &plan->buffers[slot->buffer];
+    return plan->feed ? (char *)plan->slot + b->offset : b->address;
 }
 
 mu_type mu_plan_output_type(const mu_plan *plan, const char *output)
@@ -410,7 +415,6 @@ mu_err mu_plan_read(mu_plan *plan, const char *output, void *host, size_t bytes)
                        mu_type_format(&slot->type, text), mu_type_bytes(&slot->type), bytes);
     if (plan->options.dry)
         return MU_FAIL(MU_ERR_USAGE, "a dry plan has no output to read");
-    MU_TRY(plan->backend->ops->synchronize(plan->backend));
     MU_TRY(plan->backend->ops->download(plan->backend, host, plan->buffers[slot->buffer].address, bytes));
     return MU_OK;
 }

@@ -28,8 +28,9 @@ MU_CHECKED mu_err mu_plan_new(const mu_graph *graph, mu_backend *backend, mu_par
                               mu_plan **out);
 void mu_plan_release(mu_plan *plan);
 
-/* Host address of an input's row-major bytes, filled by the caller before each run (on devices: a pinned staging buffer
- * that run uploads). NULL when the plan does not read an input of this name. */
+/* Host address of an input's row-major bytes, for the next run only: the caller asks anew before each run with other inputs, and fills all of them, at
+ * once after the run before. What was not asked for since the last run (by mu_plan_run_checked, too) is there again as it was; zeros at first. On
+ * devices it is pinned memory on its way beside the kernels of the runs before. NULL when the plan does not read an input of this name. */
 void *mu_plan_input(mu_plan *plan, const char *name, mu_type *type);
 
 /* One pass over the kernels. Collective when the graph has collective operations (SyncBN), or ranks have gradients or parameters in pieces: a rank on

@@ -2,6 +2,7 @@
 #ifndef MU_GRAPH_PLAN_IMPL_H
 #define MU_GRAPH_PLAN_IMPL_H
 
+#include "backend/feed.h"
 #include "core/mem.h"
 #include "graph/plan.h"
 
@@ -47,7 +48,7 @@ typedef struct {
     const char *name; /* of plan->graph */
     mu_type type;
     int32_t buffer;
-    void *host; /* what the caller fills: the buffer itself where the device is the host */
+    bool filled; /* an input of a device: its address was asked for since the last run */
 } mu_plan_slot;
 
 /* Profiling: one timed step. */
@@ -93,7 +94,10 @@ struct mu_plan {
     mu_plan_slot *inputs, *outputs;
     size_t n_inputs, n_outputs;
 
-    void *arena, *constants, *input_arena, *staging; /* staging: host side of the inputs of a device, of alloc_host where it has that */
+    void *arena, *constants, *input_arena;
+    mu_feed *feed;       /* of the inputs of a device; NULL: the caller fills input_arena */
+    mu_feed_range *sent; /* [n_inputs] */
+    void *slot;          /* of the feed, for the next run */
     size_t constant_bytes, input_bytes;
     mu_plan_stats stats;
     mu_plan_call *calls;
@@ -121,7 +125,7 @@ MU_CHECKED mu_err mu_plan_build(mu_plan *plan);
 MU_CHECKED mu_err mu_plan_add_units(mu_plan *plan, size_t *capacity);
 MU_CHECKED mu_err mu_plan_make_call(mu_plan *plan, const mu_plan_call *call);
 
-/* Uploads the inputs and what kernels read of the run, where needed, and tells at which step it begins; the caller sets `fresh` when it ends well. */
+/* Sends the inputs and what kernels read of the run, where needed, and tells at which step it begins; the caller sets `fresh` when it ends well. */
 MU_CHECKED mu_err mu_plan_begin_run(mu_plan *plan, const mu_run *run, size_t *first);
 
 /* With a backend that can: notes the kernels between calls, host operations and collective ones, for mu_plan_run to repeat. Where that fails they are

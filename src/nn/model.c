@@ -227,6 +227,8 @@ static mu_err load(mu_model *model, const mu_batch *batch, mu_plan_kind kind, mu
     if (!state->prepared)
         return MU_FAIL(MU_ERR_USAGE, "the model has no parameters yet: mu_model_prepare comes first");
     MU_TRY(mu_model_plan(model, kind, &inputs, &slot));
+    for (int i = 0; i < slot->inputs.n; i++) /* where they lie differs from run to run */
+        slot->inputs.item[i].data = mu_plan_input(slot->plan, slot->inputs.item[i].name, NULL);
     MU_TRY(mu_preprocessor_run(state->preprocessor, batch, mu_plan_kind_trains(kind), &slot->inputs));
     if (mu_plan_kind_mode(kind) == MU_MODE_LOSS && ops_of(model)->check)
         MU_TRY(ops_of(model)->check(model, &slot->inputs));

@@ -139,9 +139,10 @@ static void run_plan(const mu_backend_ops *ops, bool host, bool profile)
     ck_ok(mu_graph_status(g));
     ck_ok(mu_params_new(b, &params));
     ck_ok(mu_plan_new(g, b, params, &(mu_plan_options){.profile = profile}, &plan));
-    float *x = mu_plan_input(plan, "x", NULL), y[48];
+    float *x, y[48];
     int64_t blocks = 0;
     for (int round = 0; round < 4; round++) {
+        x = mu_plan_input(plan, "x", NULL);
         for (int i = 0; i < N; i++)
             x[i] = (float)(i + 100 * round);
         if (round == 2)
@@ -149,8 +150,9 @@ static void run_plan(const mu_backend_ops *ops, bool host, bool profile)
         ck_ok(mu_plan_run(plan, &(mu_run){.step = round}));
         if (round >= 2)
             ck_assert_int_eq(mu_mem_get_counts().total_blocks, blocks);
+        x = mu_plan_input(plan, "x", NULL);
         for (int i = 0; i < N; i++)
-            x[i] = -1; /* the caller's own as soon as run has returned */
+            x[i] = -1; /* of the next run, as soon as this one has returned */
         ck_ok(mu_plan_read(plan, "y", y, sizeof y));
         for (int i = 0; i < 48; i++) {
             float want = (float)(i / 8 % 3 * 4 + i % 4 + 100 * round);
@@ -202,13 +204,15 @@ START_TEST(checked_runs)
     ck_ok(mu_graph_status(g));
     ck_ok(mu_params_new(b, &params));
     ck_ok(mu_plan_new(g, b, params, &(mu_plan_options){.no_fusion = true}, &plan));
-    float *x = mu_plan_input(plan, "x", NULL);
     for (int round = 0; round < 3; round++) {
+        float *x = mu_plan_input(plan, "x", NULL);
         for (int i = 0; i < 4; i++)
             x[i] = 1;
         ck_ok(mu_plan_run(plan, NULL));
-        ck_ok(mu_plan_run_checked(plan, NULL));
-        x[2] = -1;
+        ck_ok(mu_plan_run_checked(plan, NULL)); /* the same again */
+        x = mu_plan_input(plan, "x", NULL);
+        for (int i = 0; i < 4; i++)
+            x[i] = i == 2 ? -1 : 1;
         ck_ok(mu_plan_run(plan, NULL));
         ck_ok(mu_plan_read(plan, "y", y, sizeof y));
         ck_assert(y[0] == 0 && y[1] != y[1] && y[2] == 0 && y[3] == 0);

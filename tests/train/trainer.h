@@ -17,8 +17,6 @@ typedef struct {
     int64_t classes, steps;
     void *images[TRAINER_BATCHES];     /* model_number("batch<b>", i) */
     int64_t *targets[TRAINER_BATCHES]; /* (3k + b) % classes */
-    void *x_at;                        /* the plan's */
-    int64_t *target_at;
 } trainer;
 
 /* SGD with lr 0.02, momentum 0.9, weight decay 1e-3. On failure nothing is left behind. */
