@@ -37,6 +37,7 @@
 #include "nn/layers.h"
 #include "nn/model.h"
 #include "ops/ops.h"
+#include "optim/averaged_model.h"
 #include "optim/optim.h"
 #include "optim/schedule_trace.h"
 #include "optim/scheduler.h"

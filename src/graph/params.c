@@ -606,11 +606,17 @@ void *mu_params_states(const mu_params *params, size_t *bytes)
     return arena_at(&params->states, bytes);
 }
 
+static mu_err check_frozen(const mu_params *params)
+{
+    if (!params->frozen)
+        return MU_FAIL(MU_ERR_USAGE, "the arenas are not laid out yet");
+    return MU_OK;
+}
+
 static mu_err further_arena(mu_params *params, mu_shard_stage stage, const char *what, void **out)
 {
     arena a;
-    if (!params->frozen)
-        return MU_FAIL(MU_ERR_USAGE, "the arenas are not laid out yet");
+    MU_TRY(check_frozen(params));
     MU_TRY(arena_new(params->backend, mu_params_arena_bytes(params, stage), what, &a));
     *out = a.base;
     return MU_OK;
@@ -619,6 +625,15 @@ static mu_err further_arena(mu_params *params, mu_shard_stage stage, const char 
 mu_err mu_params_arena_new(mu_params *params, const char *what, void **out)
 {
     MU_TRY(further_arena(params, MU_SHARD_OPTIMIZER, what, out));
+    return MU_OK;
+}
+
+mu_err mu_params_states_new(mu_params *params, const char *what, void **out)
+{
+    arena a;
+    MU_TRY(check_frozen(params));
+    MU_TRY(arena_new(params->backend, params->state_bytes, what, &a));
+    *out = a.base;
     return MU_OK;
 }
 
@@ -656,20 +671,11 @@ void mu_params_arena_release(mu_params *params, void *base)
     params->backend->ops->dealloc(params->backend, base);
 }
 
-static mu_err find_trained(mu_params *params, const char *name, entry **out)
-{
-    entry *e;
-    MU_TRY(find(params, name, &e));
-    if (!params->frozen || !e->info.trainable)
-        return MU_FAIL(MU_ERR_USAGE, "\"%s\" has no place in an arena like the parameters'", name);
-    *out = e;
-    return MU_OK;
-}
-
 mu_err mu_params_arena_write(mu_params *params, void *base, const char *name, const void *host)
 {
     entry *e;
-    MU_TRY(find_trained(params, name, &e));
+    MU_TRY(check_frozen(params));
+    MU_TRY(find(params, name, &e));
     MU_TRY(write_into(params, e, base, host));
     return MU_OK;
 }
@@ -677,7 +683,8 @@ mu_err mu_params_arena_write(mu_params *params, void *base, const char *name, co
 mu_err mu_params_arena_read(mu_params *params, void *base, const char *name, void *host)
 {
     entry *e;
-    MU_TRY(find_trained(params, name, &e));
+    MU_TRY(check_frozen(params));
+    MU_TRY(find(params, name, &e));
     MU_TRY(read_from(params, e, base, host));
     return MU_OK;
 }

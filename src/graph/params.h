@@ -101,8 +101,11 @@ void *mu_params_states(const mu_params *params, size_t *bytes);
 MU_CHECKED mu_err mu_params_arena_new(mu_params *params, const char *what, void **out);
 /* The same in the layout of the gradients: whole where they are. */
 MU_CHECKED mu_err mu_params_sums_new(mu_params *params, const char *what, void **out);
+/* The same in the layout of the states, which are always whole. */
+MU_CHECKED mu_err mu_params_states_new(mu_params *params, const char *what, void **out);
 void mu_params_arena_release(mu_params *params, void *arena); /* NULL is allowed */
-/* What mu_params_write and mu_params_read do, for the part of a trained parameter in such an arena (or in data, gradients). */
+/* What mu_params_write and mu_params_read do, for the part of a trained parameter in such an arena (or in data, gradients), or of a state in one of
+ * mu_params_states_new. */
 MU_CHECKED mu_err mu_params_arena_write(mu_params *params, void *arena, const char *name, const void *host);
 MU_CHECKED mu_err mu_params_arena_read(mu_params *params, void *arena, const char *name, void *host);
 

@@ -20,6 +20,7 @@ const mu_kind *mu_kinds(void)
         {"optim_wrapper", "runs an optimizer: clipping, accumulation, mixed precision"},
         {"optim_wrapper_constructor", "splits parameters into groups with options of their own"},
         {"param_scheduler", "changes learning rates and momenta over time"},
+        {"averaged_model", "keeps an average of a model's parameters while it is trained"},
         {"loop", "trains, validates or tests from beginning to end"},
         {"hook", "acts at fixed points of a loop"},
         {"metric", "measures predictions"},

@@ -7,6 +7,9 @@
 /* Where things lie in the file. */
 #define CKPT_META "/meta"
 #define CKPT_WEIGHTS "/state_dict/"
+#define CKPT_EMA "/ema_state_dict/"      /* of a run with an average, which is what CKPT_WEIGHTS holds: the model's own weights */
+#define CKPT_EMA_WEIGHTS CKPT_EMA "module."
+#define CKPT_EMA_STEPS CKPT_EMA "steps"
 #define CKPT_OPTIMIZER "/optimizer/"
 #define CKPT_ACCUMULATED_MEAN CKPT_OPTIMIZER "accumulated/mean/"
 #define CKPT_SCHEDULERS "/param_schedulers/"
@@ -45,6 +48,9 @@ MU_CHECKED mu_err ckpt_snapshot(mu_runner *runner, const char *path, mu_checkpoi
                                 mu_tensor_snapshot **out);
 /* Rank 0. last_checkpoint names `checkpoint`. */
 MU_CHECKED mu_err ckpt_write_last(const char *work_dir, const char *checkpoint);
+
+/* After the weights: the run's average, if there is one, becomes what they are, and the model what the file says besides. A file without that is fine. */
+MU_CHECKED mu_err ckpt_load_average(const mu_tensor_file *file, mu_runner *runner);
 
 /* Compiled patterns; n 0: the default. The revisions are borrowed. A revised name is freed by mu_free. */
 typedef struct ckpt_revisions ckpt_revisions;

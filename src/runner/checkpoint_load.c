@@ -10,6 +10,7 @@ typedef struct {
     const mu_tensor_file *file;
     mu_params *params;
     const ckpt_revisions *revisions;
+    const char *folder;
     const char *prefix, *into;
     bool *loaded; /* [mu_params_count] */
     mu_load_report report;
@@ -100,12 +101,12 @@ static mu_err visit(job *j, int i, const char *name)
 
 static mu_err load_all(job *j)
 {
-    size_t head = strlen(CKPT_WEIGHTS);
+    size_t head = strlen(j->folder);
     MU_TRY(mu_calloc(&j->loaded, (size_t)mu_params_count(j->params), sizeof *j->loaded));
     for (int i = 0; i < mu_tensor_file_count(j->file); i++) {
         const char *path = mu_tensor_file_at(j->file, i)->path;
         char *name;
-        if (strncmp(path, CKPT_WEIGHTS, head) != 0)
+        if (strncmp(path, j->folder, head) != 0)
             continue;
         MU_TRY(ckpt_revise(j->revisions, path + head, &name));
         const char *rest = without_prefix(name, j->prefix);
@@ -143,24 +144,54 @@ static mu_err report(job *j, bool strict)
     return mu_error_hint("is it a checkpoint of this config's model?");
 }
 
-mu_err mu_checkpoint_load_weights(const mu_tensor_file *file, mu_model *model, bool strict, const char *prefix,
-                                  const char *into, const mu_key_revision *revisions, size_t n, mu_load_report *out)
+static mu_err load_weights(job *j, mu_model *model, bool strict, const mu_key_revision *revisions, size_t n, mu_load_report *out)
 {
-    job j = {.file = file, .params = mu_model_params(model), .prefix = prefix, .into = into};
     ckpt_revisions *compiled;
     MU_TRY(ckpt_revisions_new(revisions, n, &compiled));
-    j.revisions = compiled;
-    mu_err err = load_all(&j);
-    err = err ? err : report(&j, strict);
+    j->revisions = compiled;
+    j->params = mu_model_params(model);
+    mu_err err = load_all(j);
+    err = err ? err : report(j, strict);
     ckpt_revisions_release(compiled);
-    mu_text_release(&j.text);
-    mu_free(j.host);
-    mu_free(j.loaded);
+    mu_text_release(&j->text);
+    mu_free(j->host);
+    mu_free(j->loaded);
     mu_model_changed(model);
     if (err)
         return err;
-    *out = j.report;
+    *out = j->report;
     return MU_OK;
+}
+
+mu_err mu_checkpoint_load_weights(const mu_tensor_file *file, mu_model *model, bool strict, const char *prefix,
+                                  const char *into, const mu_key_revision *revisions, size_t n, mu_load_report *out)
+{
+    job j = {.file = file, .folder = CKPT_WEIGHTS, .prefix = prefix, .into = into};
+    return load_weights(&j, model, strict, revisions, n, out);
+}
+
+/* What of the own weights does not fit is as it is in the average. */
+static mu_err load_own(const mu_tensor_file *file, mu_runner *runner)
+{
+    job j = {.file = file, .folder = CKPT_EMA_WEIGHTS};
+    mu_load_report r = {0};
+    MU_TRY(load_weights(&j, runner->model, runner->strict_average, NULL, 0, &r));
+    if (r.text && mu_runner_is_main(runner))
+        MU_WARN("runner", "the ema_state_dict of '%s' does not fit the model in all: %d missing, %d unexpected, %d misshaped\n%s",
+                mu_tensor_file_path(file), r.n_missing, r.n_unexpected, r.n_misshaped, r.text);
+    mu_free(r.text);
+    return MU_OK;
+}
+
+mu_err ckpt_load_average(const mu_tensor_file *file, mu_runner *runner)
+{
+    int64_t steps;
+    if (!runner->average || mu_tensor_file_find(file, CKPT_EMA_STEPS) < 0)
+        return MU_OK;
+    MU_TRY(mu_tensor_file_i64(file, CKPT_EMA_STEPS, &steps));
+    MU_TRY(mu_averaged_model_copy(runner->average));
+    mu_averaged_model_set_steps(runner->average, steps);
+    return load_own(file, runner);
 }
 
 static mu_err load_from(mu_runner *runner, const char *path, bool whole)
@@ -169,7 +200,10 @@ static mu_err load_from(mu_runner *runner, const char *path, bool whole)
     mu_load_report r = {0};
     MU_TRY(mu_tensor_file_open(path, MU_CHECKPOINT_FORMAT, MU_CHECKPOINT_VERSION, &file));
     mu_err err = mu_checkpoint_load_weights(file, runner->model, false, NULL, NULL, NULL, 0, &r);
+    err = err || !whole ? err : ckpt_load_average(file, runner);
     mu_tensor_file_release(file);
+    if (err)
+        mu_free(r.text);
     MU_TRY(err);
     if (r.n_loaded == 0) {
         MU_FAIL(MU_ERR_CONFIG, "'%s' holds no weight that fits the model\n%s", path, r.text ? r.text : "");

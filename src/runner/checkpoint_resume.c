@@ -324,6 +324,21 @@ static mu_err read_hub(job *j)
     return err;
 }
 
+/* Weights that were averaged are trained further on their own. */
+static mu_err read_weights(job *j)
+{
+    mu_load_report report;
+    const mu_runner *r = j->runner;
+    bool kept = mu_tensor_file_find(j->file, CKPT_EMA_STEPS) >= 0;
+    if (r->average && !kept && mu_runner_is_main(r))
+        MU_WARN("runner", "there is no ema_state_dict in '%s': the average begins as a copy of its weights", mu_tensor_file_path(j->file));
+    if (!r->average && kept && mu_runner_is_main(r))
+        MU_WARN("runner", "the weights of '%s' are an average: without an EMAHook training goes on from that, not from the model's own",
+                mu_tensor_file_path(j->file));
+    MU_TRY(mu_checkpoint_load_weights(j->file, r->model, true, NULL, NULL, NULL, 0, &report));
+    return ckpt_load_average(j->file, j->runner);
+}
+
 /* ---- where the run is ---- */
 
 /* The stream's order and the randomness of transforms follow from the seed: that of the checkpoint counts. */
@@ -390,13 +405,12 @@ static mu_err check_loop(const job *j)
 
 static mu_err restore(job *j)
 {
-    mu_load_report report;
     MU_TRY(check_loop(j));
     MU_TRY(check_schedule(j));
     MU_TRY(check_batch(j));
     MU_TRY(check_dataset(j));
     MU_TRY(adopt_seed(j));
-    MU_TRY(mu_checkpoint_load_weights(j->file, j->runner->model, true, NULL, NULL, NULL, 0, &report));
+    MU_TRY(read_weights(j));
     MU_TRY(read_optimizers(j));
     MU_TRY(read_place(j));
     if (j->new_schedule)

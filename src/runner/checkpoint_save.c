@@ -35,8 +35,9 @@ static mu_err collect_arena(mu_params *params, void *arena, mu_comm *comm, const
     mu_err err = MU_OK;
     for (int i = 0; i < mu_params_count(params) && !err; i++) {
         const mu_param_info *info = mu_params_at(params, i);
-        if (owner[i] == comm->rank && !info->trainable)
-            err = mu_params_read(params, info->name, host[i]);
+        if (owner[i] != comm->rank || info->trainable)
+            continue;
+        err = arena ? mu_params_arena_read(params, arena, info->name, host[i]) : mu_params_read(params, info->name, host[i]);
     }
     MU_TRY(mu_comm_agree(comm, err));
     MU_TRY(mu_params_collect(params, arena, comm, owner, host));
@@ -99,8 +100,20 @@ static mu_err add_tensor(job *j, const char *prefix, int param, void *arena, int
 /* Every rank has running statistics of its own; rank 0's count. */
 static mu_err add_weights(job *j)
 {
+    const mu_averaged_model *average = j->runner->average;
     for (int i = 0; i < mu_params_count(j->params); i++)
-        MU_TRY(add_tensor(j, CKPT_WEIGHTS, i, NULL, mu_params_at(j->params, i)->trainable ? -1 : 0));
+        MU_TRY(add_tensor(j, CKPT_WEIGHTS, i, average ? mu_averaged_model_arena(average, i) : NULL, mu_params_at(j->params, i)->trainable ? -1 : 0));
+    return MU_OK;
+}
+
+static mu_err add_own_weights(job *j)
+{
+    const mu_averaged_model *average = j->runner->average;
+    if (!average)
+        return MU_OK;
+    MU_TRY(mu_tensor_writer_i64(j->writer, CKPT_EMA_STEPS, mu_averaged_model_steps(average)));
+    for (int i = 0; i < mu_params_count(j->params); i++)
+        MU_TRY(add_tensor(j, CKPT_EMA_WEIGHTS, i, mu_averaged_model_own_arena(average, i), mu_params_at(j->params, i)->trainable ? -1 : 0));
     return MU_OK;
 }
 
@@ -299,7 +312,7 @@ static mu_err declare(job *j, mu_checkpoint_parts parts)
     mu_runner *r = j->runner;
     place at = place_of(r);
     size_t n_params = (size_t)mu_params_count(j->params), n_groups = 0;
-    size_t kinds = 1 + (r->optim ? (size_t)r->comm->size : 0);
+    size_t kinds = 1 + (r->average != NULL) + (r->optim ? (size_t)r->comm->size : 0);
     for (int i = 0; i < ckpt_n_optims(r); i++) {
         ckpt_optim o;
         ckpt_optim_at(r, i, &o);
@@ -312,6 +325,7 @@ static mu_err declare(job *j, mu_checkpoint_parts parts)
     MU_TRY(mu_calloc(&j->values, n_groups * (CKPT_N_FIELDS + (size_t)r->n_schedulers), sizeof *j->values));
     MU_TRY(add_meta(j, &at));
     MU_TRY(add_weights(j));
+    MU_TRY(add_own_weights(j));
     if (parts.optimizer && r->optim)
         MU_TRY(add_optimizers(j));
     if (parts.schedulers && r->optim)

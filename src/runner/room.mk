@@ -10,7 +10,7 @@ libmuster_la_SOURCES += src/runner/failure.c src/runner/failure.h
 libmuster_la_SOURCES += src/runner/history.c src/runner/history.h
 libmuster_la_SOURCES += src/runner/hook.c
 nobase_pkginclude_HEADERS += src/runner/hooks/hooks.h
-libmuster_la_SOURCES += src/runner/hooks/checkpoint_hook.c src/runner/hooks/dist_sampler_seed_hook.c src/runner/hooks/early_stopping_hook.c src/runner/hooks/hooks.c src/runner/hooks/iter_timer_hook.c \
+libmuster_la_SOURCES += src/runner/hooks/checkpoint_hook.c src/runner/hooks/dist_sampler_seed_hook.c src/runner/hooks/early_stopping_hook.c src/runner/hooks/ema_hook.c src/runner/hooks/hooks.c src/runner/hooks/iter_timer_hook.c \
 	src/runner/hooks/logger_hook.c src/runner/hooks/monitor.c src/runner/hooks/monitor.h src/runner/hooks/param_scheduler_hook.c \
 	src/runner/hooks/runtime_info_hook.c src/runner/hooks/straggler.c src/runner/hooks/straggler.h src/runner/hooks/straggler_hook.c
 libmuster_la_SOURCES += src/runner/log_processor.c

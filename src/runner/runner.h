@@ -9,6 +9,7 @@
 #include "data/loader.h"
 #include "dist/watch.h"
 #include "eval/evaluator.h"
+#include "optim/averaged_model.h"
 #include "optim/scheduler.h"
 #include "optim/wrapper.h"
 #include "runner/hook.h"
@@ -48,6 +49,8 @@ struct mu_runner {
         int first_unit, n_units; /* of its gradients */
     } part[MU_MAX_PARTS];        /* in the order of the model; of a model without parts there is none */
     int n_parts;
+    mu_averaged_model *average; /* borrowed from EMAHook: checkpoints hold it as their weights; NULL: there is none */
+    bool strict_average;        /* a checkpoint's other weights must fit */
     mu_scheduler **scheduler; /* of one part after the other */
     int n_schedulers;
     mu_loader *train_loader, *val_loader, *test_loader;

@@ -11,3 +11,10 @@ tests_optim_wrapper_test_SOURCES = tests/optim/wrapper_test.c tests/optim/build.
 tests_optim_wrapper_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_optim_wrapper_test_LDADD = $(TEST_LDADD)
 EXTRA_DIST += tests/golden/scheduler.py
+if WITH_CHECK
+check_PROGRAMS += tests/optim/averaged_model_test
+endif
+tests_optim_averaged_model_test_SOURCES = tests/optim/averaged_model_test.c tests/optim/build.h tests/golden/averaged_model.inc
+tests_optim_averaged_model_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_optim_averaged_model_test_LDADD = $(TEST_LDADD) -lm
+EXTRA_DIST += tests/golden/averaged_model.py

@@ -34,3 +34,5 @@ dist_check_SCRIPTS += tests/run/stop_test.sh
 SLOW_TESTS += tests/run/stop_test.sh
 dist_check_SCRIPTS += tests/run/straggler_test.sh
 SLOW_TESTS += tests/run/straggler_test.sh
+dist_check_SCRIPTS += tests/run/ema_test.sh
+SLOW_TESTS += tests/run/ema_test.sh

@@ -102,29 +102,48 @@ static mu_err count_stops(mu_runner *runner, const mu_loader *loader, bool train
     return mu_runner_agreed(runner, mu_comm_all_reduce(runner->comm, out, 1, MU_I64, MU_COMM_MIN));
 }
 
-static mu_err pass(mu_runner *runner, mu_loader *loader, mu_evaluator *evaluator, const points *at, bool training, mu_results *results)
+/* Collective. The loader's data through the model; *left: there are no results. */
+static mu_err measure(mu_runner *runner, mu_loader *loader, mu_evaluator *evaluator, const points *at, int64_t stops, bool *left,
+                      mu_results *results)
 {
-    int64_t stops;
-    bool left;
-    MU_TRY(count_stops(runner, loader, training, &stops));
-    MU_TRY(mu_runner_call(runner, at->before, NULL));
-    MU_TRY(mu_runner_call(runner, at->before_epoch, NULL));
     mu_evaluator_reset(evaluator);
     share s = {.runner = runner, .loader = loader, .evaluator = evaluator, .at = at, .stops = stops,
                .together = mu_params_sharing_of(mu_model_params(runner->model))->stage >= MU_SHARD_PARAMETERS};
-    mu_err err = predict(&s, &left);
+    mu_err err = predict(&s, left);
     mu_batch_buffer_release(s.example);
     if (err && !runner->agreed)
         mu_error_context("%s", runner->phase == MU_PHASE_VAL ? "validation" : "test");
     MU_TRY(mu_runner_agree(runner, err));
-    runner->val_left = left;
-    if (left)
-        return mu_runner_call(runner, at->after, NULL);
+    if (*left)
+        return MU_OK;
     int64_t size = mu_dataset_length(mu_loader_dataset(loader));
     mu_watch_enter(runner->watch, MU_WATCH_EVALUATION);
     mu_watch_note(runner->watch, "metrics", mu_phase_names[runner->phase], -1);
-    MU_TRY(mu_runner_agreed(runner, mu_evaluator_evaluate(evaluator, runner->comm, size, results)));
-    MU_TRY(mu_runner_call(runner, at->after_epoch, &(mu_hook_event){.metrics = results}));
+    return mu_runner_agreed(runner, mu_evaluator_evaluate(evaluator, runner->comm, size, results));
+}
+
+mu_err mu_loop_evaluate_again(mu_runner *runner, mu_results *out)
+{
+    bool val = runner->phase == MU_PHASE_VAL, left;
+    mu_loader *loader = val ? runner->val_loader : runner->test_loader;
+    mu_results results = {0};
+    int64_t stops;
+    MU_TRY(count_stops(runner, loader, runner->train_loop != NULL, &stops));
+    MU_TRY(measure(runner, loader, val ? runner->val_evaluator : runner->test_evaluator, val ? &val_points : &test_points, stops, &left,
+                   &results));
+    *out = results;
+    return MU_OK;
+}
+
+static mu_err pass(mu_runner *runner, mu_loader *loader, mu_evaluator *evaluator, const points *at, bool training, mu_results *results)
+{
+    int64_t stops;
+    MU_TRY(count_stops(runner, loader, training, &stops));
+    MU_TRY(mu_runner_call(runner, at->before, NULL));
+    MU_TRY(mu_runner_call(runner, at->before_epoch, NULL));
+    MU_TRY(measure(runner, loader, evaluator, at, stops, &runner->val_left, results));
+    if (!runner->val_left)
+        MU_TRY(mu_runner_call(runner, at->after_epoch, &(mu_hook_event){.metrics = results}));
     return mu_runner_call(runner, at->after, NULL);
 }
 
