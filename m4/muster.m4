@@ -121,6 +121,34 @@ AS_IF([test $mu_have = yes], [AC_DEFINE([HAVE_MPI], [1], [MPI]) MU_NOTE([MPI], [
 AC_SUBST([MPI_CFLAGS]) AC_SUBST([MPI_LIBS])
 AM_CONDITIONAL([WITH_MPI], [test $mu_have = yes])])
 
+# NCCL for ranks on CUDA devices; looked for where CUDA is, too. Part of MU_WITH_CUDA.
+AC_DEFUN([MU_WITH_NCCL], [
+AC_ARG_WITH([nccl], [AS_HELP_STRING([--with-nccl=DIR|guess|no], [NCCL 2.14 or newer, for several ranks on CUDA devices])], [],
+  [with_nccl=guess])
+mu_nccl=no
+AS_IF([test "x$with_nccl" = xno], [mu_why="switched off"],
+  [test $mu_have = no], [mu_why="needs CUDA"],
+  [ mu_nccl_cppflags=; mu_nccl_libs=
+    AS_CASE([$with_nccl], [yes|guess], [], [mu_nccl_cppflags="-isystem $with_nccl/include"
+      mu_nccl_libs="-L$with_nccl/lib -Wl,-rpath,$with_nccl/lib"])
+    AS_IF([test $mu_emulated = yes], [mu_nccl=yes], [
+      mu_nccl_libs="$mu_nccl_libs -lnccl"
+      mu_save_cppflags=$CPPFLAGS; mu_save_libs=$LIBS
+      CPPFLAGS="$CPPFLAGS $mu_nccl_cppflags $CUDA_CPPFLAGS"; LIBS="$LIBS $mu_nccl_libs $CUDA_LIBS"
+      AC_MSG_CHECKING([for NCCL])
+      AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <nccl.h>
+#if NCCL_VERSION_CODE < 21400
+#error NCCL 2.14 or newer is needed
+#endif]], [[int version; return ncclGetVersion(&version) != ncclSuccess;]])],
+        [mu_nccl=yes; CUDA_CPPFLAGS="$mu_nccl_cppflags $CUDA_CPPFLAGS"; CUDA_LIBS="$mu_nccl_libs $CUDA_LIBS"],
+        [mu_why="not found or older than 2.14; install libnccl-dev"])
+      AC_MSG_RESULT([$mu_nccl])
+      CPPFLAGS=$mu_save_cppflags; LIBS=$mu_save_libs
+      AS_IF([test $mu_nccl = no && test "x$with_nccl" != xguess], [AC_MSG_ERROR([NCCL: $mu_why])])])])
+AS_IF([test $mu_nccl = yes], [AC_DEFINE([HAVE_NCCL], [1], [NCCL])
+  AS_IF([test $mu_emulated = yes], [mu_nccl="emulated, for tests only"])], [mu_nccl="no ($mu_why)"])
+MU_NOTE([NCCL], [$mu_nccl])])
+
 # CUDA by nvcc, with cuBLASLt and cuDNN. DIR is a toolkit (bin/nvcc, include, lib64). "emulated" builds the same files with a C++17
 # compiler against tests/cuda/emulate, for tests on machines without a GPU.
 AC_DEFUN([MU_WITH_CUDA], [
@@ -201,6 +229,7 @@ MU_CXXFLAGS="$MU_CXXFLAGS $mu_sanitize"
 AS_IF([test $mu_have = yes], [AC_DEFINE([HAVE_CUDA], [1], [CUDA])], [CUDA_CPPFLAGS=; CUDA_LIBS=])
 AS_IF([test $mu_emulated = yes], [AC_DEFINE([HAVE_CUDA_EMULATED], [1], [CUDA is emulated on the CPU, for tests])])
 MU_NOTE([CUDA], [$mu_cuda])
+MU_WITH_NCCL
 AC_SUBST([CUDA_CPPFLAGS]) AC_SUBST([CUDA_LIBS]) AC_SUBST([NVCC_ARCH]) AC_SUBST([NVCC_FLAGS])
 AC_SUBST([MU_CXXFLAGS])
 AM_CONDITIONAL([WITH_CUDA], [test $mu_have = yes])
