@@ -1,4 +1,4 @@
-# CUDA's runtime, cuBLASLt and cuDNN for the CPU, as far as cuda/ uses them: for tests without a GPU.
+# CUDA's runtime, cuBLASLt, cuDNN and NCCL for the CPU, as far as cuda/ uses them: for tests without a GPU.
 EXTRA_DIST += \
 	tests/cuda/emulate/capture.c \
 	tests/cuda/emulate/convert.h \
@@ -16,6 +16,8 @@ EXTRA_DIST += \
 	tests/cuda/emulate/fiber.c \
 	tests/cuda/emulate/library_types.h \
 	tests/cuda/emulate/memory.c \
+	tests/cuda/emulate/nccl.c \
+	tests/cuda/emulate/nccl.h \
 	tests/cuda/emulate/stream.c
 if CUDA_EMULATED
 noinst_LTLIBRARIES += libmuemulate.la
@@ -27,6 +29,7 @@ libmuemulate_la_SOURCES = \
 	tests/cuda/emulate/device.c \
 	tests/cuda/emulate/fiber.c \
 	tests/cuda/emulate/memory.c \
+	tests/cuda/emulate/nccl.c \
 	tests/cuda/emulate/stream.c
 libmuemulate_la_CPPFLAGS = -I$(top_srcdir)/tests/cuda/emulate $(AM_CPPFLAGS)
 libmuster_la_LIBADD += libmuemulate.la

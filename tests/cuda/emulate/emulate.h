@@ -8,7 +8,7 @@
  *   - memory comes filled with NaNs, between guards that are looked at when it is freed (address sanitizer: when they are touched).
  *
  * Every device is one H100. MUSTER_EMULATE_DEVICES=n: how many there are (1). MUSTER_EMULATE_MEMORY=bytes: what each has.
- * MUSTER_EMULATE_ERROR=driver: the driver is too old; =lost: work on the device fails. */
+ * MUSTER_EMULATE_ERROR=driver: the driver is too old; =lost: work on the device fails; =nccl: ranks cannot be connected. */
 #ifndef EMULATE_H
 #define EMULATE_H
 
