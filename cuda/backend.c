@@ -1,3 +1,4 @@
+#include "comm.h"
 #include "tune.h"
 
 #include <string.h>
@@ -136,4 +137,11 @@ const mu_backend_ops mu_backend_cuda = {
     .passed = mu_cuda_passed,
     .copy = mu_cuda_lane_copy,
     .memory = mu_cuda_memory,
+    .comm_open = mu_cuda_comm_open,
+#ifdef HAVE_NCCL
+    .comm_close = mu_cuda_comm_close,
+    .collect = mu_cuda_collect,
+    .comm_check = mu_cuda_comm_check,
+    .comm_abort = mu_cuda_comm_abort,
+#endif
 };

@@ -53,6 +53,7 @@ typedef struct {
     mu_cuda_ring ring;
     mu_cuda_block *blocks; /* of alloc */
     size_t n_blocks, block_capacity, used, peak; /* used, peak: bytes of alloc */
+    mu_device_comm *comms; /* that are open (comm.c) */
 } mu_cuda;
 
 static inline mu_cuda *mu_cuda_of(mu_backend *backend)
@@ -119,6 +120,15 @@ mu_err mu_cuda_follow(mu_backend *backend, mu_lane lane, const mu_mark *mark);
 mu_err mu_cuda_wait(mu_backend *backend, const mu_mark *mark);
 mu_err mu_cuda_passed(mu_backend *backend, const mu_mark *mark, bool *out);
 mu_err mu_cuda_lane_copy(mu_backend *backend, mu_lane lane, void *to, const void *from, size_t bytes);
+
+/* ---- ranks (comm.c) ---- */
+mu_err mu_cuda_comm_open(mu_backend *backend, mu_comm *comm, mu_device_comm **out);
+void mu_cuda_comm_close(mu_backend *backend, mu_device_comm *comm);
+mu_err mu_cuda_collect(mu_backend *backend, mu_device_comm *comm, mu_lane lane, const mu_collective *what);
+mu_err mu_cuda_comm_check(mu_backend *backend, mu_device_comm *comm);
+void mu_cuda_comm_abort(mu_backend *backend, mu_device_comm *comm);
+/* The open one whose ranks are those of `comm`, or NULL. */
+mu_device_comm *mu_cuda_comm_of(const mu_cuda *self, const mu_comm *comm);
 
 /* ---- layouts ---- */
 

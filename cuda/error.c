@@ -1,7 +1,8 @@
-#include "cuda.h"
+#include "comm.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 const char *mu_cuda_visible(char *buf, size_t size)
 {
@@ -94,3 +95,24 @@ mu_err mu_cudnn_fail(cudnnStatus_t status, const char *call, const char *file, i
         hint(cudaErrorLaunchFailure);
     return memory ? MU_ERR_MEMORY : MU_ERR_BACKEND;
 }
+
+#ifdef HAVE_NCCL
+static const char *nccl_hint(ncclResult_t status)
+{
+    switch (status) {
+    case ncclRemoteError: return "another rank has ended or cannot be reached: what it said last tells why";
+    case ncclSystemError:
+        return "NCCL_DEBUG=INFO tells more; is /dev/shm large enough (docker --shm-size), and does NCCL_SOCKET_IFNAME name the network?";
+    default: return "NCCL_DEBUG=INFO tells more";
+    }
+}
+
+mu_err mu_nccl_fail(ncclResult_t status, ncclComm_t nccl, const char *call, const char *file, int line, const char *function)
+{
+    const char *said = ncclGetLastError(nccl);
+    int n = (int)strcspn(call, "(");
+    mu_error_set(MU_ERR_COMM, file, line, function, "NCCL: %s by %.*s%s%s", ncclGetErrorString(status), n, call, said && *said ? ": " : "",
+                 said ? said : "");
+    return mu_error_hint("%s", nccl_hint(status));
+}
+#endif

@@ -51,6 +51,8 @@ libmucuda_la_SOURCES = \
 	cuda/backend.c \
 	cuda/batch_norm.cuh \
 	cuda/channels.cuh \
+	cuda/comm.c \
+	cuda/comm.h \
 	cuda/concat.c \
 	cuda/conv.c \
 	cuda/conv.h \

@@ -86,3 +86,12 @@ if WITH_CUDA
 dist_check_SCRIPTS += tests/cuda/train_test.sh
 SLOW_TESTS += tests/cuda/train_test.sh
 endif
+
+# Ranks with a device each. Like tests/mpi/comm_test.
+if WITH_CUDA
+check_PROGRAMS += tests/cuda/comm_test
+dist_check_SCRIPTS += tests/cuda/comm_test.sh
+endif
+tests_cuda_comm_test_SOURCES = tests/cuda/comm_test.c $(RANKS)
+tests_cuda_comm_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_cuda_comm_test_LDADD = libmuster.la

@@ -475,18 +475,14 @@ static cudaError_t run(const void *data)
 {
     const closure *work = data;
     ncclComm_t comm = work->comm;
-    for (;;) {
-        cudaError_t status = cudaSuccess;
-        pthread_mutex_lock(&lock);
-        if (comm->slots != NULL)
-            status = advance(comm, work);
-        else if (!comm->aborted)
-            status = emulate_fault(cudaErrorIllegalAddress, "NCCL: a collective of a communicator that was destroyed");
-        pthread_mutex_unlock(&lock);
-        if (status != cudaErrorNotReady)
-            return status;
-        usleep(50);
-    }
+    cudaError_t status = cudaSuccess;
+    pthread_mutex_lock(&lock);
+    if (comm->slots != NULL)
+        status = advance(comm, work);
+    else if (!comm->aborted)
+        status = emulate_fault(cudaErrorIllegalAddress, "NCCL: a collective of a communicator that was destroyed");
+    pthread_mutex_unlock(&lock);
+    return status;
 }
 
 /* ---- calls ---- */
