@@ -17,6 +17,7 @@ CUDA_SOURCES = \
 	cuda/loss.cu \
 	cuda/max.cu \
 	cuda/max_pool2d.cu \
+	cuda/normalize.cu \
 	cuda/pad.cu \
 	cuda/prelu.cu \
 	cuda/reduce.cu \

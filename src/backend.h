@@ -68,6 +68,7 @@ struct mu_kernel {
     void **in, **out;        /* addresses, set by mu_kernel_bind */
     void *scratch;
     const char *impl;        /* static text for profiles: "jit_wino:avx512_core", "ref" */
+    bool any_layout;         /* output 0 comes in whatever layout is wished for, at no cost: who learns of a wish later may prepare it again */
     bool waits;              /* run works on the host, too, and waits for the device: it cannot be recorded */
 };
 

@@ -46,6 +46,7 @@ typedef struct {
     bool *updated;          /* [n_values+1] leaves whose contents this graph changes */
     int32_t *target;        /* [n_values+1] the parameter whose gradient the value is, or 0 */
     bool *is_output;        /* [n_values+1] */
+    bool *is_read;          /* [n_values+1] some kernel reads a copy */
     param *param;           /* [n_values+1] */
     step_list first, main;
 } builder;
@@ -185,10 +186,73 @@ static mu_err reorder_step(builder *b, bool once, mu_value v, int32_t from, cons
     return MU_OK;
 }
 
+/* The parameter into whose gradient output v can be written in `layout`, or none: its own, or seen through views. */
+static mu_value direct_target(const builder *b, mu_value v, const mu_layout **layout)
+{
+    mu_value p = {b->target[v.id]};
+    if (!p.id)
+        return MU_NO_VALUE;
+    *layout = b->param[p.id].layout;
+    bool same_type = mu_type_equal(type_of(b, v), type_of(b, p));
+    return same_type || !*layout ? p : MU_NO_VALUE;
+}
+
+/* `wish`: the layout of output 0, unless it is a gradient. */
+static mu_err prepare(builder *b, const mu_node *node, const mu_layout *wish, mu_kernel **out)
+{
+    mu_type types[MU_OP_VARIADIC + MU_OP_MAX_OUT];
+    const mu_layout *lies[MU_OP_VARIADIC], *want[MU_OP_MAX_OUT] = {wish};
+    mu_call call = mu_graph_call(b->g, node, types);
+    for (int i = 0; i < node->n_in; i++) {
+        const param *p = &b->param[node->in[i].id];
+        lies[i] = p->decided ? p->layout : layout_of(b, node->in[i]);
+    }
+    for (int o = 0; o < node->n_out; o++)
+        direct_target(b, node->out[o], &want[o]);
+    mu_err err = b->backend->ops->prepare(b->backend, &call, lies, want, out);
+    if (err)
+        mu_error_context("%s \"%s\"", node->op->name, node->name);
+    return err;
+}
+
+static mu_step *maker_of(const builder *b, mu_value v)
+{
+    for (size_t i = b->main.n; i-- > 0;)
+        if (b->main.step[i].node && b->main.step[i].value.id == v.id)
+            return &b->main.step[i];
+    return NULL;
+}
+
+/* What nobody has read yet is made in the layout that its first reader wants, where its kernel can. */
+static mu_err oblige(builder *b, mu_value v, const mu_layout *layout)
+{
+    mu_step *step = b->is_read[v.id] || b->target[v.id] ? NULL : maker_of(b, v);
+    mu_kernel *kernel;
+    if (!step || !step->kernel->any_layout)
+        return MU_OK;
+    MU_TRY(prepare(b, step->node, layout, &kernel));
+    size_t n = (size_t)kernel->call.n_in * sizeof *kernel->in_layout;
+    bool fits = kernel->out_layout[0] == layout && kernel->scratch_bytes == step->kernel->scratch_bytes &&
+                memcmp(kernel->in_layout, step->kernel->in_layout, n) == 0;
+    if (!fits) {
+        mu_kernel_release(kernel);
+        return MU_OK;
+    }
+    mu_kernel_release(step->kernel);
+    step->kernel = kernel;
+    copy *made = &b->copies[b->first_copy[v.id]];
+    made->layout = layout;
+    b->plan->buffers[made->buffer].bytes = mu_layout_bytes(layout, type_of(b, v));
+    return MU_OK;
+}
+
 /* The buffer of the copy in this layout, made when there is none. */
 static mu_err get_copy(builder *b, mu_value v, const mu_layout *layout, int32_t *out)
 {
     MU_TRY(place_leaf(b, v, layout));
+    if (layout_of(b, v) != layout)
+        MU_TRY(oblige(b, v, layout));
+    b->is_read[v.id] = true;
     *out = find_copy(b, v, layout);
     if (*out >= 0)
         return MU_OK;
@@ -229,17 +293,6 @@ static void find_targets(builder *b)
         if (mu_producer(b->g, source) && !b->target[source.id])
             b->target[source.id] = b->target[node->out[0].id];
     }
-}
-
-/* The parameter into whose gradient output v can be written in `layout`, or none: its own, or seen through views. */
-static mu_value direct_target(const builder *b, mu_value v, const mu_layout **layout)
-{
-    mu_value p = {b->target[v.id]};
-    if (!p.id)
-        return MU_NO_VALUE;
-    *layout = b->param[p.id].layout;
-    bool same_type = mu_type_equal(type_of(b, v), type_of(b, p));
-    return same_type || !*layout ? p : MU_NO_VALUE;
 }
 
 static mu_err settle_gradient(builder *b, int i)
@@ -370,23 +423,6 @@ static mu_err place_outputs(builder *b, const mu_node *node, mu_step *step)
     return MU_OK;
 }
 
-static mu_err prepare(builder *b, const mu_node *node, mu_kernel **out)
-{
-    mu_type types[MU_OP_VARIADIC + MU_OP_MAX_OUT];
-    const mu_layout *lies[MU_OP_VARIADIC], *want[MU_OP_MAX_OUT] = {NULL};
-    mu_call call = mu_graph_call(b->g, node, types);
-    for (int i = 0; i < node->n_in; i++) {
-        const param *p = &b->param[node->in[i].id];
-        lies[i] = p->decided ? p->layout : layout_of(b, node->in[i]);
-    }
-    for (int o = 0; o < node->n_out; o++)
-        direct_target(b, node->out[o], &want[o]);
-    mu_err err = b->backend->ops->prepare(b->backend, &call, lies, want, out);
-    if (err)
-        mu_error_context("%s \"%s\"", node->op->name, node->name);
-    return err;
-}
-
 static mu_err build_node(builder *b, const mu_node *node, bool once)
 {
     if (node->op->flags & MU_OP_VIEW)
@@ -394,7 +430,7 @@ static mu_err build_node(builder *b, const mu_node *node, bool once)
     mu_kernel *kernel;
     mu_step *step;
     int32_t in[MU_OP_VARIADIC];
-    MU_TRY(prepare(b, node, &kernel));
+    MU_TRY(prepare(b, node, NULL, &kernel));
     for (int i = 0; i < node->n_in; i++) { /* reorders come first in the list of steps */
         in[i] = -1;
         mu_err err = node->in[i].id ? get_copy(b, node->in[i], kernel->in_layout[i], &in[i]) : MU_OK;
@@ -607,6 +643,7 @@ static mu_err prepare_tables(builder *b)
     MU_TRY(mu_calloc(&b->updated, n, sizeof *b->updated));
     MU_TRY(mu_calloc(&b->target, n, sizeof *b->target));
     MU_TRY(mu_calloc(&b->is_output, n, sizeof *b->is_output));
+    MU_TRY(mu_calloc(&b->is_read, n, sizeof *b->is_read));
     MU_TRY(mu_calloc(&b->param, n, sizeof *b->param));
     for (size_t v = 0; v < n; v++) {
         b->first_copy[v] = -1;
@@ -675,6 +712,7 @@ mu_err mu_plan_build(mu_plan *plan)
     mu_free(b.updated);
     mu_free(b.target);
     mu_free(b.is_output);
+    mu_free(b.is_read);
     mu_free(b.param);
     return err;
 }

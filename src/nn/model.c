@@ -101,24 +101,14 @@ static mu_err bound(const mu_model *model)
     return MU_OK;
 }
 
-/* What the network reads of such a batch. */
-static mu_err input_types(const mu_model *model, const mu_batch *batch, mu_tensors *out)
-{
-    MU_TRY(bound(model));
-    *out = (mu_tensors){0};
-    MU_TRY(mu_preprocessor_types(model->state->preprocessor, batch, out));
-    return MU_OK;
-}
-
 mu_err mu_model_prepare(mu_model *model, const mu_batch *example, bool training)
 {
-    mu_tensors inputs;
     mu_model_slot *slot;
-    MU_TRY(input_types(model, example, &inputs));
+    MU_TRY(bound(model));
     if (!training)
-        MU_TRY(mu_model_plan(model, MU_PLAN_PREDICT, &inputs, &slot));
+        MU_TRY(mu_model_plan(model, MU_PLAN_PREDICT, &example->fields, &slot));
     for (int i = 0; training && i < n_train_plans(model); i++)
-        MU_TRY(mu_model_plan(model, (mu_plan_kind)(MU_PLAN_TRAIN + i), &inputs, &slot));
+        MU_TRY(mu_model_plan(model, (mu_plan_kind)(MU_PLAN_TRAIN + i), &example->fields, &slot));
     return MU_OK;
 }
 
@@ -155,25 +145,23 @@ void mu_model_changed(mu_model *model)
 
 mu_err mu_model_trace(mu_model *model, const mu_batch *example, mu_mode mode, bool training, mu_graph **out)
 {
-    mu_tensors inputs;
     mu_trace_names names = {0};
-    MU_TRY(input_types(model, example, &inputs));
-    MU_TRY(mu_model_record(model, &inputs, mode, training, 0, model->state->modules, out, &names));
+    MU_TRY(bound(model));
+    MU_TRY(mu_model_record(model, &example->fields, mode, training, 0, model->state->modules, out, &names));
     mu_trace_names_release(&names);
     return MU_OK;
 }
 
 static mu_err estimate(mu_model *model, const mu_batch *example, mu_mode mode, bool training, int part, mu_plan_stats *out)
 {
-    mu_tensors inputs;
     mu_trace_names names = {0};
     mu_modules *modules = NULL;
     mu_graph *graph = NULL;
     mu_plan *plan;
     mu_err err;
-    MU_TRY(input_types(model, example, &inputs));
+    MU_TRY(bound(model));
     MU_TRY(mu_modules_new(&modules));
-    MU_TRY_GOTO(err, mu_model_record(model, &inputs, mode, training, part, modules, &graph, &names), done);
+    MU_TRY_GOTO(err, mu_model_record(model, &example->fields, mode, training, part, modules, &graph, &names), done);
     mu_plan_options options = {
         .autocast = model->state->options.autocast, .dry = true, .sharing = mu_params_sharing_of(model->state->params)};
     MU_TRY_GOTO(err, mu_plan_new(graph, model->state->options.backend, NULL, &options, &plan), done);
@@ -217,19 +205,28 @@ mu_err mu_model_init_weights(mu_model *model, uint64_t seed, mu_init_load_fn *lo
 
 /* ---- running ---- */
 
+/* An input's place in the plan is good for one run. */
+static void fill_inputs(mu_model_slot *slot, const mu_tensors *fields)
+{
+    for (int i = 0; i < fields->n; i++) {
+        mu_tensor *input = &slot->inputs.item[i];
+        void *to = mu_plan_input(slot->plan, input->name, NULL);
+        input->data = to ? fields->item[i].data : NULL;
+        if (to)
+            memcpy(to, input->data, mu_type_bytes(&input->type));
+    }
+}
+
 /* The plan for this batch, its inputs filled and checked. */
 static mu_err load(mu_model *model, const mu_batch *batch, mu_plan_kind kind, mu_model_slot **out)
 {
-    mu_tensors inputs;
     mu_model_slot *slot;
     mu_model_state *state = model->state;
-    MU_TRY(input_types(model, batch, &inputs));
+    MU_TRY(bound(model));
     if (!state->prepared)
         return MU_FAIL(MU_ERR_USAGE, "the model has no parameters yet: mu_model_prepare comes first");
-    MU_TRY(mu_model_plan(model, kind, &inputs, &slot));
-    for (int i = 0; i < slot->inputs.n; i++) /* where they lie differs from run to run */
-        slot->inputs.item[i].data = mu_plan_input(slot->plan, slot->inputs.item[i].name, NULL);
-    MU_TRY(mu_preprocessor_run(state->preprocessor, batch, mu_plan_kind_trains(kind), &slot->inputs));
+    MU_TRY(mu_model_plan(model, kind, &batch->fields, &slot));
+    fill_inputs(slot, &batch->fields);
     if (mu_plan_kind_mode(kind) == MU_MODE_LOSS && ops_of(model)->check)
         MU_TRY(ops_of(model)->check(model, &slot->inputs));
     if (mu_plan_kind_trains(kind)) {
@@ -300,11 +297,10 @@ mu_err mu_model_explain(mu_model *model)
 mu_err mu_model_load_train(mu_model *model, const mu_batch *batch)
 {
     mu_model_slot *slot;
-    mu_tensors inputs;
     int n = n_train_plans(model);
-    MU_TRY(input_types(model, batch, &inputs));
+    MU_TRY(bound(model));
     for (int i = 0; n > 1 && model->state->prepared && i < n; i++) /* making one plan may cost the others their slots */
-        MU_TRY(mu_model_plan(model, (mu_plan_kind)(MU_PLAN_TRAIN + i), &inputs, &slot));
+        MU_TRY(mu_model_plan(model, (mu_plan_kind)(MU_PLAN_TRAIN + i), &batch->fields, &slot));
     for (int i = 0; i < n; i++)
         MU_TRY(load(model, batch, (mu_plan_kind)(MU_PLAN_TRAIN + i), &slot));
     model->state->run = (mu_run){.sample_offset = batch->first, .sample_stride = batch->stride};

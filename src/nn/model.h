@@ -4,6 +4,7 @@
 #ifndef MU_NN_MODEL_H
 #define MU_NN_MODEL_H
 
+#include "data/batch.h"
 #include "graph/params.h"
 #include "graph/plan.h"
 #include "nn/init.h"
@@ -25,7 +26,7 @@ typedef struct {
 typedef struct {
     /* Records the outputs that t->mode asks for (mu_trace_loss, mu_trace_output). */
     void (*forward)(const mu_model *model, mu_trace *t);
-    /* Looks at the values of a batch before it is used (labels in range); may be NULL. */
+    /* Looks at the values of a batch's fields before they are used (labels in range); data is NULL of what the plan does not read. May be NULL. */
     mu_err (*check)(const mu_model *model, const mu_tensors *inputs);
     /* Names of modules of the model, NULL-terminated, which every iteration trains one after the other, each by an optimizer of its own and with
      * losses of its own: t->part says which. Every trained parameter is in one of them, and the first one's losses are recorded from all parameters.
@@ -72,7 +73,7 @@ typedef struct {
     mu_log_var item[MU_MAX_LOSSES];
 } mu_log_vars;
 
-/* The training step of one batch, in parts. load: preprocesses, checks, makes the plan where there is none: what this rank does alone. run: forward and
+/* The training step of one batch, in parts. load: makes the plan where there is none, fills its inputs and checks them: what this rank does alone. run: forward and
  * backward, gradients of the total loss with respect to this rank's mean; where ranks share the parameters they travel meanwhile (graph/exchange.h).
  * Of what was loaded; seed and step are those of its random numbers. A loss that is not finite is MU_ERR_NUMERIC. */
 MU_CHECKED mu_err mu_model_load_train(mu_model *model, const mu_batch *batch);

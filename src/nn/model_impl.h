@@ -19,7 +19,7 @@ typedef enum {
 /* The last plan of a kind, at hand for the next batch alike. */
 typedef struct {
     mu_plan *plan;                 /* borrowed from the cache; NULL: none */
-    mu_tensors inputs;             /* names interned; data: the plan's own input buffers, NULL: not read */
+    mu_tensors inputs;             /* the batch's fields, names interned; data: of the last batch, NULL: not read */
     mu_type output[MU_MAX_TENSORS]; /* of state->names[kind], or log_vars alone */
 } mu_model_slot;
 

@@ -27,6 +27,7 @@ mu_err mu_model_record(const mu_model *model, const mu_tensors *inputs, mu_mode 
     const mu_component *component = mu_component_of(model);
     mu_trace t;
     MU_TRY(mu_trace_begin(&t, mode, training, inputs, modules, component->name, model->init_cfg));
+    t.preprocessor = model->state->preprocessor;
     t.comm = model->state->options.comm;
     t.sync_bn = model->state->options.sync_bn;
     if (training && mode == MU_MODE_LOSS)

@@ -1,23 +1,9 @@
 #include "nn/preprocessor.h"
 
-/* Of a batch as it is; rows that are not read have no place to go. */
-static mu_err same_types(const void *preprocessor, const mu_batch *batch, mu_tensors *out)
+static mu_value hand_on(const void *preprocessor, mu_trace *t, const char *name, mu_value raw)
 {
-    (void)preprocessor;
-    for (int i = 0; i < batch->fields.n; i++)
-        MU_TRY(mu_tensors_put(out, batch->fields.item[i].name, batch->fields.item[i].type, NULL));
-    return MU_OK;
-}
-
-static mu_err copy(const void *preprocessor, const mu_batch *batch, bool training, mu_tensors *out)
-{
-    (void)preprocessor, (void)training;
-    for (int i = 0; i < out->n; i++) {
-        const mu_tensor *from = mu_tensors_find(&batch->fields, out->item[i].name);
-        if (from && out->item[i].data)
-            memcpy(out->item[i].data, from->data, mu_type_bytes(&from->type));
-    }
-    return MU_OK;
+    (void)preprocessor, (void)t, (void)name;
+    return raw;
 }
 
 static const mu_option options[] = {MU_OPTION_END};
@@ -28,22 +14,13 @@ const mu_component mu_component_base_data_preprocessor = {
     .doc = "Hands a batch on as it is.",
     .size = 1,
     .options = options,
-    .ops = &(const mu_preprocessor_ops){.types = same_types, .run = copy},
+    .ops = &(const mu_preprocessor_ops){.record = hand_on},
 };
 
-static const mu_preprocessor_ops *ops_of(const void *preprocessor)
+mu_value mu_preprocessor_record(const void *preprocessor, mu_trace *t, const char *name, mu_value raw)
 {
-    return (preprocessor ? mu_component_of(preprocessor) : &mu_component_base_data_preprocessor)->ops;
-}
-
-mu_err mu_preprocessor_types(const void *preprocessor, const mu_batch *batch, mu_tensors *out)
-{
-    MU_TRY(ops_of(preprocessor)->types(preprocessor, batch, out));
-    return MU_OK;
-}
-
-mu_err mu_preprocessor_run(const void *preprocessor, const mu_batch *batch, bool training, mu_tensors *out)
-{
-    MU_TRY(ops_of(preprocessor)->run(preprocessor, batch, training, out));
-    return MU_OK;
+    if (!preprocessor)
+        return raw;
+    const mu_preprocessor_ops *ops = mu_component_of(preprocessor)->ops;
+    return ops->record(preprocessor, t, name, raw);
 }

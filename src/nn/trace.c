@@ -3,6 +3,7 @@
 #include "core/mem.h"
 #include "graph/autodiff.h"
 #include "nn/module_impl.h"
+#include "nn/preprocessor.h"
 
 const char *const mu_mode_names[] = {"loss", "predict", "tensor", NULL};
 
@@ -62,13 +63,17 @@ bool mu_trace_has_input(const mu_trace *t, const char *name)
 mu_value mu_trace_input(mu_trace *t, const char *name)
 {
     const mu_tensor *input = mu_tensors_find(t->inputs, name);
-    if (input)
-        return mu_graph_input(t->graph, name, input->type);
+    if (input) {
+        mu_value *value = &t->input[input - t->inputs->item];
+        if (!value->id && !failed(t))
+            *value = mu_preprocessor_record(t->preprocessor, t, name, mu_graph_input(t->graph, name, input->type));
+        return *value;
+    }
     if (!failed(t)) {
         char has[256];
         (void)MU_FAIL(MU_ERR_CONFIG, "the batch has no '%s' (it has %s)", name,
                       mu_tensors_format(t->inputs, has, sizeof has));
-        mu_trace_fail(t, mu_error_hint("the dataset, its pipeline or the data preprocessor must give it"));
+        mu_trace_fail(t, mu_error_hint("the dataset or its pipeline must give it"));
     }
     return MU_NO_VALUE;
 }

@@ -24,7 +24,9 @@ typedef struct {
     bool norm_eval;          /* batch norms made now use their running statistics, also in training */
     mu_comm *comm;           /* ranks whose batches SyncBN takes together; NULL: this one is alone */
     bool sync_bn;            /* every batch norm is a SyncBN */
-    const mu_tensors *inputs; /* names and types of what a batch holds, after the data preprocessor; no bytes */
+    const mu_tensors *inputs; /* names and types of what a batch holds; no bytes */
+    const void *preprocessor; /* what the network reads of it goes through (nn/preprocessor.h); NULL: it reads it as it is */
+    mu_value input[MU_MAX_TENSORS]; /* private: what was read of each so far */
     mu_modules *modules;
     struct mu_trace_outputs *outputs; /* private: which outputs are losses */
 } mu_trace;
@@ -33,7 +35,7 @@ MU_CHECKED mu_err mu_trace_status(const mu_trace *t);
 /* Makes an error sticky: `mu_trace_fail(t, MU_FAIL(MU_ERR_CONFIG, "..."))`. */
 void mu_trace_fail(mu_trace *t, mu_err err);
 
-/* What the batch holds under this name. Absent: a sticky MU_ERR_CONFIG that tells what it does hold. */
+/* What the batch holds under this name, as the data preprocessor makes it. Absent: a sticky MU_ERR_CONFIG that tells what it does hold. */
 mu_value mu_trace_input(mu_trace *t, const char *name);
 bool mu_trace_has_input(const mu_trace *t, const char *name);
 

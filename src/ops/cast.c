@@ -1,13 +1,6 @@
-#include "ops/ops.h"
+#include "ops/operand.h"
 
-/* Names by value; index 0 is MU_NONE. */
-static const char *const dtype_names[] = {"-",
-#define X(code, text, bytes, is_float) text,
-                                          MU_DTYPE_MAP(X)
-#undef X
-                                              NULL};
-
-static const mu_attr attr_table[] = {MU_ATTR_CHOICE(mu_cast_attrs, dtype, dtype_names), MU_ATTR_END};
+static const mu_attr attr_table[] = {MU_ATTR_CHOICE(mu_cast_attrs, dtype, mu_operand_dtypes), MU_ATTR_END};
 
 static mu_err infer(const mu_call *call, mu_type *out)
 {

@@ -1,5 +1,11 @@
 #include "ops/operand.h"
 
+const char *const mu_operand_dtypes[] = {"-",
+#define X(code, text, bytes, is_float) text,
+                                         MU_DTYPE_MAP(X)
+#undef X
+                                             NULL};
+
 mu_err mu_operand_required(const mu_call *call, int i, const char *what)
 {
     return mu_operand(call, i) ? MU_OK : MU_FAIL(MU_ERR_SHAPE, "operand %d, the %s, is missing", i, what);

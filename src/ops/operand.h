@@ -5,6 +5,9 @@
 #include "core/mem.h"
 #include "ops/ops.h"
 
+/* Names of dtypes by value, for attributes; index 0 is MU_NONE. NULL-terminated. */
+extern const char *const mu_operand_dtypes[];
+
 /* The type of operand i, or NULL when it is absent. */
 static inline const mu_type *mu_operand(const mu_call *call, int i)
 {

@@ -208,6 +208,15 @@ typedef struct {
     bool gradient; /* the transpose: adds the border back to where it came from */
 } mu_pad_attrs;
 mu_value mu_pad(mu_graph *g, mu_value x, const int64_t *before, const int64_t *after, mu_pad_mode mode, double value);
+/* Images u8 or f32 [N,C,H,W] or [N,H,W] (one channel) -> [N,C,H+padding[0],W+padding[1]]: (x - mean) / std in f32, by channel of the
+ * result, then rounded to `dtype`. mean, std f32 [C] or [1], or none (0 and 1). Not differentiable. */
+typedef struct {
+    int dtype;          /* MU_F32, MU_BF16 or MU_F16 */
+    bool reverse;       /* channel c is channel C-1-c of x: BGR and RGB */
+    int64_t padding[2]; /* (below, on the right) */
+    double value;       /* of the padding, which is not normalised */
+} mu_normalize_attrs;
+mu_value mu_normalize(mu_graph *g, mu_value x, mu_value mean, mu_value std, const mu_normalize_attrs *attrs);
 /* out[i][j][k] = x[index[i][j][k]][j][k] for dim 0; index i64 or i32, as PyTorch's gather. The operation wants x cut to the
  * index's shape in the other dimensions; mu_gather does that. gather_grad(dy, index) -> dx */
 typedef struct {

@@ -55,6 +55,7 @@ libmuster_la_SOURCES += src/ops/ops.c \
 	src/ops/mse_loss.c \
 	src/ops/mul.c \
 	src/ops/neg.c \
+	src/ops/normalize.c \
 	src/ops/pad.c src/ops/pad.h \
 	src/ops/power.c \
 	src/ops/prelu.c \

@@ -9,7 +9,9 @@
 #include "core/mem.h"
 #include "data/h5_dataset.h"
 #include "data/loader.h"
+#include "graph/plan.h"
 #include "nn/preprocessor.h"
+#include "nn/trace_impl.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -68,49 +70,85 @@ static mu_err write_set(const set *s, const char *path)
     return err;
 }
 
-static mu_err epoch(mu_loader *loader, const void *preprocessor, float *out, int64_t number, double *seconds)
+/* A plan whose only output is the batch's images as the network reads them. */
+static mu_err make_plan(const set *s, const void *preprocessor, mu_backend *backend, mu_params *params, mu_plan **out)
+{
+    mu_tensors inputs = {0};
+    mu_trace trace;
+    mu_trace_names names = {0};
+    mu_modules *modules;
+    mu_graph *graph;
+    MU_TRY(mu_tensors_put(&inputs, "img", MU_TYPE(MU_U8, s->batch, s->dim[0], s->dim[1], s->dim[2]), NULL));
+    MU_TRY(mu_modules_new(&modules));
+    mu_err err = mu_trace_begin(&trace, MU_MODE_TENSOR, true, &inputs, modules, "Bench", NULL);
+    if (!err) {
+        trace.preprocessor = preprocessor;
+        mu_trace_output(&trace, "img", mu_trace_input(&trace, "img"));
+        err = mu_trace_end(&trace, false, &graph, &names);
+    }
+    if (!err) {
+        err = mu_plan_new(graph, backend, params, NULL, out);
+        mu_graph_release(graph);
+        mu_trace_names_release(&names);
+    }
+    mu_modules_release(modules);
+    return err;
+}
+
+static mu_err epoch(mu_loader *loader, mu_plan *plan, int64_t number, double *seconds)
 {
     const mu_batch *batch;
+    mu_type type;
     double begun = mu_clock();
     MU_TRY(mu_loader_start(loader, number));
     for (;;) {
-        mu_tensors to = {0};
         MU_TRY(mu_loader_next(loader, &batch));
         if (!batch)
             break;
-        MU_TRY(mu_preprocessor_types(preprocessor, batch, &to));
-        for (int i = 0; i < to.n; i++)
-            to.item[i].data = strcmp(to.item[i].name, "img") == 0 ? out : NULL;
-        MU_TRY(mu_preprocessor_run(preprocessor, batch, true, &to));
+        const mu_tensor *img = mu_tensors_find(&batch->fields, "img");
+        memcpy(mu_plan_input(plan, "img", &type), img->data, mu_type_bytes(&img->type)); /* a short batch leaves the rest */
+        MU_TRY(mu_plan_run(plan, NULL));
     }
     *seconds = mu_clock() - begun;
     return MU_OK;
 }
 
+static mu_err measure_plan(const set *s, mu_loader *loader, mu_plan *plan, int threads, copier *copy)
+{
+    double best = 1e9, seconds = 0;
+    for (int64_t i = 0; i < EPOCHS; i++) {
+        MU_TRY(epoch(loader, plan, i, &seconds));
+        best = seconds < best ? seconds : best;
+        copy_once(copy);
+    }
+    double bytes = (double)(s->n * s->dim[0] * s->dim[1] * s->dim[2]) * sizeof(float), copied = COPY_BYTES / copy->seconds;
+    printf("%-10s %d threads  %10.0f images/s  %6.2f GB/s  memcpy %6.2f GB/s  ratio %5.2f\n", s->name, threads, (double)s->n / best,
+           bytes / best / 1e9, copied / 1e9, bytes / best / copied);
+    return MU_OK;
+}
+
 static mu_err measure(const set *s, const mu_cfg *cfg, const mu_cfg *preprocessor_cfg, int threads, copier *copy)
 {
-    mu_loader *loader;
+    mu_loader *loader = NULL;
+    mu_backend *backend = NULL;
+    mu_params *params = NULL;
+    mu_plan *plan = NULL;
     void *preprocessor;
-    float *out = NULL;
-    double best = 1e9, seconds = 0;
-    int64_t pixels = s->dim[0] * s->dim[1] * s->dim[2];
+    mu_err err;
     MU_TRY(mu_build("data_preprocessor", preprocessor_cfg, NULL, "", &preprocessor));
-    mu_err err = mu_loader_new(cfg, "", &(mu_loader_options){.world_size = 1, .training = true}, &loader);
-    if (!err) {
-        err = mu_alloc(&out, (size_t)(s->batch * pixels) * sizeof *out);
-        for (int64_t i = 0; !err && i < EPOCHS; i++) {
-            err = epoch(loader, preprocessor, out, i, &seconds);
-            best = seconds < best ? seconds : best;
-            copy_once(copy);
-        }
-        mu_free(out);
+    MU_TRY_GOTO(err, mu_backend_open("cpu", &(mu_backend_options){.n_threads = 1}, &backend), done);
+    MU_TRY_GOTO(err, mu_params_new(backend, &params), done);
+    MU_TRY_GOTO(err, make_plan(s, preprocessor, backend, params, &plan), done);
+    MU_TRY_GOTO(err, mu_loader_new(cfg, "", &(mu_loader_options){.world_size = 1, .training = true}, &loader), done);
+    MU_TRY_GOTO(err, measure_plan(s, loader, plan, threads, copy), done);
+done:
+    if (loader)
         mu_loader_release(loader);
-    }
+    mu_plan_release(plan);
+    mu_params_release(params);
+    if (backend)
+        mu_backend_close(backend);
     mu_destroy(preprocessor);
-    double rate = (double)(s->n * pixels) * sizeof(float) / best, copied = COPY_BYTES / copy->seconds;
-    if (!err)
-        printf("%-10s %d threads  %10.0f images/s  %6.2f GB/s  memcpy %6.2f GB/s  ratio %5.2f\n", s->name, threads,
-               (double)s->n / best, rate / 1e9, copied / 1e9, rate / copied);
     return err;
 }
 

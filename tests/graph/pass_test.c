@@ -412,6 +412,28 @@ START_TEST(autocast_chooses_dtypes)
 }
 END_TEST
 
+/* Images come in the low dtype at once where that is read, and in f32 where that is. */
+START_TEST(autocast_normalises_once)
+{
+    mu_backend yes = {.ops = &yes_ops};
+    mu_normalize_attrs attrs = {.dtype = MU_F32, .reverse = true};
+    mu_value x = mu_normalize(g, mu_graph_input(g, "x", MU_TYPE(MU_U8, 2, 3, 4, 4)), mu_graph_const(g, MU_TYPE(MU_F32, 1), &(float){3}),
+                              MU_NO_VALUE, &attrs);
+    mu_graph_output(g, "y", mu_sum(g, mu_add(g, toy_conv(g, "conv1", x, 3, 3), toy_conv(g, "conv2", x, 3, 3)), 0, false));
+    mu_graph_output(g, "bright", _i ? mu_exp(g, x) : mu_exp(g, mu_graph_input(g, "z", MU_TYPE(MU_F32, 1))));
+    mu_graph *cast;
+    ck_ok(mu_pass_autocast(g, &yes, MU_BF16, &cast));
+    ck_ok(mu_pass_simplify(cast, &made));
+    mu_graph_release(cast);
+    const mu_node *low = mu_graph_value(made, find(made, "conv2d")->in[0])->node;
+    ck_assert_str_eq(low->op->name, "normalize");
+    ck_assert(((const mu_normalize_attrs *)low->attrs)->reverse);
+    ck_assert_str_eq(low->name, "normalize");
+    ck_assert_int_eq(mu_graph_type(made, low->out[0])->dtype, MU_BF16);
+    ck_assert_int_eq(count(made, "normalize"), 1 + _i);
+}
+END_TEST
+
 START_TEST(autocast_leaves_doubles_and_a_shy_backend_alone)
 {
     differentiate(mu_relu(g, toy_conv(g, "conv1", image(), 3, 3)));
@@ -456,6 +478,7 @@ int main(void)
     tcase_add_test(tests, norms_are_folded_into_weights);
     tcase_add_test(tests, norms_that_cannot_be_folded_stay);
     tcase_add_test(tests, autocast_chooses_dtypes);
+    tcase_add_loop_test(tests, autocast_normalises_once, 0, 2);
     tcase_add_test(tests, autocast_leaves_doubles_and_a_shy_backend_alone);
     tcase_add_test(tests, out_of_memory);
     suite_add_tcase(suite, tests);

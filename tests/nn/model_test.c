@@ -585,7 +585,7 @@ static const struct {
     mu_err code;
     const char *message;
 } mistakes[] = {
-    {CLASSIFIER_YAML, true, MU_ERR_CONFIG, "the batch has no 'gt_label' (it has img f32[4,1,6,6])"},
+    {CLASSIFIER_YAML, true, MU_ERR_CONFIG, "the batch has no 'gt_label' (it has img u8[4,1,6,6])"},
     {"{type: ImageClassifier, backbone: {type: ToyBackbone}, neck: {type: GlobalAveragePooling},"
      " head: {type: LinearClsHead, num_classes: 4}}", false, MU_ERR_SHAPE, "ImgDataPreprocessor turns u8 images into f32"},
     {"{type: ImageClassifier, data_preprocessor: {type: ImgDataPreprocessor}, backbone: {type: ToyBackbone},"

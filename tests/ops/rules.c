@@ -83,6 +83,7 @@ static const op_rule rules[] = {
     {"mse_loss_grad", BOUND_COND, 4, 0, ELEMENT},
     {"mul", BOUND_EXACT, 0, 0, ROUNDED},
     {"neg", BOUND_EXACT, 0, 0, MOVES},
+    {"normalize", BOUND_AS_IS, 0, 7, "a difference, a quotient and a conversion, each rounded"},
     {"not_equal", BOUND_EXACT, 0, 0, MOVES},
     {"pad", BOUND_TERMS, 4, 0, SUMS},
     {"power", BOUND_COND, 4, 0, ELEMENT},

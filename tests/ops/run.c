@@ -203,17 +203,19 @@ static bool check_memory(session *s, char *problem, size_t size)
 
 static bool run_session(session *s, tensor *out, bool *applies, char *problem, size_t size)
 {
-    const mu_layout *no_wish[MU_OP_MAX_OUT] = {NULL};
+    const mu_layout *wish[MU_OP_MAX_OUT] = {NULL};
     bool used = s->how == RUN_PLAIN;
     for (int i = 0; s->how == RUN_LAYOUTS && i < s->call->n_in; i++) {
         s->came[i] = is_weight(s->call->op, i) ? NULL : native_layout(s->b, &s->call->in[i]);
         used |= s->came[i] != NULL;
     }
+    if (s->how == RUN_LAYOUTS && s->call->op == &mu_op_normalize) /* the only one that takes wishes */
+        used = (wish[0] = native_layout(s->b, &s->call->out[0])) != NULL;
     if (s->how == RUN_LAYOUTS && !used) {
         *applies = false;
         return true;
     }
-    if (s->b->ops->prepare(s->b, s->call, s->came, no_wish, &s->kernel) != MU_OK) {
+    if (s->b->ops->prepare(s->b, s->call, s->came, wish, &s->kernel) != MU_OK) {
         snprintf(problem, size, "prepare: %s", test_error_text());
         return false;
     }

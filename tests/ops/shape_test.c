@@ -256,6 +256,19 @@ START_TEST(moving)
     REFUSES(MU_ERR_SHAPE, "once, not 0 at 1", mu_transpose(g, v(g, "f32[2,3]"), (int[]){0, 0}));
     REFUSES(MU_ERR_SHAPE, "once, not 2 at 0", mu_transpose(g, v(g, "f32[2,3]"), (int[]){2, 0}));
 
+    mu_normalize_attrs image = {.dtype = MU_BF16, .padding = {1, 2}};
+    GIVES("bf16[2,3,5,7]", 2 * 2 * 3 * 4 * 5, mu_normalize(g, v(g, "u8[2,3,4,5]"), v(g, "f32[3]"), v(g, "f32[1]"), &image));
+    GIVES("bf16[2,1,5,7]", 2 * 2 * 4 * 5, mu_normalize(g, v(g, "f32[2,4,5]"), none, none, &image));
+    REFUSES(MU_ERR_SHAPE, "u8 or f32 [N,C,H,W] or [N,H,W], got i32[2,3,4,5]", mu_normalize(g, v(g, "i32[2,3,4,5]"), none, none, &image));
+    REFUSES(MU_ERR_SHAPE, "got u8[4,5]", mu_normalize(g, v(g, "u8[4,5]"), none, none, &image));
+    REFUSES(MU_ERR_SHAPE, "mean must be f32[3] or f32[1], got f32[2]", mu_normalize(g, v(g, "u8[2,3,4,5]"), v(g, "f32[2]"), none, &image));
+    REFUSES(MU_ERR_SHAPE, "std must be f32[1] or f32[1], got f64[1]", mu_normalize(g, v(g, "u8[2,4,5]"), none, v(g, "f64[1]"), &image));
+    image.padding[0] = -1;
+    REFUSES(MU_ERR_SHAPE, "0 or more, got -1", mu_normalize(g, v(g, "u8[2,4,5]"), none, none, &image));
+    image.padding[0] = INT64_MAX;
+    REFUSES(MU_ERR_OVERFLOW, "height", mu_normalize(g, v(g, "u8[2,4,5]"), none, none, &image));
+    image.dtype = MU_I32;
+    REFUSES(MU_ERR_USAGE, "not i32", mu_normalize(g, v(g, "u8[2,4,5]"), none, none, &image));
     GIVES("f32[3,8]", 0, mu_pad(g, v(g, "f32[3,3]"), DIMS(0, 2), DIMS(0, 3), MU_PAD_CONSTANT, 1));
     GIVES("f32[5]", 0, mu_pad(g, v(g, "f32[0]"), DIMS(2), DIMS(3), MU_PAD_CONSTANT, 1));
     GIVES("f32[7]", 0, mu_pad(g, v(g, "f32[3]"), DIMS(2), DIMS(2), MU_PAD_REFLECT, 0));

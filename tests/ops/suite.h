@@ -109,7 +109,7 @@ extern const mu_run suite_run_args;
 
 /* Prepares, binds and runs `call` on copies of `in`; out[] must be allocated. Outputs are filled with NaN before,
  * guarded on both sides, and the operands must come out unchanged. RUN_INPLACE: an output takes its operand's memory
- * where the kernel allows it; RUN_LAYOUTS: images come as a convolution of this backend leaves them. False with text in
+ * where the kernel allows it; RUN_LAYOUTS: images come as a convolution of this backend leaves them, or are wished for so. False with text in
  * problem; *applies is set to false when the way of running does not exist for this call. */
 bool suite_run_call(mu_backend *backend, const mu_call *call, const tensor *in, tensor *out, run_how how, bool *applies,
                     char *problem, size_t size);

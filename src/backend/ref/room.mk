@@ -26,6 +26,7 @@ REF_KERNELS = src/backend/ref/ref.h src/backend/ref/ref.def src/backend/ref/acti
 	src/backend/ref/loss.c \
 	src/backend/ref/matmul.c \
 	src/backend/ref/max_pool2d.c \
+	src/backend/ref/normalize.c \
 	src/backend/ref/pad.c \
 	src/backend/ref/prelu.c \
 	src/backend/ref/reduce.c \

@@ -11,6 +11,7 @@ SIMD_KERNELS = src/backend/simd/copy.h src/backend/simd/index.h src/backend/simd
 	src/backend/simd/group_norm.c \
 	src/backend/simd/loss.c \
 	src/backend/simd/max.c \
+	src/backend/simd/normalize.c \
 	src/backend/simd/pad.c \
 	src/backend/simd/pool2d.c \
 	src/backend/simd/prelu.c \

@@ -1,6 +1,6 @@
 /* Mixed precision. Matrix products and convolutions run in the low dtype, losses, reductions and functions with a wide range in
  * f32, the rest in the dtype of what was computed before it; a mix is raised to f32. Parameters and gradients stay f32; a
- * value is cast once. What the backend does not support in the low dtype stays f32. (The scheme of Micikevicius et al. 2018.) */
+ * value is cast once, and normalised images come in the dtype at once. What the backend does not support in the low dtype stays f32. (The scheme of Micikevicius et al. 2018.) */
 #include "core/mem.h"
 #include "graph/passes/rewriter.h"
 #include "ops/ops.h"
@@ -11,6 +11,7 @@ typedef struct {
     mu_dtype low;
     mu_value *cast_low, *cast_f32; /* [capacity] of new values by id, made at the first need; f32 of low and low of f32 */
     size_t capacity;
+    const mu_node *node; /* that is visited */
 } caster;
 
 typedef enum {
@@ -51,6 +52,27 @@ static mu_dtype dtype_of(const caster *c, mu_value v)
     return mu_graph_type(c->rw.to, v)->dtype;
 }
 
+/* Images that are normalised into another dtype, or no value. */
+static mu_value normalized_as(caster *c, mu_value v, mu_dtype to)
+{
+    const mu_node *node = mu_producer(c->rw.to, v);
+    mu_type types[MU_OP_VARIADIC + MU_OP_MAX_OUT];
+    const char *why;
+    if (!node || node->op != &mu_op_normalize)
+        return MU_NO_VALUE;
+    mu_normalize_attrs attrs = *(const mu_normalize_attrs *)node->attrs;
+    mu_call call = mu_graph_call(c->rw.to, node, types);
+    attrs.dtype = (int)to;
+    call.attrs = &attrs;
+    types[node->n_in].dtype = to;
+    if (!c->backend->ops->supports(c->backend, &call, &why))
+        return MU_NO_VALUE;
+    mu_rewriter_mark(&c->rw, node);
+    mu_value made = mu_graph_apply1(c->rw.to, node->op, &attrs, node->in, node->n_in);
+    mu_rewriter_mark(&c->rw, c->node);
+    return made;
+}
+
 /* The value in another dtype, when it is f32 or low and is to be the other of the two. */
 static mu_err convert(caster *c, mu_value v, mu_dtype to, mu_value *out)
 {
@@ -67,6 +89,8 @@ static mu_err convert(caster *c, mu_value v, mu_dtype to, mu_value *out)
         memset(c->cast_f32 + had, 0, (c->capacity - had) * sizeof *c->cast_f32);
     }
     mu_value *known = to == MU_F32 ? &c->cast_f32[v.id] : &c->cast_low[v.id];
+    if (!known->id)
+        *known = normalized_as(c, v, to);
     if (!known->id)
         *known = mu_cast(c->rw.to, v, to);
     *out = *known;
@@ -139,6 +163,7 @@ static mu_err visit_node(caster *c, const mu_node *node)
     mu_dtype dtype[MU_OP_VARIADIC];
     for (int i = 0; i < node->n_in; i++)
         in[i] = mu_rewriter_get(&c->rw, node->in[i]);
+    c->node = node;
     mu_rewriter_mark(&c->rw, node);
     if (has_f32(c, node)) {
         choose(c, node, in, dtype);
@@ -161,7 +186,7 @@ static mu_err restore_borders(caster *c)
             continue;
         const mu_node *node = mu_producer(from, old);
         if (node)
-            mu_rewriter_mark(&c->rw, node);
+            mu_rewriter_mark(&c->rw, c->node = node);
         MU_TRY(convert(c, mu_rewriter_get(&c->rw, old), MU_F32, &new));
         mu_rewriter_set(&c->rw, old, new);
     }

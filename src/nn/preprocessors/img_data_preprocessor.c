@@ -56,140 +56,73 @@ static mu_err padded(int64_t size, int64_t divisor, int64_t *out)
     return MU_OK;
 }
 
-static mu_err types(const void *preprocessor, const mu_batch *batch, mu_tensors *out)
+static mu_err check_image(const img *self, const mu_type *type)
+{
+    char text[MU_TYPE_TEXT];
+    if ((type->ndim != 3 && type->ndim != 4) || (type->dtype != MU_U8 && type->dtype != MU_F32)) {
+        (void)MU_FAIL(MU_ERR_SHAPE, "ImgDataPreprocessor: 'img' is %s", mu_type_format(type, text));
+        return mu_error_hint("batches of images are u8 or f32 [N,C,H,W] or [N,H,W]");
+    }
+    MU_TRY(check_channels(self, type->ndim == 4 ? type->dim[1] : 1));
+    return MU_OK;
+}
+
+static mu_err set_attrs(const img *self, const mu_type *type, mu_normalize_attrs *out)
+{
+    mu_normalize_attrs a = {.dtype = MU_F32, .reverse = self->bgr_to_rgb || self->rgb_to_bgr, .value = self->pad_value};
+    MU_TRY(check_image(self, type));
+    for (int d = 0; d < 2; d++) {
+        int64_t size = type->dim[type->ndim - 2 + d];
+        MU_TRY(padded(size, self->pad_size_divisor, &a.padding[d]));
+        a.padding[d] -= size;
+    }
+    *out = a;
+    return MU_OK;
+}
+
+/* f32 [n], or none. */
+static mu_value statistic(mu_trace *t, const mu_floats *list)
+{
+    mu_value value = MU_NO_VALUE;
+    float *narrow;
+    if (list->n == 0)
+        return MU_NO_VALUE;
+    mu_err err = mu_calloc(&narrow, list->n, sizeof *narrow);
+    if (err) {
+        mu_trace_fail(t, err);
+        return MU_NO_VALUE;
+    }
+    for (size_t i = 0; i < list->n; i++)
+        narrow[i] = (float)list->v[i];
+    value = mu_graph_const(t->graph, MU_TYPE(MU_F32, (int64_t)list->n), narrow);
+    mu_free(narrow);
+    return value;
+}
+
+static mu_value record(const void *preprocessor, mu_trace *t, const char *name, mu_value raw)
 {
     const img *self = preprocessor;
-    char text[256];
-    if (!mu_tensors_find(&batch->fields, "img"))
-        return MU_FAIL(MU_ERR_CONFIG, "ImgDataPreprocessor: the batch has no 'img' (it has %s)",
-                       mu_tensors_format(&batch->fields, text, sizeof text));
-    for (int i = 0; i < batch->fields.n; i++) {
-        const mu_tensor *field = &batch->fields.item[i];
-        mu_type type = field->type;
-        if (strcmp(field->name, "img") == 0) {
-            bool planar = type.ndim == 4;
-            if ((type.ndim != 3 && !planar) || (type.dtype != MU_U8 && type.dtype != MU_F32)) {
-                (void)MU_FAIL(MU_ERR_SHAPE, "ImgDataPreprocessor: 'img' is %s", mu_type_format(&type, text));
-                return mu_error_hint("batches of images are u8 or f32 [N,C,H,W] or [N,H,W]");
-            }
-            int64_t channels = planar ? type.dim[1] : 1, height = type.dim[type.ndim - 2], width = type.dim[type.ndim - 1];
-            MU_TRY(check_channels(self, channels));
-            MU_TRY(padded(height, self->pad_size_divisor, &height));
-            MU_TRY(padded(width, self->pad_size_divisor, &width));
-            MU_TRY(mu_type_init(&type, MU_F32, 4, (int64_t[]){type.dim[0], channels, height, width}));
-        }
-        MU_TRY(mu_tensors_put(out, field->name, type, NULL));
+    mu_normalize_attrs attrs;
+    if (mu_trace_status(t) != MU_OK || strcmp(name, "img") != 0)
+        return raw;
+    mu_err err = set_attrs(self, mu_graph_type(t->graph, raw), &attrs);
+    if (err) {
+        mu_trace_fail(t, err);
+        return MU_NO_VALUE;
     }
-    return MU_OK;
-}
-
-/* What a channel's values become: (x - mean) / std in f32. */
-typedef struct {
-    float mean, std;
-    bool is_u8;
-} channel;
-
-static channel channel_of(const img *self, int64_t c, bool is_u8)
-{
-    return (channel){.mean = self->mean.n ? (float)self->mean.v[self->mean.n > 1 ? c : 0] : 0,
-                     .std = self->std.n ? (float)self->std.v[self->std.n > 1 ? c : 0] : 1,
-                     .is_u8 = is_u8};
-}
-
-#ifdef HAVE_X86_LEVELS
-#define VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define VECTORISED
-#endif
-
-enum { PIECE = 64 }; /* a fixed length, of which the compiler makes vectors */
-
-VECTORISED
-static void normalise_u8(const uint8_t *restrict x, float *restrict y, int64_t n, float mean, float std)
-{
-    int64_t i = 0;
-    for (; i + PIECE <= n; i += PIECE)
-        for (int k = 0; k < PIECE; k++)
-            y[i + k] = ((float)x[i + k] - mean) / std;
-    for (; i < n; i++)
-        y[i] = ((float)x[i] - mean) / std;
-}
-
-VECTORISED
-static void normalise_f32(const float *restrict x, float *restrict y, int64_t n, float mean, float std)
-{
-    int64_t i = 0;
-    for (; i + PIECE <= n; i += PIECE)
-        for (int k = 0; k < PIECE; k++)
-            y[i + k] = (x[i + k] - mean) / std;
-    for (; i < n; i++)
-        y[i] = (x[i] - mean) / std;
-}
-
-static void normalise(const channel *ch, const void *src, float *dst, int64_t n)
-{
-    if (ch->is_u8)
-        normalise_u8(src, dst, n, ch->mean, ch->std);
-    else
-        normalise_f32(src, dst, n, ch->mean, ch->std);
-}
-
-static void fill(float *dst, int64_t n, float value)
-{
-    for (int64_t i = 0; i < n; i++)
-        dst[i] = value;
-}
-
-static void normalise_plane(const img *self, const channel *ch, const char *src, const int64_t from[2], float *dst,
-                            const int64_t to[2])
-{
-    if (from[1] == to[1]) {
-        normalise(ch, src, dst, from[0] * from[1]);
-    } else {
-        for (int64_t y = 0; y < from[0]; y++) {
-            normalise(ch, src + (size_t)(y * from[1]) * (ch->is_u8 ? 1 : sizeof(float)), dst + y * to[1], from[1]);
-            fill(dst + y * to[1] + from[1], to[1] - from[1], (float)self->pad_value);
-        }
-    }
-    fill(dst + from[0] * to[1], (to[0] - from[0]) * to[1], (float)self->pad_value);
-}
-
-static void run_image(const img *self, const mu_tensor *src, const mu_tensor *dst)
-{
-    bool is_u8 = src->type.dtype == MU_U8, swap = self->bgr_to_rgb || self->rgb_to_bgr;
-    const int64_t *from = src->type.dim + src->type.ndim - 2, *to = dst->type.dim + 2;
-    int64_t n = dst->type.dim[0], channels = dst->type.dim[1];
-    size_t plane = (size_t)(from[0] * from[1]) * (is_u8 ? 1 : sizeof(float));
-    for (int64_t c = 0; c < channels; c++) {
-        channel ch = channel_of(self, c, is_u8);
-        for (int64_t i = 0; i < n; i++)
-            normalise_plane(self, &ch, (const char *)src->data + (size_t)(i * channels + (swap ? 2 - c : c)) * plane, from,
-                            (float *)dst->data + (i * channels + c) * to[0] * to[1], to);
-    }
-}
-
-static mu_err run(const void *preprocessor, const mu_batch *batch, bool training, mu_tensors *out)
-{
-    (void)training;
-    for (int i = 0; i < out->n; i++) {
-        const mu_tensor *from = mu_tensors_find(&batch->fields, out->item[i].name);
-        if (!from || !out->item[i].data)
-            continue;
-        if (strcmp(from->name, "img") == 0)
-            run_image(preprocessor, from, &out->item[i]);
-        else
-            memcpy(out->item[i].data, from->data, mu_type_bytes(&from->type));
-    }
-    return MU_OK;
+    mu_graph_push(t->graph, "data_preprocessor");
+    mu_value image = mu_normalize(t->graph, raw, statistic(t, &self->mean), statistic(t, &self->std), &attrs);
+    mu_graph_pop(t->graph);
+    return image;
 }
 
 const mu_component mu_component_img_data_preprocessor = {
     .kind = "data_preprocessor",
     .name = "ImgDataPreprocessor",
-    .doc = "Images, \"img\" u8 or f32 [N,C,H,W] or [N,H,W], become f32 [N,C,H,W]: (x - mean) / std, channels reversed"
+    .doc = "Images, \"img\" u8 or f32 [N,C,H,W] or [N,H,W], become floats [N,C,H,W]: (x - mean) / std, channels reversed"
            ", padded. Other fields stay as they are.",
     .size = sizeof(img),
     .options = options,
     .create = create,
-    .ops = &(const mu_preprocessor_ops){.types = types, .run = run},
+    .ops = &(const mu_preprocessor_ops){.record = record},
 };

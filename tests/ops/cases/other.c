@@ -68,7 +68,33 @@ static mu_value t_host(mu_graph *g, const mu_value *in, const void *attrs)
     return out[0];
 }
 
-const op_case other_cases[] = {{"chain", t_chain, "f[5,7] f[5,7] f[5,7]", &multiply_add, CASE_FORWARD},
+/* ---- images; their dtypes are told, whatever is under test ---- */
+
+TRACE(normalize, mu_normalize(g, in[0], in[1], in[2], attrs))
+
+static const mu_normalize_attrs plain = {.dtype = MU_F32}, plain_bf16 = {.dtype = MU_BF16}, plain_f16 = {.dtype = MU_F16},
+                                reversed = {.dtype = MU_F32, .reverse = true}, reversed_bf16 = {.dtype = MU_BF16, .reverse = true},
+                                bordered = {.dtype = MU_F32, .reverse = true, .padding = {3, 5}, .value = -1.5},
+                                bordered_bf16 = {.dtype = MU_BF16, .padding = {0, 3}, .value = 0.1},
+                                bordered_f16 = {.dtype = MU_F16, .padding = {2, 0}, .value = 7};
+
+const op_case other_cases[] = {{"normalize", t_normalize, "u8[2,3,8,12]:256 f32[3] f32[3]:pos", &plain, CASE_FORWARD},
+                               {"normalize", t_normalize, "u8[2,3,8,12]:256 f32[3] f32[3]:pos", &reversed_bf16, CASE_FORWARD},
+                               {"normalize", t_normalize, "u8[2,3,8,12]:256 f32[3] f32[1]:pos", &plain_f16, CASE_FORWARD},
+                               {"normalize", t_normalize, "u8[3,3,7,9]:256 f32[1] f32[3]:pos", &bordered, CASE_FORWARD},
+                               {"normalize", t_normalize, "u8[3,3,7,13]:256 f32[3] f32[3]:pos", &bordered_bf16, CASE_FORWARD},
+                               {"normalize", t_normalize, "u8[2,3,6,16]:256 f32[3] f32[3]:pos", &bordered_f16, CASE_FORWARD},
+                               {"normalize", t_normalize, "u8[5,1,28,28]:256 f32[1] f32[1]:pos", &plain_bf16, CASE_FORWARD},
+                               {"normalize", t_normalize, "u8[5,9,11]:256 f32[1] f32[1]:pos", &bordered, CASE_FORWARD},
+                               {"normalize", t_normalize, "u8[2,5,9,11]:256 f32[5] f32[5]:pos", &reversed, CASE_FORWARD},
+                               {"normalize", t_normalize, "u8[2,2,9,11]:256 f32[2] f32[2]:pos", &bordered_bf16, CASE_FORWARD},
+                               {"normalize", t_normalize, "u8[2,3,33,41]:256 - -", &bordered, CASE_FORWARD},
+                               {"normalize", t_normalize, "f32[2,3,16,16] f32[3] f32[3]:pos", &reversed_bf16, CASE_FORWARD},
+                               {"normalize", t_normalize, "f32[2,3,7,11]:special f32[3] f32[3]:pos", &bordered, CASE_FORWARD},
+                               {"normalize", t_normalize, "f32[3,24,8]:wide f32[1] f32[1]:pos", &plain_f16, CASE_FORWARD},
+                               {"normalize", t_normalize, "u8[0,3,4,4]:256 f32[3] f32[3]:pos", &plain, CASE_FORWARD},
+                               {"normalize", t_normalize, "u8[2,3,0,4]:256 f32[3] f32[3]:pos", &bordered, CASE_FORWARD},
+                               {"chain", t_chain, "f[5,7] f[5,7] f[5,7]", &multiply_add, CASE_FORWARD},
                                {"chain", t_chain, "f[2,17,3,5] f[2,17,3,5] f[]", &multiply_add, CASE_FORWARD},
                                {"chain", t_chain, "f[1000]", &two_outputs, CASE_FORWARD},
                                {"chain", t_chain, "f[0,3]", &two_outputs, CASE_FORWARD},
