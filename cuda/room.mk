@@ -27,7 +27,8 @@ CUDA_SOURCES = \
 	cuda/square_sum.cu \
 	cuda/sync_batch_norm.cu \
 	cuda/topk.cu \
-	cuda/update.cu
+	cuda/update.cu \
+	cuda/update_control.cu
 EXTRA_DIST += cuda/nvcc.sh
 
 if CUDA_EMULATED

@@ -1,13 +1,13 @@
 #include "flat.cuh"
 
 /* Updates of flat arenas in place, in f32, each byte read and written once. Their numbers are read where they lie, on the device:
- * f64 {lr, weight_decay, momentum|beta1, dampening|beta2, eps, gradient_scale, bias_correction1, bias_correction2}. */
+ * f64 [MU_UPDATE_SCALARS]. */
 
 enum { UPDATE_MAX = 4 };
 
 typedef struct {
     int64_t count;
-    bool whole, nesterov, maximize, first, decoupled;
+    bool whole, nesterov, maximize, decoupled;
     const double *c;
     const void *gradient, *old[UPDATE_MAX]; /* the parameters, then momentum or m, v, vmax: NULL where absent */
     void *to[UPDATE_MAX];                   /* where they are put: as a rule, the same places */
@@ -24,24 +24,49 @@ template <int N, class T> static __device__ inline void update_write(const mu_cu
         write_pack<N>((T *)u.to[which], i, u.count, u.whole, x);
 }
 
-/* g = scale * gradient + weight_decay * p; b = momentum * b + (1 - dampening) * g; p -= lr * (b, or g + momentum * b) */
+/* Is this step skipped? Outputs that are not in place are copies then. */
+template <class T> static __device__ inline bool update_skipped(const mu_cuda_update &u)
+{
+    if (u.c[MU_UPDATE_SKIP] == 0)
+        return false;
+    for (int k = 0; k < UPDATE_MAX; k++)
+        if (u.to[k] && u.to[k] != u.old[k])
+            FOR_EACH(i, u.count)
+                ((T *)u.to[k])[i] = ((const T *)u.old[k])[i];
+    return true;
+}
+
+static __device__ inline float update_most(const mu_cuda_update &u)
+{
+    return u.c[MU_UPDATE_MAX_VALUE] > 0 ? (float)u.c[MU_UPDATE_MAX_VALUE] : INFINITY;
+}
+
+/* NaN stays. */
+static __device__ inline float update_clamped(float g, float most)
+{
+    return g > most ? most : g < -most ? -most : g;
+}
+
+/* g = clamp(scale * gradient) + weight_decay * p; b = momentum * b + (1 - dampening) * g; p -= lr * (b, or g + momentum * b) */
 template <class T> static __global__ void sgd_kernel(mu_cuda_update u)
 {
     const int N = packed<T>;
     const double *c = u.c;
-    const bool buffer = u.to[1] != NULL;
+    const bool buffer = u.to[1] != NULL, first = c[MU_UPDATE_FIRST] != 0;
     const float lr = (float)c[0], weight_decay = (float)c[1], momentum = (float)c[2], keep = (float)(1 - c[3]);
-    const float scale = (float)(u.maximize ? -c[5] : c[5]);
+    const float scale = (float)(u.maximize ? -c[5] : c[5]), most = update_most(u);
+    if (update_skipped<T>(u))
+        return;
     FOR_EACH(k, (u.count + N - 1) / N) {
         int64_t i = k * N;
         float g[N], p[N], b[N] = {};
         update_read<N, T>(u, u.gradient, i, g);
         update_read<N, T>(u, u.old[0], i, p);
-        if (buffer && !u.first)
+        if (buffer && !first)
             update_read<N, T>(u, u.old[1], i, b);
         for (int j = 0; j < N; j++) {
-            float d = scale * g[j] + weight_decay * p[j];
-            b[j] = u.first ? d : momentum * b[j] + keep * d;
+            float d = update_clamped(scale * g[j], most) + weight_decay * p[j];
+            b[j] = first ? d : momentum * b[j] + keep * d;
             float move = !buffer ? d : u.nesterov ? d + momentum * b[j] : b[j];
             p[j] -= lr * move;
         }
@@ -58,7 +83,9 @@ template <class T> static __global__ void adam_kernel(mu_cuda_update u)
     const bool vmax = u.to[3] != NULL;
     const float weight_decay = (float)c[1], beta2 = (float)c[3], grow1 = (float)(1 - c[2]), grow2 = (float)(1 - c[3]), eps = (float)c[4];
     const float scale = (float)(u.maximize ? -c[5] : c[5]), shrink = (float)(1 - c[0] * c[1]);
-    const float step_size = (float)(c[0] / c[6]), root = (float)(1 / sqrt(c[7]));
+    const float step_size = (float)(c[0] / c[6]), root = (float)(1 / sqrt(c[7])), bound = update_most(u);
+    if (update_skipped<T>(u))
+        return;
     FOR_EACH(k, (u.count + N - 1) / N) {
         int64_t i = k * N;
         float g[N], p[N], m1[N], v1[N], most[N] = {};
@@ -69,7 +96,7 @@ template <class T> static __global__ void adam_kernel(mu_cuda_update u)
         if (vmax)
             update_read<N, T>(u, u.old[3], i, most);
         for (int j = 0; j < N; j++) {
-            float d = scale * g[j];
+            float d = update_clamped(scale * g[j], bound);
             if (u.decoupled)
                 p[j] *= shrink;
             else
@@ -93,7 +120,7 @@ static mu_err update_run(mu_kernel *kernel, const mu_run *run)
     const mu_call *call = &kernel->call;
     const mu_update_attrs *a = (const mu_update_attrs *)call->attrs;
     bool sgd = call->op == &mu_op_sgd;
-    mu_cuda_update u = {mu_type_count(&call->in[0]), true, a->nesterov, a->maximize, a->first, a->decoupled,
+    mu_cuda_update u = {mu_type_count(&call->in[0]), true, a->nesterov, a->maximize, a->decoupled,
                         (const double *)kernel->in[call->n_in - 1], kernel->in[1], {}, {}};
     u.whole = lies_whole(u.gradient, 16);
     for (int k = 0; k < call->n_out; k++) {

@@ -12,6 +12,14 @@
 
 typedef struct mu_params mu_params;
 
+/* The state f32 [1] that the gradient of the total loss starts from, where it is declared: written by the optimizer. Names that begin with '.' belong to
+ * the step, not to the network: they are not weights, and not saved or shared as such. */
+#define MU_LOSS_SCALE ".loss_scale"
+static inline bool mu_param_is_weight(const char *name)
+{
+    return name[0] != '.';
+}
+
 typedef struct {
     const char *name;
     mu_type type;

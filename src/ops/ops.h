@@ -292,15 +292,56 @@ typedef struct {
 } mu_chain_attrs;
 
 /* ---- updates of flat arenas (optim/): no gradient, run by the optimizers through the backend ----
- * scalars: f64 [8] in host order {lr, weight_decay, momentum|beta1, dampening|beta2, eps, gradient_scale, bias_correction1,
- * bias_correction2}; unused ones are 0.
  * sgd(param, grad, momentum_buffer?, scalars) -> param', momentum_buffer'   (updates in place)
  * adam(param, grad, m, v, vmax?, scalars) -> param', m', v', vmax'
- * square_sum(x) -> f64 scalar: sum of x^2, for the global gradient norm */
+ * square_sum(x) -> f64 scalar: sum of x^2, for the global gradient norm
+ * update_control(control, request, groups [g, MU_UPDATE_SCALARS], sums of squares [n]?, loss scale f32 [1]?) -> control', scalars like groups,
+ *   loss scale': what the updates of one step depend on, decided where the gradients are. All f64 but the loss scale. */
 typedef struct {
     bool nesterov, maximize;
-    bool first;     /* sgd: the buffer is set to the gradient (PyTorch's first step) */
     bool decoupled; /* adam: AdamW */
 } mu_update_attrs;
+
+/* Numbers of an update. Of a group, update_control reads the first five, and CORRECTION1 and 2: not 0 where they are wanted. */
+enum {
+    MU_UPDATE_LR,
+    MU_UPDATE_WEIGHT_DECAY,
+    MU_UPDATE_BETA1, /* or momentum */
+    MU_UPDATE_BETA2, /* or dampening */
+    MU_UPDATE_EPS,
+    MU_UPDATE_GRADIENT_SCALE, /* what gradients are multiplied by */
+    MU_UPDATE_CORRECTION1,    /* 1 - beta1^t, 1 - beta2^t; t: applied steps, this one included */
+    MU_UPDATE_CORRECTION2,
+    MU_UPDATE_MAX_VALUE, /* scaled gradients are clamped to +-this; 0: not */
+    MU_UPDATE_FIRST,     /* not 0: the first step that is applied. sgd: the buffer is set to the gradient, as PyTorch does */
+    MU_UPDATE_SKIP,      /* not 0: everything stays as it is */
+    MU_UPDATE_SCALARS = 12
+};
+
+/* What an optimizer knows about its steps. A step is attempted once for each set of gradients. */
+enum {
+    MU_CONTROL_STEPS,      /* that were applied */
+    MU_CONTROL_LOSS_SCALE, /* by which the gradients are too large; 1: none */
+    MU_CONTROL_GROWTH,     /* good steps since the loss scale changed */
+    MU_CONTROL_STOPPED,    /* the attempt, from 1, whose gradients were not finite, where that stops all updates for good; 0: none */
+    MU_CONTROL_SKIPPED,    /* attempts, in all, that were skipped: their gradients were not finite */
+    MU_CONTROL_NORM,       /* of the last attempt's gradients: unscaled, before clipping; NaN without sums */
+    MU_CONTROL_ATTEMPT,    /* the last one; where updates were stopped, nothing here changes any more */
+    MU_CONTROL_UPDATED,    /* 1: it was applied */
+    MU_CONTROL_N
+};
+
+/* What is asked of a step. */
+enum {
+    MU_REQUEST_ATTEMPT, /* from 1 */
+    MU_REQUEST_SCALE,   /* gradients are multiplied by this / loss scale: 1 / accumulated batches */
+    MU_REQUEST_MAX_NORM, /* then scaled to this 2-norm if theirs is larger (needs sums); 0: not */
+    MU_REQUEST_MAX_VALUE, /* then clamped; 0: not */
+    MU_REQUEST_GROWTH_FACTOR,
+    MU_REQUEST_BACKOFF_FACTOR,
+    MU_REQUEST_GROWTH_INTERVAL, /* good steps after which the loss scale grows; 0: it stays as it is */
+    MU_REQUEST_STOPS, /* not 0: gradients that are not finite stop all updates for good; 0: they are skipped, and the loss scale backs off */
+    MU_REQUEST_N
+};
 
 #endif

@@ -77,4 +77,5 @@ libmuster_la_SOURCES += src/ops/ops.c \
 	src/ops/tanh.c \
 	src/ops/topk.c \
 	src/ops/transpose.c \
+	src/ops/update_control.c \
 	src/ops/where.c

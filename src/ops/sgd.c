@@ -18,9 +18,9 @@ static int64_t flops(const mu_call *call)
 
 const mu_op mu_op_sgd = {
     .name = "sgd",
-    .doc = "Stochastic gradient descent in place: (param, gradient, momentum buffer or none, scalars f64 [8]) -> param', "
-           "buffer'. g = gradient * scale + weight_decay * param; buffer = momentum * buffer + (1 - dampening) * g; "
-           "param -= lr * (buffer, or g + momentum * buffer with Nesterov's form).",
+    .doc = "Stochastic gradient descent in place: (param, gradient, momentum buffer or none, scalars f64 [12]) -> param', "
+           "buffer'. g = clamp(gradient * scale) + weight_decay * param; buffer = momentum * buffer + (1 - dampening) * g, at first g; "
+           "param -= lr * (buffer, or g + momentum * buffer with Nesterov's form). A step that is skipped changes nothing.",
     .n_in_min = 2, .n_in_max = 4, .n_out = 2, .flags = MU_OP_EFFECT, .updates = {1, 3},
     .attrs_size = sizeof(mu_update_attrs), .attrs = mu_update_attr_table,
     .infer = infer, .flops = flops,

@@ -7,7 +7,7 @@
 extern const mu_attr mu_update_attr_table[];
 
 /* Operands 0..n-2 are of the type of operand 0, floating point (those from n_required on may be absent); the last is the
- * scalars, f64 [8]. */
+ * scalars, f64 [MU_UPDATE_SCALARS]. */
 mu_err mu_update_check(const mu_call *call, int n_required);
 
 #endif

@@ -1,7 +1,5 @@
 #include "optim/optim.h"
 
-#include <math.h>
-
 typedef struct {
     mu_optim base;
     double lr, eps, weight_decay;
@@ -47,36 +45,35 @@ static int n_states(const mu_optim *optim, const mu_optim_group *g)
     return ((const adam *)optim)->amsgrad ? 3 : 2;
 }
 
-static mu_update_attrs adam_attrs(const mu_optim *optim, const mu_optim_group *g, bool first)
+static mu_update_attrs adam_attrs(const mu_optim *optim, const mu_optim_group *g)
 {
-    (void)g, (void)first;
+    (void)g;
     return (mu_update_attrs){.maximize = ((const adam *)optim)->maximize};
 }
 
-static mu_update_attrs adamw_attrs(const mu_optim *optim, const mu_optim_group *g, bool first)
+static mu_update_attrs adamw_attrs(const mu_optim *optim, const mu_optim_group *g)
 {
-    mu_update_attrs attrs = adam_attrs(optim, g, first);
+    mu_update_attrs attrs = adam_attrs(optim, g);
     attrs.decoupled = true;
     return attrs;
 }
 
-static void scalars(const mu_optim_group *g, int64_t step, double s[MU_OPTIM_SCALARS])
+static void numbers(const mu_optim_group *g, double s[MU_UPDATE_SCALARS])
 {
-    s[0] = g->lr;
-    s[1] = g->weight_decay;
-    s[2] = g->beta1;
-    s[3] = g->beta2;
-    s[4] = g->eps;
-    s[6] = 1 - pow(g->beta1, (double)step);
-    s[7] = 1 - pow(g->beta2, (double)step);
+    s[MU_UPDATE_LR] = g->lr;
+    s[MU_UPDATE_WEIGHT_DECAY] = g->weight_decay;
+    s[MU_UPDATE_BETA1] = g->beta1;
+    s[MU_UPDATE_BETA2] = g->beta2;
+    s[MU_UPDATE_EPS] = g->eps;
+    s[MU_UPDATE_CORRECTION1] = s[MU_UPDATE_CORRECTION2] = 1;
 }
 
 static const char *const state_names[] = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", NULL};
 
 static const mu_optim_ops adam_ops = {.op = &mu_op_adam, .state_names = state_names, .group = group,
-                                      .n_states = n_states, .attrs = adam_attrs, .scalars = scalars};
+                                      .n_states = n_states, .attrs = adam_attrs, .numbers = numbers};
 static const mu_optim_ops adamw_ops = {.op = &mu_op_adam, .state_names = state_names, .group = group,
-                                       .n_states = n_states, .attrs = adamw_attrs, .scalars = scalars};
+                                       .n_states = n_states, .attrs = adamw_attrs, .numbers = numbers};
 
 const mu_component mu_component_adam = {
     .kind = "optimizer",

@@ -1,9 +1,8 @@
 #include "optim/optim.h"
 
+#include "core/log.h"
 #include "core/mem.h"
 #include "graph/flat_kernel.h"
-
-#include <math.h>
 
 /* Neighbours in the arena of one group and dtype, padding between them included. */
 typedef struct {
@@ -12,7 +11,7 @@ typedef struct {
     size_t data, gradient, state; /* places in the arenas: the same, but where some of them are in pieces */
     int64_t count;                /* elements */
     int n_states;
-    mu_kernel *update, *first_update, *square_sum, *at_most, *at_least;
+    mu_kernel *square_sum, *update;
 } range;
 
 typedef struct mu_optim_binding {
@@ -24,13 +23,20 @@ typedef struct mu_optim_binding {
     size_t n_ranges, range_capacity;
     void *state[MU_OPTIM_MAX_STATES];
     int n_states;
-    int64_t steps;
     mu_comm *pieces; /* borrowed; NULL: every rank has everything */
-    /* Host copies and their device places: [n_groups] scalars; [n_ranges] sums of squares; [n_ranges] bounds {high, low}, each
-     * in the dtype of its range. */
-    double (*scalars)[MU_OPTIM_SCALARS], *sums, (*bounds)[2];
-    double (*device_scalars)[MU_OPTIM_SCALARS], *device_sums, (*device_bounds)[2];
+    mu_device_comm *device_pieces;
+
+    mu_loss_scaling scaling; /* init_scale 0: none */
+    int64_t attempts;
+    double *numbers;  /* host: the request, then the groups [n_groups][MU_UPDATE_SCALARS] */
+    /* On the device: the same; what update_control makes of it; and sums of squares [n_sums], those of all ranks' pieces (one more, for a word about errors). */
+    double *control, *device_numbers, *scalars, *sums, *total; /* total: sums itself where nothing is in pieces */
+    size_t n_sums; /* at least n_ranges, the same on all ranks; the rest stays 0 */
+    mu_kernel *decide, *decide_unseen; /* with the sums, without them */
     void *scratch;
+
+    mu_recording *recording; /* of a step on a device; NULL: none */
+    enum { STEP_COLD, STEP_WARM, STEP_NOT_RECORDED } stage;
 } binding;
 
 static const mu_optim_ops *ops_of(const mu_optim *optim)
@@ -58,17 +64,6 @@ mu_optim_group mu_optim_initial_group(const mu_optim *optim, int i)
     return optim->binding->initial[i];
 }
 
-int64_t mu_optim_steps(const mu_optim *optim)
-{
-    return optim->binding ? optim->binding->steps : 0;
-}
-
-void mu_optim_set_steps(mu_optim *optim, int64_t steps)
-{
-    if (optim->binding)
-        optim->binding->steps = steps;
-}
-
 int mu_optim_n_states(const mu_optim *optim)
 {
     return optim->binding ? optim->binding->n_states : 0;
@@ -90,27 +85,37 @@ static void dealloc(binding *b, void *block)
         b->backend->ops->dealloc(b->backend, block);
 }
 
+static void forget_recording(binding *b)
+{
+    if (b->recording)
+        b->backend->ops->recording_release(b->backend, b->recording);
+    b->recording = NULL;
+    b->stage = STEP_COLD;
+}
+
 static void release(binding *b)
 {
+    forget_recording(b);
     for (size_t i = 0; i < b->n_ranges; i++) {
-        range *r = &b->ranges[i];
-        mu_kernel *kernels[] = {r->update, r->first_update, r->square_sum, r->at_most, r->at_least};
-        for (size_t k = 0; k < sizeof kernels / sizeof *kernels; k++)
-            mu_kernel_release(kernels[k]);
+        mu_kernel_release(b->ranges[i].square_sum);
+        mu_kernel_release(b->ranges[i].update);
     }
+    mu_kernel_release(b->decide);
+    mu_kernel_release(b->decide_unseen);
     for (int i = 0; i < b->n_states; i++)
         mu_params_arena_release(b->params, b->state[i]);
-    dealloc(b, b->device_scalars);
-    dealloc(b, b->device_sums);
-    dealloc(b, b->device_bounds);
+    if (b->total != b->sums)
+        dealloc(b, b->total);
+    dealloc(b, b->sums);
+    dealloc(b, b->control);
+    dealloc(b, b->device_numbers);
+    dealloc(b, b->scalars);
     dealloc(b, b->scratch);
     mu_params_release(b->params);
     mu_free(b->groups);
     mu_free(b->initial);
     mu_free(b->ranges);
-    mu_free(b->scalars);
-    mu_free(b->sums);
-    mu_free(b->bounds);
+    mu_free(b->numbers);
     mu_free(b);
 }
 
@@ -177,108 +182,157 @@ static mu_err find_ranges(binding *b, const int *group_of)
     return MU_OK;
 }
 
-static mu_err alloc_device(binding *b, size_t count, size_t size, void *out)
+/* Zeroed. */
+static mu_err alloc_device(binding *b, size_t count, void *out)
 {
     size_t bytes;
-    MU_TRY(mu_mul_size(count, size, &bytes));
-    MU_TRY(b->backend->ops->alloc(b->backend, bytes, out));
-    return MU_OK;
+    double *zeros;
+    void *block;
+    MU_TRY(mu_mul_size(count, sizeof(double), &bytes));
+    MU_TRY(mu_calloc(&zeros, count, sizeof *zeros));
+    mu_err err = b->backend->ops->alloc(b->backend, bytes, &block);
+    if (!err) {
+        err = b->backend->ops->upload(b->backend, block, zeros, bytes);
+        *(void **)out = block;
+    }
+    mu_free(zeros);
+    return err;
+}
+
+/* A sum for each range of this rank, or for as many as any rank may have of its pieces. */
+static void count_sums(binding *b, bool pieces)
+{
+    b->n_sums = b->n_ranges;
+    for (int i = 0; pieces && i < mu_params_count(b->params); i++)
+        if (mu_params_at(b->params, i)->trainable)
+            b->n_sums = (size_t)i + 1 > b->n_sums ? (size_t)i + 1 : b->n_sums;
+    b->n_sums = b->n_sums ? b->n_sums : 1;
 }
 
 static mu_err allocate(binding *b, const mu_optim *optim)
 {
-    size_t groups = (size_t)b->n_groups;
+    bool pieces = mu_params_sharing_of(b->params)->stage > MU_SHARD_NOTHING;
+    size_t scalars;
     for (int i = 0; i < b->n_states; i++)
         MU_TRY(mu_params_arena_new(b->params, mu_optim_state_name(optim, i), &b->state[i]));
-    MU_TRY(mu_calloc(&b->scalars, groups, sizeof *b->scalars));
-    MU_TRY(mu_calloc(&b->sums, b->n_ranges, sizeof *b->sums));
-    MU_TRY(mu_calloc(&b->bounds, b->n_ranges, sizeof *b->bounds));
-    MU_TRY(alloc_device(b, groups, sizeof *b->scalars, &b->device_scalars));
-    MU_TRY(alloc_device(b, b->n_ranges, sizeof *b->sums, &b->device_sums));
-    MU_TRY(alloc_device(b, b->n_ranges, sizeof *b->bounds, &b->device_bounds));
-    return MU_OK;
-}
-
-static mu_err prepare_update(binding *b, const mu_optim *optim, const range *r, bool first, mu_kernel **out)
-{
-    const mu_optim_ops *ops = ops_of(optim);
-    mu_update_attrs attrs = ops->attrs(optim, &b->groups[r->group], first);
-    mu_type in[2 + MU_OPTIM_MAX_STATES + 1] = {{.dtype = MU_NONE}};
-    int n_in = ops->op->n_in_max;
-    for (int i = 0; i < 2 + r->n_states; i++)
-        in[i] = MU_TYPE(r->dtype, r->count);
-    in[n_in - 1] = MU_TYPE(MU_F64, MU_OPTIM_SCALARS);
-    MU_TRY(mu_flat_kernel_new(b->backend, ops->op, &attrs, in, n_in, out));
+    MU_TRY(mu_mul_size((size_t)b->n_groups, MU_UPDATE_SCALARS, &scalars));
+    count_sums(b, pieces);
+    MU_TRY(mu_calloc(&b->numbers, MU_REQUEST_N + scalars, sizeof *b->numbers));
+    MU_TRY(alloc_device(b, MU_CONTROL_N, &b->control));
+    MU_TRY(alloc_device(b, MU_REQUEST_N + scalars, &b->device_numbers));
+    MU_TRY(alloc_device(b, scalars, &b->scalars));
+    MU_TRY(alloc_device(b, b->n_sums, &b->sums));
+    b->total = b->sums;
+    if (pieces) {
+        b->total = NULL;
+        MU_TRY(alloc_device(b, b->n_sums + 1, &b->total));
+    }
     return MU_OK;
 }
 
 static mu_err prepare_range(binding *b, const mu_optim *optim, range *r)
 {
-    mu_type gradient = MU_TYPE(r->dtype, r->count), bounded[] = {gradient, MU_TYPE(r->dtype, 1)};
-    r->n_states = ops_of(optim)->n_states(optim, &b->groups[r->group]);
-    MU_TRY(prepare_update(b, optim, r, false, &r->update));
-    if (ops_of(optim)->attrs(optim, &b->groups[r->group], true).first)
-        MU_TRY(prepare_update(b, optim, r, true, &r->first_update));
-    MU_TRY(mu_flat_kernel_new(b->backend, &mu_op_square_sum, NULL, &gradient, 1, &r->square_sum));
-    MU_TRY(mu_flat_kernel_new(b->backend, &mu_op_minimum, NULL, bounded, 2, &r->at_most));
-    MU_TRY(mu_flat_kernel_new(b->backend, &mu_op_maximum, NULL, bounded, 2, &r->at_least));
-    if (r->at_most->inplace[0] != 1 || r->at_least->inplace[0] != 1)
-        return MU_FAIL(MU_ERR_UNSUPPORTED, "this backend does not clamp gradients in place");
-    return MU_OK;
-}
-
-static mu_err bind_update(binding *b, range *r, mu_kernel *kernel)
-{
-    char *data = mu_params_data(b->params, NULL), *gradients = mu_params_gradients(b->params, NULL);
-    void *in[2 + MU_OPTIM_MAX_STATES + 1] = {data + r->data, gradients + r->gradient};
-    void *out[1 + MU_OPTIM_MAX_STATES] = {data + r->data};
-    if (!kernel)
-        return MU_OK;
-    for (int i = 0; i < r->n_states; i++)
-        in[2 + i] = out[1 + i] = (char *)b->state[i] + r->state;
-    in[kernel->call.n_in - 1] = b->device_scalars[r->group];
-    MU_TRY(mu_kernel_bind(kernel, in, out, b->scratch));
+    const mu_optim_ops *ops = ops_of(optim);
+    mu_update_attrs attrs = ops->attrs(optim, &b->groups[r->group]);
+    mu_type in[2 + MU_OPTIM_MAX_STATES + 1] = {{.dtype = MU_NONE}};
+    int n_in = ops->op->n_in_max;
+    r->n_states = ops->n_states(optim, &b->groups[r->group]);
+    for (int i = 0; i < 2 + r->n_states; i++)
+        in[i] = MU_TYPE(r->dtype, r->count);
+    in[n_in - 1] = MU_TYPE(MU_F64, MU_UPDATE_SCALARS);
+    MU_TRY(mu_flat_kernel_new(b->backend, ops->op, &attrs, in, n_in, &r->update));
+    MU_TRY(mu_flat_kernel_new(b->backend, &mu_op_square_sum, NULL, in, 1, &r->square_sum));
     return MU_OK;
 }
 
 static mu_err bind_range(binding *b, range *r)
 {
-    size_t i = (size_t)(r - b->ranges);
-    void *gradient = (char *)mu_params_gradients(b->params, NULL) + r->gradient;
-    MU_TRY(bind_update(b, r, r->update));
-    MU_TRY(bind_update(b, r, r->first_update));
-    MU_TRY(mu_kernel_bind(r->square_sum, &gradient, (void *[]){&b->device_sums[i]}, b->scratch));
-    MU_TRY(mu_kernel_bind(r->at_most, (void *[]){gradient, &b->device_bounds[i][0]}, &gradient, b->scratch));
-    MU_TRY(mu_kernel_bind(r->at_least, (void *[]){gradient, &b->device_bounds[i][1]}, &gradient, b->scratch));
+    char *data = mu_params_data(b->params, NULL), *gradient = (char *)mu_params_gradients(b->params, NULL) + r->gradient;
+    void *in[2 + MU_OPTIM_MAX_STATES + 1] = {data + r->data, gradient}, *out[1 + MU_OPTIM_MAX_STATES] = {data + r->data};
+    for (int i = 0; i < r->n_states; i++)
+        in[2 + i] = out[1 + i] = (char *)b->state[i] + r->state;
+    in[r->update->call.n_in - 1] = b->scalars + (size_t)r->group * MU_UPDATE_SCALARS;
+    MU_TRY(mu_kernel_bind(r->update, in, out, b->scratch));
+    MU_TRY(mu_kernel_bind(r->square_sum, in + 1, (void *[]){&b->sums[r - b->ranges]}, b->scratch));
     return MU_OK;
+}
+
+/* The store's own, which the gradient of the loss starts from; NULL: none. */
+static float *loss_scale_of(const binding *b)
+{
+    int i = mu_params_find(b->params, MU_LOSS_SCALE);
+    return i < 0 ? NULL : (float *)((char *)mu_params_states(b->params, NULL) + mu_params_at(b->params, i)->offset);
+}
+
+static mu_err prepare_decision(binding *b, bool seen, mu_kernel **out)
+{
+    mu_type in[] = {MU_TYPE(MU_F64, MU_CONTROL_N), MU_TYPE(MU_F64, MU_REQUEST_N), MU_TYPE(MU_F64, b->n_groups, MU_UPDATE_SCALARS),
+                    MU_TYPE(MU_F64, (int64_t)b->n_sums), MU_TYPE(MU_F32, 1)};
+    if (!seen)
+        in[3] = (mu_type){.dtype = MU_NONE};
+    MU_TRY(mu_flat_kernel_new(b->backend, &mu_op_update_control, NULL, in, loss_scale_of(b) ? 5 : 4, out));
+    return MU_OK;
+}
+
+static mu_err bind_decision(binding *b, mu_kernel *kernel, double *sums)
+{
+    void *in[] = {b->control, b->device_numbers, b->device_numbers + MU_REQUEST_N, sums, loss_scale_of(b)};
+    void *out[] = {b->control, b->scalars, loss_scale_of(b)};
+    MU_TRY(mu_kernel_bind(kernel, in, out, b->scratch));
+    return MU_OK;
+}
+
+static size_t larger_scratch(size_t most, const mu_kernel *kernel)
+{
+    return kernel->scratch_bytes > most ? kernel->scratch_bytes : most;
 }
 
 /* The kernels run one after the other and share what scratch they want. */
 static mu_err alloc_scratch(binding *b)
 {
-    size_t most = 0;
-    for (size_t i = 0; i < b->n_ranges; i++) {
-        const range *r = &b->ranges[i];
-        const mu_kernel *kernels[] = {r->update, r->first_update, r->square_sum, r->at_most, r->at_least};
-        for (size_t k = 0; k < sizeof kernels / sizeof *kernels; k++)
-            if (kernels[k] && kernels[k]->scratch_bytes > most)
-                most = kernels[k]->scratch_bytes;
-    }
+    size_t most = larger_scratch(b->decide->scratch_bytes, b->decide_unseen);
+    for (size_t i = 0; i < b->n_ranges; i++)
+        most = larger_scratch(larger_scratch(most, b->ranges[i].update), b->ranges[i].square_sum);
     if (most)
         MU_TRY(b->backend->ops->alloc(b->backend, most, &b->scratch));
     return MU_OK;
 }
 
+/* Kernels that wait for the device are run by the host every time. */
+static bool can_be_recorded(const binding *b)
+{
+    bool waits = !b->backend->ops->record_begin || b->decide->waits;
+    for (size_t i = 0; i < b->n_ranges; i++)
+        waits |= b->ranges[i].update->waits || b->ranges[i].square_sum->waits;
+    return !waits;
+}
+
+static mu_err write_control(binding *b, const double control[MU_CONTROL_N])
+{
+    float *state = loss_scale_of(b), scale = (float)control[MU_CONTROL_LOSS_SCALE];
+    MU_TRY(b->backend->ops->upload(b->backend, b->control, control, MU_CONTROL_N * sizeof *control));
+    if (state)
+        MU_TRY(b->backend->ops->upload(b->backend, state, &scale, sizeof scale));
+    b->attempts = (int64_t)(control[MU_CONTROL_STEPS] + control[MU_CONTROL_SKIPPED]);
+    return MU_OK;
+}
+
 static mu_err fill(binding *b, const mu_optim *optim, const int *group_of, const mu_optim_group *groups, int n_groups)
 {
+    static const double begin[MU_CONTROL_N] = {[MU_CONTROL_LOSS_SCALE] = 1};
     MU_TRY(copy_groups(b, optim, groups, n_groups));
     MU_TRY(find_ranges(b, group_of));
     MU_TRY(allocate(b, optim));
     for (size_t i = 0; i < b->n_ranges; i++)
         MU_TRY(prepare_range(b, optim, &b->ranges[i]));
+    MU_TRY(prepare_decision(b, true, &b->decide));
+    MU_TRY(prepare_decision(b, false, &b->decide_unseen));
     MU_TRY(alloc_scratch(b));
     for (size_t i = 0; i < b->n_ranges; i++)
         MU_TRY(bind_range(b, &b->ranges[i]));
+    MU_TRY(bind_decision(b, b->decide, b->total));
+    MU_TRY(bind_decision(b, b->decide_unseen, NULL));
+    MU_TRY(write_control(b, begin));
     return MU_OK;
 }
 
@@ -307,8 +361,10 @@ mu_err mu_optim_bind(mu_optim *optim, mu_backend *backend, mu_params *params, co
 
 void mu_optim_set_pieces(mu_optim *optim, mu_comm *comm, mu_device_comm *device)
 {
-    (void)device;
-    optim->binding->pieces = comm;
+    binding *b = optim->binding;
+    forget_recording(b);
+    b->pieces = comm;
+    b->device_pieces = device;
 }
 
 static mu_err check_bound(const mu_optim *optim)
@@ -318,78 +374,48 @@ static mu_err check_bound(const mu_optim *optim)
     return MU_OK;
 }
 
-static mu_err clip_values(binding *b, double max)
-{
-    mu_backend *backend = b->backend;
-    for (size_t i = 0; i < b->n_ranges; i++)
-        for (int side = 0; side < 2; side++)
-            mu_convert(&b->bounds[i][side], b->ranges[i].dtype, &(double){side ? -max : max}, MU_F64, 1);
-    MU_TRY(backend->ops->upload(backend, b->device_bounds, b->bounds, b->n_ranges * sizeof *b->bounds));
-    for (size_t i = 0; i < b->n_ranges; i++) {
-        MU_TRY(mu_kernel_run(b->ranges[i].at_most, &(mu_run){0}));
-        MU_TRY(mu_kernel_run(b->ranges[i].at_least, &(mu_run){0}));
-    }
-    return MU_OK;
-}
+/* ---- the control block ---- */
 
-static mu_err sum_squares(binding *b, double *out)
+mu_err mu_optim_read_control(const mu_optim *optim, double control[MU_CONTROL_N])
 {
-    double sum = 0;
-    for (size_t i = 0; i < b->n_ranges; i++)
-        MU_TRY(mu_kernel_run(b->ranges[i].square_sum, &(mu_run){0}));
-    MU_TRY(b->backend->ops->synchronize(b->backend));
-    MU_TRY(b->backend->ops->download(b->backend, b->sums, b->device_sums, b->n_ranges * sizeof *b->sums));
-    for (size_t i = 0; i < b->n_ranges; i++)
-        sum += b->sums[i];
-    *out = sum;
-    return MU_OK;
-}
-
-/* Of all ranks' pieces. A rank that failed before (`err`) takes part; all fail then. */
-static mu_err sum_over_ranks(binding *b, mu_err err, double *sum)
-{
-    double word[2] = {err ? 0 : *sum, err != MU_OK};
-    if (b->pieces)
-        MU_TRY(mu_comm_all_reduce(b->pieces, word, 2, MU_F64, MU_COMM_SUM));
-    MU_TRY(err);
-    if (word[1] > 0)
-        return MU_FAIL(MU_ERR_COMM, "the norm of the gradients is not known: another rank has failed");
-    *sum = word[0];
-    return MU_OK;
-}
-
-mu_err mu_optim_gradient_norm(mu_optim *optim, double scale, double *out)
-{
-    double sum = 0;
     MU_TRY(check_bound(optim));
-    mu_err err = sum_squares(optim->binding, &sum);
-    MU_TRY(sum_over_ranks(optim->binding, err, &sum));
-    *out = fabs(scale) * sqrt(sum);
+    const binding *b = optim->binding;
+    MU_TRY(b->backend->ops->download(b->backend, control, b->control, MU_CONTROL_N * sizeof *control));
     return MU_OK;
 }
 
-/* Clips as asked for, unless this rank has failed before (`err`, which is returned); *scale becomes what the gradients are to be multiplied by. */
-static mu_err clip(mu_optim *optim, const mu_optim_step_options *options, mu_err err, double *scale, double *norm)
+mu_err mu_optim_write_control(mu_optim *optim, const double control[MU_CONTROL_N])
 {
-    binding *b = optim->binding;
-    double found = 0;
-    if (!err && options->max_value > 0)
-        err = clip_values(b, options->max_value / fabs(*scale));
-    if (!norm && !(options->max_norm > 0))
-        return err;
-    err = err ? err : sum_squares(b, &found);
-    MU_TRY(sum_over_ranks(b, err, &found));
-    found = fabs(*scale) * sqrt(found);
-    if (norm)
-        *norm = found;
-    if (!isfinite(found)) {
-        MU_FAIL(MU_ERR_NUMERIC, "the norm of the gradients is %g in step %lld", found, (long long)b->steps + 1);
-        return mu_error_hint("lower the learning rate or the loss scale; a checked run names the first operation to blame");
+    double all[MU_CONTROL_N];
+    MU_TRY(check_bound(optim));
+    const mu_loss_scaling *scaling = &optim->binding->scaling;
+    memcpy(all, control, sizeof all);
+    if (scaling->growth_interval == 0) {
+        all[MU_CONTROL_LOSS_SCALE] = scaling->init_scale != 0 ? scaling->init_scale : 1;
+        all[MU_CONTROL_GROWTH] = 0;
     }
-    if (options->max_norm > 0)
-        *scale *= fmin(1, options->max_norm / (found + 1e-6));
+    MU_TRY(write_control(optim->binding, all));
     return MU_OK;
 }
+
+mu_err mu_optim_set_scaling(mu_optim *optim, const mu_loss_scaling *scaling)
+{
+    double control[MU_CONTROL_N];
+    MU_TRY(mu_optim_read_control(optim, control));
+    control[MU_CONTROL_LOSS_SCALE] = scaling->init_scale;
+    optim->binding->scaling = *scaling;
+    MU_TRY(mu_optim_write_control(optim, control));
+    return MU_OK;
+}
+
+const void *mu_optim_control(const mu_optim *optim, size_t *bytes)
+{
+    if (bytes)
+        *bytes = MU_CONTROL_N * sizeof(double);
+    return optim->binding ? optim->binding->control : NULL;
+}
+
+/* ---- a step ---- */
 
 /* A group may change between steps, but not so that it needs a state that it lacks. */
 static mu_err check_groups(const mu_optim *optim)
@@ -404,32 +430,154 @@ static mu_err check_groups(const mu_optim *optim)
     return MU_OK;
 }
 
-static mu_err fill_scalars(const mu_optim *optim, double scale)
+/* What the kernels read that is known here: one small upload. */
+static mu_err send_numbers(const mu_optim *optim, const mu_optim_step_options *options)
 {
     binding *b = optim->binding;
-    const mu_optim_ops *ops = ops_of(optim);
-    for (int i = 0; i < b->n_groups; i++) {
-        memset(b->scalars[i], 0, sizeof b->scalars[i]);
-        ops->scalars(&b->groups[i], b->steps + 1, b->scalars[i]);
-        b->scalars[i][MU_OPTIM_GRADIENT_SCALE] = scale;
-    }
-    MU_TRY(b->backend->ops->upload(b->backend, b->device_scalars, b->scalars, (size_t)b->n_groups * sizeof *b->scalars));
+    double *request = b->numbers;
+    size_t n = MU_REQUEST_N + (size_t)b->n_groups * MU_UPDATE_SCALARS;
+    MU_TRY(check_groups(optim));
+    memset(b->numbers, 0, n * sizeof *b->numbers);
+    request[MU_REQUEST_ATTEMPT] = (double)(b->attempts + 1);
+    request[MU_REQUEST_SCALE] = options->gradient_scale != 0 ? options->gradient_scale : 1;
+    request[MU_REQUEST_MAX_NORM] = options->max_norm;
+    request[MU_REQUEST_MAX_VALUE] = options->max_value;
+    request[MU_REQUEST_GROWTH_FACTOR] = b->scaling.growth_factor;
+    request[MU_REQUEST_BACKOFF_FACTOR] = b->scaling.backoff_factor;
+    request[MU_REQUEST_GROWTH_INTERVAL] = (double)b->scaling.growth_interval;
+    request[MU_REQUEST_STOPS] = b->scaling.init_scale == 0;
+    for (int i = 0; i < b->n_groups; i++)
+        ops_of(optim)->numbers(&b->groups[i], b->numbers + MU_REQUEST_N + (size_t)i * MU_UPDATE_SCALARS);
+    MU_TRY(b->backend->ops->upload(b->backend, b->device_numbers, b->numbers, n * sizeof *b->numbers));
     return MU_OK;
 }
 
-mu_err mu_optim_step(mu_optim *optim, const mu_optim_step_options *options, double *norm)
+/* A rank that failed before (`err`) takes part; all fail then. */
+static mu_err add_on_host(binding *b, mu_err err)
+{
+    memcpy(b->total, b->sums, b->n_sums * sizeof *b->sums);
+    b->total[b->n_sums] = err != MU_OK;
+    if (b->pieces)
+        MU_TRY(mu_comm_all_reduce(b->pieces, b->total, (int64_t)b->n_sums + 1, MU_F64, MU_COMM_SUM));
+    MU_TRY(err);
+    if (b->total[b->n_sums] > 0)
+        return MU_FAIL(MU_ERR_COMM, "the norm of the gradients is not known: another rank has failed");
+    return MU_OK;
+}
+
+static mu_err add_on_devices(binding *b)
+{
+    if (b->pieces && !b->device_pieces)
+        return MU_FAIL(MU_ERR_UNSUPPORTED, "the norm of gradients on devices needs a communicator between them");
+    MU_TRY(mu_flat_copy(b->backend, b->total, b->sums, b->n_sums * sizeof *b->sums));
+    if (!b->device_pieces)
+        return MU_OK;
+    const mu_collective sum = {.kind = MU_REQUEST_ALL_REDUCE, .data = b->total, .count = (int64_t)b->n_sums, .dtype = MU_F64, .op = MU_COMM_SUM};
+    return b->backend->ops->collect(b->backend, b->device_pieces, MU_LANE_KERNELS, &sum);
+}
+
+/* Of all ranks' pieces. */
+static mu_err sum_squares(binding *b, mu_err err)
+{
+    for (size_t i = 0; i < b->n_ranges && !err; i++)
+        err = mu_kernel_run(b->ranges[i].square_sum, &(mu_run){0});
+    if (b->total == b->sums)
+        return err;
+    if (b->backend->host_memory)
+        return add_on_host(b, err);
+    MU_TRY(err);
+    return add_on_devices(b);
+}
+
+static mu_err run_kernels(binding *b, bool seen, mu_err err)
+{
+    if (seen)
+        err = sum_squares(b, err);
+    MU_TRY(err);
+    MU_TRY(mu_kernel_run(seen ? b->decide : b->decide_unseen, &(mu_run){0}));
+    for (size_t i = 0; i < b->n_ranges; i++)
+        MU_TRY(mu_kernel_run(b->ranges[i].update, &(mu_run){0}));
+    return MU_OK;
+}
+
+static mu_err record(binding *b)
+{
+    const mu_backend_ops *ops = b->backend->ops;
+    mu_error kept;
+    mu_recording *recording = NULL;
+    MU_TRY(ops->record_begin(b->backend));
+    mu_err err = run_kernels(b, true, MU_OK);
+    if (err)
+        kept = *mu_error_last();
+    mu_err ended = ops->record_end(b->backend, &recording);
+    if (err) {
+        ops->recording_release(b->backend, recording);
+        return mu_error_restore(&kept);
+    }
+    MU_TRY(ended);
+    b->recording = recording;
+    return MU_OK;
+}
+
+/* The first step runs its kernels, the second records them, all from there on are one call. */
+static mu_err run_on_device(binding *b)
+{
+    if (b->stage == STEP_WARM && !b->recording && record(b) != MU_OK) {
+        MU_DEBUG("optim", "the kernels of a step are run one by one: %s", mu_error_last()->message);
+        mu_error_clear();
+        b->stage = STEP_NOT_RECORDED;
+    }
+    if (b->recording)
+        return b->backend->ops->replay(b->backend, b->recording);
+    MU_TRY(run_kernels(b, true, MU_OK));
+    if (b->stage == STEP_COLD)
+        b->stage = can_be_recorded(b) ? STEP_WARM : STEP_NOT_RECORDED;
+    return MU_OK;
+}
+
+/* Are the gradients looked at? */
+static bool is_seen(const binding *b, const mu_optim_step_options *options)
+{
+    return !b->backend->host_memory || b->scaling.init_scale != 0 || options->check || options->max_norm > 0;
+}
+
+mu_err mu_optim_step_late(mu_optim *optim, const mu_optim_step_options *options)
 {
     static const mu_optim_step_options plain = {0};
     MU_TRY(check_bound(optim));
     binding *b = optim->binding;
     options = options ? options : &plain;
-    double scale = options->gradient_scale != 0 ? options->gradient_scale : 1;
-    MU_TRY(clip(optim, options, check_groups(optim), &scale, norm));
-    MU_TRY(fill_scalars(optim, scale));
-    for (size_t i = 0; i < b->n_ranges; i++) {
-        range *r = &b->ranges[i];
-        MU_TRY(mu_kernel_run(b->steps == 0 && r->first_update ? r->first_update : r->update, &(mu_run){0}));
+    mu_err err = send_numbers(optim, options);
+    if (b->backend->host_memory) {
+        MU_TRY(run_kernels(b, is_seen(b, options), err));
+    } else {
+        MU_TRY(err);
+        MU_TRY(run_on_device(b));
     }
-    b->steps++;
+    b->attempts++;
     return MU_OK;
+}
+
+/* Gradients that were not finite have stopped the updates: they go on with others. */
+static mu_err refuse(mu_optim *optim, double control[MU_CONTROL_N])
+{
+    control[MU_CONTROL_STOPPED] = 0;
+    MU_TRY(mu_optim_write_control(optim, control));
+    MU_FAIL(MU_ERR_NUMERIC, "the norm of the gradients is %g in step %lld", control[MU_CONTROL_NORM], (long long)control[MU_CONTROL_STEPS] + 1);
+    return mu_error_hint("lower the learning rate or the loss scale; a checked run names the first operation to blame");
+}
+
+mu_err mu_optim_step(mu_optim *optim, const mu_optim_step_options *options, double *norm)
+{
+    mu_optim_step_options all = options ? *options : (mu_optim_step_options){0};
+    double control[MU_CONTROL_N];
+    all.check |= norm != NULL;
+    MU_TRY(mu_optim_step_late(optim, &all));
+    if (!is_seen(optim->binding, &all))
+        return MU_OK;
+    MU_TRY(optim->binding->backend->ops->synchronize(optim->binding->backend));
+    MU_TRY(mu_optim_read_control(optim, control));
+    if (norm)
+        *norm = control[MU_CONTROL_NORM];
+    return control[MU_CONTROL_STOPPED] != 0 ? refuse(optim, control) : MU_OK;
 }

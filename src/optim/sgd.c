@@ -39,21 +39,18 @@ static int n_states(const mu_optim *optim, const mu_optim_group *g)
     return g->momentum != 0;
 }
 
-static mu_update_attrs attrs(const mu_optim *optim, const mu_optim_group *g, bool first)
+static mu_update_attrs attrs(const mu_optim *optim, const mu_optim_group *g)
 {
     const sgd *self = (const sgd *)optim;
-    bool has_buffer = n_states(optim, g) > 0;
-    return (mu_update_attrs){.nesterov = self->nesterov && has_buffer, .maximize = self->maximize,
-                             .first = first && has_buffer};
+    return (mu_update_attrs){.nesterov = self->nesterov && n_states(optim, g) > 0, .maximize = self->maximize};
 }
 
-static void scalars(const mu_optim_group *g, int64_t step, double s[MU_OPTIM_SCALARS])
+static void numbers(const mu_optim_group *g, double s[MU_UPDATE_SCALARS])
 {
-    (void)step;
-    s[0] = g->lr;
-    s[1] = g->weight_decay;
-    s[2] = g->momentum;
-    s[3] = g->dampening;
+    s[MU_UPDATE_LR] = g->lr;
+    s[MU_UPDATE_WEIGHT_DECAY] = g->weight_decay;
+    s[MU_UPDATE_BETA1] = g->momentum;
+    s[MU_UPDATE_BETA2] = g->dampening;
 }
 
 static const mu_optim_ops ops = {
@@ -62,7 +59,7 @@ static const mu_optim_ops ops = {
     .group = group,
     .n_states = n_states,
     .attrs = attrs,
-    .scalars = scalars,
+    .numbers = numbers,
 };
 
 const mu_component mu_component_sgd = {

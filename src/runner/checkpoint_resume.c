@@ -240,9 +240,27 @@ static mu_err read_accumulated(job *j)
     return read_arena(j, own ? read_state : read_mean, prefix, NULL, arena);
 }
 
+/* The steps are in `control`. A checkpoint without a loss scale leaves it as it begins. */
+static mu_err read_control(job *j, const ckpt_optim *o, double control[MU_CONTROL_N])
+{
+    int64_t growth, skipped;
+    snprintf(j->path, sizeof j->path, "%sloss_scale", o->folder);
+    if (find(j) >= 0) {
+        MU_TRY(mu_tensor_file_f64(j->file, j->path, &control[MU_CONTROL_LOSS_SCALE]));
+        snprintf(j->path, sizeof j->path, "%sloss_scale_growth", o->folder);
+        MU_TRY(mu_tensor_file_i64(j->file, j->path, &growth));
+        snprintf(j->path, sizeof j->path, "%sskipped_steps", o->folder);
+        MU_TRY(mu_tensor_file_i64(j->file, j->path, &skipped));
+        control[MU_CONTROL_GROWTH] = (double)growth;
+        control[MU_CONTROL_SKIPPED] = (double)skipped;
+    }
+    return mu_optim_write_control(o->optim, control);
+}
+
 static mu_err read_optimizer(job *j, const ckpt_optim *o)
 {
     int64_t steps;
+    double control[MU_CONTROL_N];
     char path[CKPT_FOLDER + 16];
     snprintf(path, sizeof path, "%ssteps", o->folder);
     if (mu_tensor_file_find(j->file, path) < 0) {
@@ -253,7 +271,9 @@ static mu_err read_optimizer(job *j, const ckpt_optim *o)
     MU_TRY(mu_tensor_file_i64(j->file, path, &steps));
     snprintf(path, sizeof path, "%stype", o->folder);
     MU_TRY(check_type(j, path, o->optim));
-    mu_optim_set_steps(o->optim, steps);
+    MU_TRY(mu_optim_read_control(o->optim, control));
+    control[MU_CONTROL_STEPS] = (double)steps;
+    MU_TRY(read_control(j, o, control));
     MU_TRY(read_states(j, o));
     return j->new_schedule ? MU_OK : read_groups(j, o);
 }

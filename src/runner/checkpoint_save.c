@@ -102,7 +102,8 @@ static mu_err add_weights(job *j)
 {
     const mu_averaged_model *average = j->runner->average;
     for (int i = 0; i < mu_params_count(j->params); i++)
-        MU_TRY(add_tensor(j, CKPT_WEIGHTS, i, average ? mu_averaged_model_arena(average, i) : NULL, mu_params_at(j->params, i)->trainable ? -1 : 0));
+        if (mu_param_is_weight(mu_params_at(j->params, i)->name))
+            MU_TRY(add_tensor(j, CKPT_WEIGHTS, i, average ? mu_averaged_model_arena(average, i) : NULL, mu_params_at(j->params, i)->trainable ? -1 : 0));
     return MU_OK;
 }
 
@@ -113,7 +114,8 @@ static mu_err add_own_weights(job *j)
         return MU_OK;
     MU_TRY(mu_tensor_writer_i64(j->writer, CKPT_EMA_STEPS, mu_averaged_model_steps(average)));
     for (int i = 0; i < mu_params_count(j->params); i++)
-        MU_TRY(add_tensor(j, CKPT_EMA_WEIGHTS, i, mu_averaged_model_own_arena(average, i), mu_params_at(j->params, i)->trainable ? -1 : 0));
+        if (mu_param_is_weight(mu_params_at(j->params, i)->name))
+            MU_TRY(add_tensor(j, CKPT_EMA_WEIGHTS, i, mu_averaged_model_own_arena(average, i), mu_params_at(j->params, i)->trainable ? -1 : 0));
     return MU_OK;
 }
 
@@ -169,12 +171,28 @@ static mu_err add_accumulated(job *j)
     return MU_OK;
 }
 
+/* Steps, and how the loss scale stands, where there is one. */
+static mu_err add_control(job *j, const ckpt_optim *o)
+{
+    double control[MU_CONTROL_N];
+    MU_TRY(mu_optim_read_control(o->optim, control));
+    MU_TRY(set_path(j, o->folder, "steps"));
+    MU_TRY(mu_tensor_writer_i64(j->writer, j->path, (int64_t)control[MU_CONTROL_STEPS]));
+    if (control[MU_CONTROL_LOSS_SCALE] == 1 && control[MU_CONTROL_SKIPPED] == 0)
+        return MU_OK;
+    MU_TRY(set_path(j, o->folder, "loss_scale"));
+    MU_TRY(mu_tensor_writer_f64(j->writer, j->path, control[MU_CONTROL_LOSS_SCALE]));
+    MU_TRY(set_path(j, o->folder, "loss_scale_growth"));
+    MU_TRY(mu_tensor_writer_i64(j->writer, j->path, (int64_t)control[MU_CONTROL_GROWTH]));
+    MU_TRY(set_path(j, o->folder, "skipped_steps"));
+    return mu_tensor_writer_i64(j->writer, j->path, (int64_t)control[MU_CONTROL_SKIPPED]);
+}
+
 static mu_err add_optimizer(job *j, const ckpt_optim *o)
 {
     MU_TRY(set_path(j, o->folder, "type"));
     MU_TRY(mu_tensor_writer_text(j->writer, j->path, mu_component_of(o->optim)->name));
-    MU_TRY(set_path(j, o->folder, "steps"));
-    MU_TRY(mu_tensor_writer_i64(j->writer, j->path, mu_optim_steps(o->optim)));
+    MU_TRY(add_control(j, o));
     MU_TRY(add_groups(j, o));
     return add_states(j, o);
 }

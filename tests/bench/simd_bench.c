@@ -67,7 +67,7 @@ static const bench benches[] = {
     {"max_pool2d_grad 2x2", &mu_op_max_pool2d_grad, &pool_grad, 2, {P4, P4_INDEX}},
     {"global average", &mu_op_adaptive_avg_pool2d, &global, 1, {X4}},
     {"global average grad", &mu_op_adaptive_avg_pool2d_grad, &global_grad, 1, {MU_TYPE(MU_F32, 64, 64, 1, 1)}},
-    {"sgd", &mu_op_sgd, &update, 4, {ARENA, ARENA, ARENA, MU_TYPE(MU_F64, 8)}},
+    {"sgd", &mu_op_sgd, &update, 4, {ARENA, ARENA, ARENA, MU_TYPE(MU_F64, MU_UPDATE_SCALARS)}},
     {"concat", &mu_op_concat, &channels, 2, {P4, P4}},
     {"slice", &mu_op_slice, &half_of, 1, {X4}},
     {"slice_grad", &mu_op_slice_grad, &half_of, 1, {MU_TYPE(MU_F32, 64, 32, 32, 32)}},

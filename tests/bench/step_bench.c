@@ -29,7 +29,7 @@ typedef struct {
     mu_plan *plan;
     mu_kernel *update; /* one fused SGD over the arenas; NULL when inferring */
     void *momentum;
-    double scalars[8];
+    double scalars[MU_UPDATE_SCALARS];
     mu_run run;
     bool infer;
 } bench;
@@ -45,12 +45,12 @@ static mu_err prepare_update(bench *b)
     void *data = mu_params_data(b->params, &bytes), *gradients = mu_params_gradients(b->params, NULL);
     MU_TRY(b->backend->ops->alloc(b->backend, bytes, &b->momentum));
     memset(b->momentum, 0, bytes);
-    double scalars[8] = {0.01, 1e-4, 0.9, 0, 0, 1}; /* lr, weight decay, momentum, dampening, -, gradient scale */
+    double scalars[MU_UPDATE_SCALARS] = {0.01, 1e-4, 0.9, 0, 0, 1}; /* lr, weight decay, momentum, dampening, -, gradient scale */
     memcpy(b->scalars, scalars, sizeof scalars);
     mu_type flat = MU_TYPE(MU_F32, (int64_t)(bytes / sizeof(float)));
     mu_update_attrs attrs = {.nesterov = false};
     mu_call call = {.op = &mu_op_sgd, .attrs = &attrs, .n_in = 4, .n_out = 2, .name = "sgd",
-                    .in = (mu_type[]){flat, flat, flat, MU_TYPE(MU_F64, 8)}, .out = (mu_type[]){flat, flat}};
+                    .in = (mu_type[]){flat, flat, flat, MU_TYPE(MU_F64, MU_UPDATE_SCALARS)}, .out = (mu_type[]){flat, flat}};
     const mu_layout *plain[4] = {NULL};
     MU_TRY(b->backend->ops->prepare(b->backend, &call, plain, plain, &b->update));
     MU_TRY(mu_kernel_bind(b->update, (void *[]){data, gradients, b->momentum, b->scalars}, (void *[]){data, b->momentum},

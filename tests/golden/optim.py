@@ -27,6 +27,7 @@ def cases():
     yield "SGD", dict(lr=0.05, momentum=0.9), dict(max_value=0.5)
     yield "AdamW", dict(lr=0.01), dict(gradient_scale=0.25, max_norm=0.5)
     yield "SGD", dict(lr=0.05), dict(gradient_scale=0.25, max_value=0.2)
+    yield "SGD", dict(lr=0.05, momentum=0.9), dict(max_norm=2.0, max_value=0.5)
 
 
 def data():
@@ -43,11 +44,11 @@ def train(name, options, step, dtype):
     for drawn in gradients:
         for p, g in zip(params, drawn):
             p.grad = g.to(dtype) * step.get("gradient_scale", 1.0)
-        if "max_value" in step:
-            torch.nn.utils.clip_grad_value_(params, step["max_value"])
         norm = torch.linalg.vector_norm(torch.cat([p.grad.flatten() for p in params])).item()
         if "max_norm" in step:
             torch.nn.utils.clip_grad_norm_(params, step["max_norm"])
+        if "max_value" in step:
+            torch.nn.utils.clip_grad_value_(params, step["max_value"])
         optimizer.step()
     return torch.cat([p.detach().flatten() for p in params]).tolist(), norm
 

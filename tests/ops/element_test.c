@@ -375,13 +375,13 @@ static mu_value sgd(bool nesterov, mu_value param, mu_value gradient, mu_value b
 
 START_TEST(update_types)
 {
-    GIVES("f32[9]", sgd(false, IN(F32, 9), IN(F32, 9), MU_NO_VALUE, IN(F64, 8)));
+    GIVES("f32[9]", sgd(false, IN(F32, 9), IN(F32, 9), MU_NO_VALUE, IN(F64, 12)));
     ck_assert_int_eq(flops_of_last(), 45);
     REFUSES(MU_ERR_SHAPE, "operand 1 must be f32[9] like the parameters, got f32[8]",
-            sgd(false, IN(F32, 9), IN(F32, 8), MU_NO_VALUE, IN(F64, 8)));
-    REFUSES(MU_ERR_SHAPE, "operand 2 must be f32[9]", sgd(false, IN(F32, 9), IN(F32, 9), IN(F64, 9), IN(F64, 8)));
-    REFUSES(MU_ERR_SHAPE, "the last of which is f64[8]", sgd(false, IN(F32, 9), IN(F32, 9), MU_NO_VALUE, IN(F64, 7)));
-    REFUSES(MU_ERR_SHAPE, "needs a momentum buffer", sgd(true, IN(F32, 9), IN(F32, 9), MU_NO_VALUE, IN(F64, 8)));
+            sgd(false, IN(F32, 9), IN(F32, 8), MU_NO_VALUE, IN(F64, 12)));
+    REFUSES(MU_ERR_SHAPE, "operand 2 must be f32[9]", sgd(false, IN(F32, 9), IN(F32, 9), IN(F64, 9), IN(F64, 12)));
+    REFUSES(MU_ERR_SHAPE, "the last of which is f64[12]", sgd(false, IN(F32, 9), IN(F32, 9), MU_NO_VALUE, IN(F64, 8)));
+    REFUSES(MU_ERR_SHAPE, "needs a momentum buffer", sgd(true, IN(F32, 9), IN(F32, 9), MU_NO_VALUE, IN(F64, 12)));
     GIVES("f64[]", mu_graph_apply1(g, &mu_op_square_sum, NULL, (mu_value[]){IN(F32, 5)}, 1));
 }
 END_TEST

@@ -117,6 +117,7 @@ static const op_rule rules[] = {
     {"tanh_grad", BOUND_COND, 4, 0, ELEMENT},
     {"topk", BOUND_EXACT, 0, 0, MOVES},
     {"transpose", BOUND_EXACT, 0, 0, MOVES},
+    {"update_control", BOUND_COND, 4, 0, "f64; pow of the processor and of a device may differ in its last bit"},
     {"where", BOUND_EXACT, 0, 0, MOVES},
 };
 

@@ -5,13 +5,13 @@
 static const int64_t counts[] = {0, 1, 37, 4096, 50003};
 
 /* Runs op on cpu:ref and cpu:simd over `n_arena` arenas of n numbers and the scalars, in place as optimizers do, and compares. */
-static void check(const mu_op *op, const mu_update_attrs *attrs, const double scalars[8], int64_t n, int n_arena, unsigned absent)
+static void check(const mu_op *op, const mu_update_attrs *attrs, const double scalars[MU_UPDATE_SCALARS], int64_t n, int n_arena, unsigned absent)
 {
     static const char *const isa[] = {"baseline", "x86-64-v3", "x86-64-v4"};
     mu_type in[8] = {{0}}, out[MU_OP_MAX_OUT] = {{0}};
     for (int i = 0; i < n_arena; i++)
         in[i] = absent >> i & 1 ? (mu_type){0} : MU_TYPE(MU_F32, n);
-    in[n_arena] = MU_TYPE(MU_F64, 8);
+    in[n_arena] = MU_TYPE(MU_F64, MU_UPDATE_SCALARS);
     mu_call call = {.op = op, .attrs = attrs, .n_in = n_arena + 1, .n_out = op->n_out, .in = in, .out = out};
     ck_ok(op->infer(&call, out));
     size_t bytes = (size_t)n * sizeof(float);
@@ -52,9 +52,12 @@ static void check(const mu_op *op, const mu_update_attrs *attrs, const double sc
 
 START_TEST(test_sgd)
 {
-    static const double scalars[8] = {0.1, 0.01, 0.9, 0.1, 0, 0.5};
-    for (int v = 0; v < 8; v++) {
-        mu_update_attrs a = {.nesterov = v & 1, .maximize = v >> 1 & 1, .first = v >> 2 & 1};
+    double scalars[MU_UPDATE_SCALARS] = {0.1, 0.01, 0.9, 0.1, 0, 0.5};
+    for (int v = 0; v < 32; v++) {
+        mu_update_attrs a = {.nesterov = v & 1, .maximize = v >> 1 & 1};
+        scalars[MU_UPDATE_FIRST] = v >> 2 & 1;
+        scalars[MU_UPDATE_MAX_VALUE] = v & 8 ? 0.125 : 0;
+        scalars[MU_UPDATE_SKIP] = v >> 4 & 1;
         check(&mu_op_sgd, &a, scalars, counts[_i], 3, 0);
     }
     check(&mu_op_sgd, &(mu_update_attrs){0}, scalars, counts[_i], 3, 4);
@@ -63,9 +66,11 @@ END_TEST
 
 START_TEST(test_adam)
 {
-    static const double scalars[8] = {0.01, 0.1, 0.9, 0.99, 1e-8, 0.5, 0.19, 0.0199};
-    for (int v = 0; v < 4; v++) {
-        mu_update_attrs a = {.decoupled = v & 1, .maximize = v >> 1};
+    double scalars[MU_UPDATE_SCALARS] = {0.01, 0.1, 0.9, 0.99, 1e-8, 0.5, 0.19, 0.0199};
+    for (int v = 0; v < 16; v++) {
+        mu_update_attrs a = {.decoupled = v & 1, .maximize = v >> 1 & 1};
+        scalars[MU_UPDATE_MAX_VALUE] = v & 4 ? 0.125 : 0;
+        scalars[MU_UPDATE_SKIP] = v >> 3 & 1;
         check(&mu_op_adam, &a, scalars, counts[_i], 5, 0);
         check(&mu_op_adam, &a, scalars, counts[_i], 5, 16);
     }

@@ -139,6 +139,25 @@ static int64_t shuffled(const mu_philox *rng, int64_t n, int64_t i)
     return perm[i];
 }
 
+/* Element i of an update's numbers; false: as prob. */
+static bool draw_update(const char *range, int64_t i, double *out)
+{
+    const char *const names[] = {"update", "clamp", "first", "skip"};
+    const int64_t place[] = {-1, MU_UPDATE_MAX_VALUE, MU_UPDATE_FIRST, MU_UPDATE_SKIP};
+    for (int k = 0; k < 4; k++)
+        if (strcmp(range, names[k]) == 0) {
+            *out = i != place[k] ? 0 : k == 1 ? 0.25 : 1;
+            return i % MU_UPDATE_SCALARS >= MU_UPDATE_MAX_VALUE;
+        }
+    return false;
+}
+
+static bool is_update(const char *range)
+{
+    double x;
+    return draw_update(range, MU_UPDATE_SKIP, &x);
+}
+
 static double draw(const char *range, const mu_philox *rng, const mu_type *type, int64_t i)
 {
     double u = mu_philox_uniform_f64(rng, (uint64_t)i);
@@ -154,7 +173,10 @@ static double draw(const char *range, const mu_philox *rng, const mu_type *type,
         return 4 * u - 2;
     if (strcmp(range, "pos") == 0)
         return 2 * u + 0.5;
-    if (strcmp(range, "prob") == 0 || strcmp(range, "simplex") == 0 || strcmp(range, "logp") == 0)
+    double fixed;
+    if (draw_update(range, i, &fixed))
+        return fixed;
+    if (is_update(range) || strcmp(range, "prob") == 0 || strcmp(range, "simplex") == 0 || strcmp(range, "logp") == 0)
         return 0.9 * u + 0.05;
     if (strcmp(range, "gap") == 0)
         return 4 * ((double)shuffled(rng, n, i) + 0.5) / (double)n - 2;
@@ -164,6 +186,8 @@ static double draw(const char *range, const mu_philox *rng, const mu_type *type,
     }
     if (strcmp(range, "int") == 0)
         return floor(6 * u) - 3;
+    if (strcmp(range, "control") == 0)
+        return i == MU_CONTROL_STOPPED ? 0 : 2 * u + 0.5;
     if (strcmp(range, "tiny") == 0)
         return (4 * u - 2) * 1e-30;
     if (strcmp(range, "huge") == 0)

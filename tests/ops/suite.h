@@ -22,7 +22,8 @@ typedef mu_value trace_fn(mu_graph *g, const mu_value *in, const void *attrs);
  *   f: the dtype under test; p: f32 for half types, else f (parameters of norms); or a dtype's own name (i64, f64,
  * bool). uniform in [-2,2) unless said: pos [0.5,2.5), prob (0.05,0.95), gap distinct and evenly spaced in shuffled
  * order, off 0.15 or more away from every integer, int integers (ties), tiny 1e-30, huge 1e30, wide magnitudes from
- * 1e-3 to 1e3, special NaN, infinities and zeros of both signs among ordinary numbers, far 100 plus uniform, simplex
+ * 1e-3 to 1e3, update numbers of an update (f64[12]): prob, neither the first step nor skipped, without a bound; clamp, first and skip: the same,
+ * bounded, the first, skipped; control (f64[8]): pos, not stopped; special NaN, infinities and zeros of both signs among ordinary numbers, far 100 plus uniform, simplex
  * rows that add up to one along dimension 1, logp logarithms of simplex. Integers: a number N, uniform in 0..N-1; N~:
  * every third is -100. */
 typedef struct {

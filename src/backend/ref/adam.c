@@ -1,15 +1,17 @@
-#include "backend/ref/ref.h"
+#include "backend/ref/update.h"
 
 mu_err REF(adam)(const mu_call *call, void *const *in, void *const *out, const mu_run *run)
 {
     (void)run;
     const mu_update_attrs *a = call->attrs;
-    const double *s = in[5], lr = s[0], weight_decay = s[1], beta1 = s[2], beta2 = s[3], eps = s[4], scale = s[5];
+    const double *s = in[5], lr = s[0], weight_decay = s[1], beta1 = s[2], beta2 = s[3], eps = s[4];
     const double step_size = lr / s[6], root = sqrt(s[7]);
     const real *old = in[0], *gradient = in[1], *old_m = in[2], *old_v = in[3], *old_vmax = in[4];
     real *param = out[0], *m = out[1], *v = out[2], *vmax = out[3];
+    if (ref_update_skipped(call, in, out))
+        return MU_OK;
     for (int64_t i = 0; i < mu_type_count(&call->in[0]); i++) {
-        double p = old[i], g = (a->maximize ? -scale : scale) * gradient[i];
+        double p = old[i], g = ref_update_gradient(s, a->maximize, gradient[i]);
         if (a->decoupled)
             p *= 1 - lr * weight_decay;
         else

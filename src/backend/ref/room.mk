@@ -1,7 +1,7 @@
 # Kernels are compiled twice: in float, and in double with REF_F64.
 REF_KERNELS = src/backend/ref/ref.h src/backend/ref/ref.def src/backend/ref/activation.h src/backend/ref/element.h \
 	src/backend/ref/index.h src/backend/ref/norm.h src/backend/ref/pool2d.h src/backend/ref/scalar.h \
-	src/backend/ref/softmax.h \
+	src/backend/ref/softmax.h src/backend/ref/update.h \
 	src/backend/ref/adam.c \
 	src/backend/ref/adaptive_avg_pool2d.c \
 	src/backend/ref/adaptive_max_pool2d.c \
@@ -37,6 +37,7 @@ REF_KERNELS = src/backend/ref/ref.h src/backend/ref/ref.def src/backend/ref/acti
 	src/backend/ref/square_sum.c \
 	src/backend/ref/topk.c \
 	src/backend/ref/transpose.c \
+	src/backend/ref/update_control.c \
 	src/backend/ref/unary.c \
 	src/backend/ref/where.c
 

@@ -21,19 +21,46 @@ static void run_pieces(const update *s, piece_fn *piece)
         piece(s, i * PIECE, (i + 1) * PIECE < s->count ? (i + 1) * PIECE : s->count);
 }
 
-static void sgd_piece(const update *s, int64_t begin, int64_t end)
+/* A step that is skipped: outputs that are not in place are copies. */
+static bool skipped(const mu_kernel *k)
+{
+    const double *scalars = k->in[k->call.n_in - 1];
+    if (scalars[MU_UPDATE_SKIP] == 0)
+        return false;
+    for (int o = 0; o < k->call.n_out; o++) {
+        int from = k->call.op->updates[o] - 1;
+        if (k->out[o] && k->out[o] != k->in[from])
+            memcpy(k->out[o], k->in[from], mu_type_bytes(&k->call.out[o]));
+    }
+    return true;
+}
+
+/* Scaled gradients, clamped where that is asked for; NaN stays. */
+SIMD_INLINE vf scaled(vf g, float scale, float most, bool clamped)
+{
+    g = scale * g;
+    if (clamped) {
+        g = vsel(g > vset(most), vset(most), g);
+        g = vsel(g < vset(-most), vset(-most), g);
+    }
+    return g;
+}
+
+SIMD_INLINE void sgd_range(const update *s, int64_t begin, int64_t end, bool clamped)
 {
     const mu_kernel *k = &s->base.base;
     const mu_update_attrs *a = k->call.attrs;
     const double *c = k->in[3];
     const float lr = (float)c[0], weight_decay = (float)c[1], momentum = (float)c[2], keep = (float)(1 - c[3]);
-    const float scale = (float)(a->maximize ? -c[5] : c[5]);
+    const float scale = (float)(a->maximize ? -c[5] : c[5]), most = (float)c[MU_UPDATE_MAX_VALUE];
     const float *old = k->in[0], *gradient = k->in[1], *old_buffer = k->in[2];
+    const bool first = c[MU_UPDATE_FIRST] != 0;
     float *param = k->out[0], *buffer = k->out[1];
     for (int64_t i = begin; i < end; i += VL) {
-        vf p = get(old, i, end - i, false, 0), g = scale * get(gradient, i, end - i, false, 0) + weight_decay * p;
+        vf p = get(old, i, end - i, false, 0);
+        vf g = scaled(get(gradient, i, end - i, false, 0), scale, most, clamped) + weight_decay * p;
         if (buffer) {
-            vf b = a->first ? g : momentum * get(old_buffer, i, end - i, false, 0) + keep * g;
+            vf b = first ? g : momentum * get(old_buffer, i, end - i, false, 0) + keep * g;
             put(buffer, i, end - i, false, b);
             g = a->nesterov ? g + momentum * b : b;
         }
@@ -41,19 +68,27 @@ static void sgd_piece(const update *s, int64_t begin, int64_t end)
     }
 }
 
-static void adam_piece(const update *s, int64_t begin, int64_t end)
+static void sgd_piece(const update *s, int64_t begin, int64_t end)
+{
+    if (((const double *)s->base.base.in[3])[MU_UPDATE_MAX_VALUE] > 0)
+        sgd_range(s, begin, end, true);
+    else
+        sgd_range(s, begin, end, false);
+}
+
+SIMD_INLINE void adam_range(const update *s, int64_t begin, int64_t end, bool clamped)
 {
     const mu_kernel *k = &s->base.base;
     const mu_update_attrs *a = k->call.attrs;
     const double *c = k->in[5];
     const float beta2 = (float)c[3], grow1 = (float)(1 - c[2]), grow2 = (float)(1 - c[3]), eps = (float)c[4];
-    const float scale = (float)(a->maximize ? -c[5] : c[5]), weight_decay = (float)c[1];
+    const float scale = (float)(a->maximize ? -c[5] : c[5]), weight_decay = (float)c[1], bound = (float)c[MU_UPDATE_MAX_VALUE];
     const float shrink = (float)(1 - c[0] * c[1]), step_size = (float)(c[0] / c[6]), root = (float)(1 / sqrt(c[7]));
     const float *old = k->in[0], *gradient = k->in[1], *old_m = k->in[2], *old_v = k->in[3], *old_most = k->in[4];
     float *param = k->out[0], *m = k->out[1], *v = k->out[2], *most = k->out[3];
     for (int64_t i = begin; i < end; i += VL) {
         int64_t left = end - i;
-        vf p = get(old, i, left, false, 0), g = scale * get(gradient, i, left, false, 0);
+        vf p = get(old, i, left, false, 0), g = scaled(get(gradient, i, left, false, 0), scale, bound, clamped);
         vf m0 = get(old_m, i, left, false, 0);
         if (a->decoupled)
             p *= shrink;
@@ -71,17 +106,27 @@ static void adam_piece(const update *s, int64_t begin, int64_t end)
     }
 }
 
+static void adam_piece(const update *s, int64_t begin, int64_t end)
+{
+    if (((const double *)s->base.base.in[5])[MU_UPDATE_MAX_VALUE] > 0)
+        adam_range(s, begin, end, true);
+    else
+        adam_range(s, begin, end, false);
+}
+
 static mu_err run_sgd(mu_kernel *kernel, const mu_run *run)
 {
     (void)run;
-    run_pieces((const update *)kernel, sgd_piece);
+    if (!skipped(kernel))
+        run_pieces((const update *)kernel, sgd_piece);
     return MU_OK;
 }
 
 static mu_err run_adam(mu_kernel *kernel, const mu_run *run)
 {
     (void)run;
-    run_pieces((const update *)kernel, adam_piece);
+    if (!skipped(kernel))
+        run_pieces((const update *)kernel, adam_piece);
     return MU_OK;
 }
 
