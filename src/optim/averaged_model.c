@@ -19,14 +19,14 @@ typedef struct mu_averaged_state {
     void *arena, *states; /* states NULL: they are not averaged */
     range *ranges;
     size_t n_ranges, range_capacity;
-    double *scalars; /* of the device [MU_OPTIM_SCALARS] */
+    double *scalars; /* of the device [MU_UPDATE_SCALARS] */
     double weight;   /* that they hold */
     void *scratch, *room;
     int64_t steps;
     bool swapped;
 } binding;
 
-enum { ROOM_BYTES = 1 << 20, SCALAR_LR = 0, SCALAR_WEIGHT_DECAY = 1 };
+enum { ROOM_BYTES = 1 << 20 };
 
 static void release(binding *b)
 {
@@ -104,7 +104,7 @@ static void *average_of(const binding *b, const range *r)
 static mu_err prepare(binding *b, range *r, size_t *scratch)
 {
     mu_type values = MU_TYPE(r->dtype, (int64_t)(r->bytes / mu_dtype_size(r->dtype)));
-    mu_type in[] = {values, values, {.dtype = MU_NONE}, MU_TYPE(MU_F64, MU_OPTIM_SCALARS)};
+    mu_type in[] = {values, values, {.dtype = MU_NONE}, MU_TYPE(MU_F64, MU_UPDATE_SCALARS)};
     if (!mu_dtype_is_float(r->dtype))
         return MU_OK;
     MU_TRY(mu_flat_kernel_new(b->backend, &mu_op_sgd, &(mu_update_attrs){0}, in, sizeof in / sizeof *in, &r->update));
@@ -130,7 +130,7 @@ static mu_err fill(binding *b, bool update_buffers)
     MU_TRY(find_ranges(b));
     for (size_t i = 0; i < b->n_ranges; i++)
         MU_TRY(prepare(b, &b->ranges[i], &scratch));
-    MU_TRY(b->backend->ops->alloc(b->backend, MU_OPTIM_SCALARS * sizeof *b->scalars, (void **)&b->scalars));
+    MU_TRY(b->backend->ops->alloc(b->backend, MU_UPDATE_SCALARS * sizeof *b->scalars, (void **)&b->scalars));
     MU_TRY(b->backend->ops->alloc(b->backend, ROOM_BYTES, &b->room));
     if (scratch)
         MU_TRY(b->backend->ops->alloc(b->backend, scratch, &b->scratch));
@@ -168,7 +168,7 @@ mu_err mu_averaged_model_copy(mu_averaged_model *average)
 
 static mu_err set_weight(binding *b, double weight)
 {
-    double scalars[MU_OPTIM_SCALARS] = {[SCALAR_LR] = weight, [SCALAR_WEIGHT_DECAY] = 1, [MU_OPTIM_GRADIENT_SCALE] = -1};
+    double scalars[MU_UPDATE_SCALARS] = {[MU_UPDATE_LR] = weight, [MU_UPDATE_WEIGHT_DECAY] = 1, [MU_UPDATE_GRADIENT_SCALE] = -1};
     if (weight == b->weight)
         return MU_OK;
     MU_TRY(b->backend->ops->upload(b->backend, b->scalars, scalars, sizeof scalars));
