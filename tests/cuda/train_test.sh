@@ -18,6 +18,18 @@ expect 0 1 train "$configs/lenet.yaml" --work-dir again --cfg-options train_cfg.
 expect 0 1 train "$configs/lenet.yaml" --work-dir again --resume --cfg-options $run device=cuda:0
 close cuda again 50
 
+# An average of the weights, too.
+cat >ema.yaml <<END
+_base_: $configs/lenet.yaml
+custom_hooks: [{type: EMAHook, ema_type: MomentumAnnealingEMA, gamma: 10, momentum: 0.05}]
+END
+expect 0 1 train ema.yaml --work-dir ema-cpu --cfg-options $run device=cpu
+expect 0 1 train ema.yaml --work-dir ema --cfg-options $run device=cuda:0
+expect 0 1 train ema.yaml --work-dir ema-again --cfg-options train_cfg.max_epochs=1 device=cuda:0
+expect 0 1 train ema.yaml --work-dir ema-again --resume --cfg-options $run device=cuda:0
+"$muster" ckpt diff ema-cpu/epoch_2.h5 ema/epoch_2.h5 --tolerance 1e-4 >out 2>err || complain 'another average'
+"$muster" ckpt diff ema/epoch_2.h5 ema-again/epoch_2.h5 --tolerance 1e-4 >out 2>err || complain 'another average, taken up again'
+
 # Products in bf16: within 2 * 4 layers * 2^-8 of each other as long as outputs stay below 1.
 expect 0 1 train "$configs/lenet.yaml" --work-dir amp --cfg-options train_cfg.max_epochs=1 optim_wrapper.type=AmpOptimWrapper \
     optim_wrapper.dtype=bfloat16 device=cuda:0

@@ -35,7 +35,7 @@ tests_runner_tensor_file_test_LDADD = $(TEST_LDADD)
 if WITH_CHECK
 check_PROGRAMS += tests/runner/checkpoint_test
 endif
-tests_runner_checkpoint_test_SOURCES = tests/runner/checkpoint_test.c
+tests_runner_checkpoint_test_SOURCES = tests/runner/checkpoint_test.c tests/runner/toy_run.h
 tests_runner_checkpoint_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_runner_checkpoint_test_LDADD = $(TEST_LDADD)
 if WITH_CHECK
@@ -56,3 +56,9 @@ endif
 tests_runner_straggler_test_SOURCES = tests/runner/straggler_test.c
 tests_runner_straggler_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_runner_straggler_test_LDADD = $(TEST_LDADD)
+if WITH_CHECK
+check_PROGRAMS += tests/runner/ema_test
+endif
+tests_runner_ema_test_SOURCES = tests/runner/ema_test.c tests/runner/toy_run.h
+tests_runner_ema_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_runner_ema_test_LDADD = $(TEST_LDADD)
