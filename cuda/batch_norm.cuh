@@ -7,8 +7,9 @@
 struct batch_norm_kernel {
     mu_cuda_kernel base;
     channel_grid grid;
-    size_t parts_bytes; /* scratch: parts, then slopes (backward), then a message to other ranks (sync) */
-    double *message;    /* sync: on the host, pinned */
+    size_t parts_bytes; /* scratch: parts, then slopes (backward), then a message to other ranks and theirs (sync) */
+    mu_device_comm *ranks; /* sync; borrowed. NULL: there is no other */
+    int n_ranks;
 };
 
 static inline const mu_batch_norm_attrs *batch_norm_attrs(const mu_kernel *kernel)

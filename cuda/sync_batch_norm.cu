@@ -1,5 +1,5 @@
-/* The two passes of batch_norm with a message to the other ranks between them, which the host exchanges: the stream is waited for, so that this
- * is never part of a recording. */
+/* The two passes of batch_norm with a message to the other ranks between them, as backend/ranks.h has it, that goes from device to device among the
+ * kernels: nothing waits, and a recording takes it in. */
 #include "batch_norm.cuh"
 
 extern "C" {
@@ -19,10 +19,24 @@ static __global__ void message_forward(channel_grid g, const channel_part *part,
     }
 }
 
-static __global__ void settle_forward(int64_t channels, const double *message, batch_norm_state state)
+/* The messages of `size` ranks, joined in their order: the same bits everywhere. One value has no variance: an error cannot be told from here, so that the
+ * outputs become NaN, and the running statistics stay. */
+static __global__ void settle_forward(int64_t channels, int size, const double *messages, batch_norm_state state)
 {
-    FOR_EACH(c, channels)
-        settle_channel(state, c, message[0], message[1 + c], message[1 + channels + c]);
+    FOR_EACH(c, channels) {
+        moments<double> all = {};
+        for (int r = 0; r < size; r++) {
+            const double *m = messages + r * (1 + 2 * channels);
+            all = join_moments()(all, moments<double>{m[0], m[1 + c], m[1 + channels + c]});
+        }
+        if (all.n != 1) {
+            settle_channel(state, c, all.n, all.mean, all.square);
+            continue;
+        }
+        state.mean[c] = state.rstd[c] = NAN;
+        state.new_mean[c] = state.old_mean[c];
+        state.new_var[c] = state.old_var[c];
+    }
 }
 
 static __global__ void message_backward(channel_grid g, const channel_part *part, double n, const float *rstd, float *dgamma, float *dbeta,
@@ -50,27 +64,45 @@ static __global__ void settle_backward(int64_t channels, const double *message, 
     }
 }
 
-typedef mu_err join_fn(mu_comm *comm, const mu_run *run, int64_t channels, double *message);
+static int64_t message_length(const batch_norm_kernel *s)
+{
+    return 1 + 2 * s->grid.c;
+}
 
-/* The message of this rank, zeros when it is absent, becomes that of all. */
-static mu_err exchange(const mu_kernel *k, const mu_run *run, join_fn *join)
+/* Where the messages of all ranks come together, behind that of this one. */
+static double *all_messages(const mu_kernel *k)
 {
     const batch_norm_kernel *s = (const batch_norm_kernel *)k;
-    cudaStream_t stream = s->base.self->stream;
-    size_t bytes = (size_t)(1 + 2 * s->grid.c) * sizeof(double);
-    bool present = run->presence != MU_ABSENT;
-    cudaError_t status = cudaSuccess;
-    if (present && s->grid.c > 0) {
-        status = cudaMemcpyAsync(s->message, batch_norm_message(k), bytes, cudaMemcpyDeviceToHost, stream);
-        if (status == cudaSuccess)
-            status = cudaStreamSynchronize(stream);
-    }
-    if (!present || s->grid.c == 0 || status != cudaSuccess)
-        memset(s->message, 0, bytes); /* takes part all the same: the others must not wait */
-    MU_TRY(join(batch_norm_attrs(k)->comm, run, s->grid.c, s->message));
+    return batch_norm_message(k) + message_length(s);
+}
+
+static bool is_alone(const batch_norm_kernel *s, const mu_run *run)
+{
+    return !s->ranks || run->presence == MU_ALONE;
+}
+
+static mu_err exchange(const mu_kernel *k, mu_request_kind kind)
+{
+    const batch_norm_kernel *s = (const batch_norm_kernel *)k;
+    mu_backend *backend = &s->base.self->base;
+    mu_collective what = {};
+    what.kind = kind;
+    what.send = batch_norm_message(k);
+    what.data = kind == MU_REQUEST_ALL_GATHER ? all_messages(k) : batch_norm_message(k);
+    what.count = message_length(s);
+    what.dtype = MU_F64;
+    what.op = MU_COMM_SUM;
+    return backend->ops->collect(backend, s->ranks, MU_LANE_KERNELS, &what);
+}
+
+/* Takes part with no values: the others must not wait. */
+static mu_err exchange_nothing(const mu_kernel *k, mu_request_kind kind)
+{
+    const batch_norm_kernel *s = (const batch_norm_kernel *)k;
+    cudaError_t status =
+        cudaMemsetAsync(batch_norm_message(k), 0, (size_t)message_length(s) * sizeof(double), s->base.self->stream);
+    MU_TRY(exchange(k, kind));
     MU_TRY_CUDA(status);
-    if (present)
-        MU_TRY_CUDA(cudaMemcpyAsync(batch_norm_message(k), s->message, bytes, cudaMemcpyHostToDevice, stream));
     return MU_OK;
 }
 
@@ -79,7 +111,6 @@ static double values_of(const batch_norm_kernel *s)
     return (double)(s->base.x.n * s->base.x.space);
 }
 
-/* What comes before the message; it is not waited for. */
 static mu_err prepare_forward(const mu_kernel *k)
 {
     const batch_norm_kernel *s = (const batch_norm_kernel *)k;
@@ -97,37 +128,37 @@ static mu_err prepare_backward(const mu_kernel *k)
 }
 
 /* A failure before the message is told after it: a kernel that returns an error has taken part. */
-static mu_err prepare_and_exchange(const mu_kernel *k, const mu_run *run, mu_err (*prepare)(const mu_kernel *k), join_fn *join)
+static mu_err prepare_and_exchange(const mu_kernel *k, const mu_run *run, mu_err (*prepare)(const mu_kernel *k), mu_request_kind kind)
 {
-    mu_run absent = *run;
-    absent.presence = run->presence == MU_ALONE ? MU_ALONE : MU_ABSENT;
-    if (run->presence == MU_ABSENT)
-        return exchange(k, run, join);
+    const batch_norm_kernel *s = (const batch_norm_kernel *)k;
     mu_err err = prepare(k);
+    if (is_alone(s, run))
+        return err;
     if (err == MU_OK)
-        return exchange(k, run, join);
+        return exchange(k, kind);
     mu_error first = *mu_error_last();
-    (void)!exchange(k, &absent, join);
+    (void)!exchange_nothing(k, kind);
     return mu_error_restore(&first);
 }
 
 static mu_err run_forward(mu_kernel *k, const mu_run *run)
 {
     const batch_norm_kernel *s = (const batch_norm_kernel *)k;
-    MU_TRY(prepare_and_exchange(k, run, prepare_forward, mu_ranks_join_moments));
+    bool alone = is_alone(s, run);
     if (run->presence == MU_ABSENT)
-        return MU_OK;
-    MU_TRY(launch(s->base.self, settle_forward, blocks_for(s->base.self, s->grid.c), BLOCK, s->grid.c, batch_norm_message(k),
-                  batch_norm_state_of(k)));
+        return alone ? MU_OK : exchange_nothing(k, MU_REQUEST_ALL_GATHER);
+    MU_TRY(prepare_and_exchange(k, run, prepare_forward, MU_REQUEST_ALL_GATHER));
+    MU_TRY(launch(s->base.self, settle_forward, blocks_for(s->base.self, s->grid.c), BLOCK, s->grid.c, alone ? 1 : s->n_ranks,
+                  alone ? batch_norm_message(k) : all_messages(k), batch_norm_state_of(k)));
     return batch_norm_write_forward(k);
 }
 
 static mu_err run_backward(mu_kernel *k, const mu_run *run)
 {
     const batch_norm_kernel *s = (const batch_norm_kernel *)k;
-    MU_TRY(prepare_and_exchange(k, run, prepare_backward, mu_ranks_join_sums));
     if (run->presence == MU_ABSENT)
-        return MU_OK;
+        return is_alone(s, run) ? MU_OK : exchange_nothing(k, MU_REQUEST_ALL_REDUCE);
+    MU_TRY(prepare_and_exchange(k, run, prepare_backward, MU_REQUEST_ALL_REDUCE));
     MU_TRY(launch(s->base.self, settle_backward, blocks_for(s->base.self, s->grid.c), BLOCK, s->grid.c, batch_norm_message(k),
                   batch_norm_stats_of(k, &s->grid), batch_norm_slopes(k)));
     return batch_norm_write_backward(k);
@@ -136,22 +167,19 @@ static mu_err run_backward(mu_kernel *k, const mu_run *run)
 static mu_err setup(mu_cuda_kernel *kernel)
 {
     batch_norm_kernel *s = (batch_norm_kernel *)kernel;
-    mu_backend *backend = &kernel->self->base;
+    const mu_comm *comm = batch_norm_attrs(&kernel->base)->comm;
     MU_TRY(batch_norm_setup(kernel));
-    size_t bytes = mu_ranks_bytes(batch_norm_attrs(&kernel->base)->comm, s->grid.c);
-    MU_TRY(backend->ops->alloc_host(backend, bytes, (void **)&s->message));
+    s->n_ranks = mu_ranks_count(comm);
+    if (s->n_ranks == 1)
+        return MU_OK;
+    s->ranks = mu_cuda_comm_of(kernel->self, comm);
+    if (!s->ranks)
+        return MU_FAIL(MU_ERR_UNSUPPORTED, "SyncBN: the devices of the %d ranks have not been brought together (comm_open)", s->n_ranks);
+    kernel->base.scratch_bytes += (size_t)(s->n_ranks * message_length(s)) * sizeof(double);
     return MU_OK;
 }
 
-static void release(mu_kernel *kernel)
-{
-    batch_norm_kernel *s = (batch_norm_kernel *)kernel;
-    mu_backend *backend = &s->base.self->base;
-    if (s->message)
-        backend->ops->dealloc_host(backend, s->message);
-}
-
 extern "C" const mu_cuda_impl sync_batch_norm_cuda = {
-    MU_CUDA_CHANNELS, sizeof(batch_norm_kernel), mu_cuda_half_with_f32, NULL, setup, run_forward, release};
+    MU_CUDA_CHANNELS, sizeof(batch_norm_kernel), mu_cuda_half_with_f32, NULL, setup, run_forward, NULL};
 extern "C" const mu_cuda_impl sync_batch_norm_grad_cuda = {
-    MU_CUDA_CHANNELS, sizeof(batch_norm_kernel), mu_cuda_half_with_f32, NULL, setup, run_backward, release};
+    MU_CUDA_CHANNELS, sizeof(batch_norm_kernel), mu_cuda_half_with_f32, NULL, setup, run_backward, NULL};

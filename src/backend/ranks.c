@@ -2,6 +2,11 @@
 
 #include "dist/comm.h"
 
+int mu_ranks_count(const mu_comm *comm)
+{
+    return comm ? comm->size : 1;
+}
+
 static int64_t message_length(int64_t channels)
 {
     return 1 + 2 * channels;
@@ -14,7 +19,8 @@ static bool alone(const mu_comm *comm, const mu_run *run)
 
 size_t mu_ranks_bytes(const mu_comm *comm, int64_t channels)
 {
-    size_t size = comm && comm->size > 1 ? (size_t)comm->size : 0;
+    int n = mu_ranks_count(comm);
+    size_t size = n > 1 ? (size_t)n : 0;
     return (1 + size) * (size_t)message_length(channels) * sizeof(double);
 }
 

@@ -6,6 +6,9 @@
 
 typedef struct mu_comm mu_comm; /* dist/comm.h */
 
+/* NULL: one. */
+int mu_ranks_count(const mu_comm *comm);
+
 /* A message [1 + 2 * channels]: how many values a channel has here, then two numbers for each channel: all the first ones, then all the second
  * ones. Zeros say: no values. What follows it in the same block is room to receive. comm NULL: one rank. */
 size_t mu_ranks_bytes(const mu_comm *comm, int64_t channels);

@@ -286,10 +286,10 @@ static mu_err run_steps(mu_plan *plan, const mu_run *run, place *at, size_t to)
     while (at->step < to) {
         size_t s = at->step;
         mu_err err;
-        if (plan->steps[s].recorded) {
+        if (plan->steps[s].recorded && run->presence == MU_TOGETHER) { /* as it was recorded */
             const mu_plan_recorded *r = &plan->recorded[plan->steps[s].recorded - 1];
-            at->step = r->end;
             err = plan->backend->ops->replay(plan->backend, r->recording);
+            at->step = err ? s : r->end; /* nothing of it has run, nor spoken to other ranks */
         } else {
             at->step++;
             err = mu_kernel_run(plan->steps[s].kernel, run);

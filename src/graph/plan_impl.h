@@ -128,7 +128,7 @@ MU_CHECKED mu_err mu_plan_make_call(mu_plan *plan, const mu_plan_call *call);
 /* Sends the inputs and what kernels read of the run, where needed, and tells at which step it begins; the caller sets `fresh` when it ends well. */
 MU_CHECKED mu_err mu_plan_begin_run(mu_plan *plan, const mu_run *run, size_t *first);
 
-/* With a backend that can: notes the kernels between calls, host operations and collective ones, for mu_plan_run to repeat. Where that fails they are
+/* With a backend that can: notes the kernels between calls, host operations and those that wait, for mu_plan_run to repeat. Where that fails they are
  * run one by one as before (plan_record.c). Before the steps of a run: nothing is run. */
 void mu_plan_record(mu_plan *plan, const mu_run *run);
 void mu_plan_release_recorded(mu_plan *plan);

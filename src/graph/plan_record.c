@@ -3,10 +3,10 @@
 
 #include "core/log.h"
 
-/* Kernels that wait, or talk to other ranks, are run by the host every time. */
+/* Kernels that wait, as those do that talk to other ranks by way of the host, are run every time. */
 static bool can_be_recorded(const mu_step *step)
 {
-    return !step->kernel->waits && !(step->node && step->node->op->flags & (MU_OP_COLLECTIVE | MU_OP_HOST));
+    return !step->kernel->waits && !(step->node && step->node->op->flags & MU_OP_HOST);
 }
 
 /* The first step from `first` on that does not follow in the same recording: it cannot be in one, or a call comes before it. */
@@ -59,7 +59,7 @@ static mu_err record_all(mu_plan *plan, const mu_run *run)
 
 void mu_plan_record(mu_plan *plan, const mu_run *run)
 {
-    if (plan->options.profile || !plan->backend->ops->record_begin)
+    if (plan->options.profile || !plan->backend->ops->record_begin || run->presence != MU_TOGETHER)
         return;
     if (record_all(plan, run) == MU_OK)
         return;

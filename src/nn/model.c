@@ -152,6 +152,33 @@ mu_err mu_model_trace(mu_model *model, const mu_batch *example, mu_mode mode, bo
     return MU_OK;
 }
 
+static mu_err find_collective(mu_model *model, const mu_tensors *inputs, int part, bool *found)
+{
+    mu_trace_names names = {0};
+    mu_modules *modules;
+    mu_graph *graph = NULL;
+    MU_TRY(mu_modules_new(&modules));
+    mu_err err = mu_model_record(model, inputs, MU_MODE_LOSS, true, part, modules, &graph, &names);
+    for (int i = 0; !err && i < mu_graph_n_nodes(graph) && !*found; i++)
+        *found = mu_graph_node(graph, i)->op->flags & MU_OP_COLLECTIVE;
+    mu_graph_release(graph);
+    mu_trace_names_release(&names);
+    mu_modules_release(modules);
+    return err;
+}
+
+mu_err mu_model_is_collective(mu_model *model, const mu_batch *example, bool *out)
+{
+    mu_tensors inputs;
+    int n = mu_model_n_parts(model);
+    bool found = false;
+    MU_TRY(input_types(model, example, &inputs));
+    for (int i = 0; i < (n ? n : 1) && !found; i++)
+        MU_TRY(find_collective(model, &inputs, i, &found));
+    *out = found;
+    return MU_OK;
+}
+
 static mu_err estimate(mu_model *model, const mu_batch *example, mu_mode mode, bool training, int part, mu_plan_stats *out)
 {
     mu_trace_names names = {0};

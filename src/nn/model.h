@@ -102,6 +102,8 @@ MU_CHECKED mu_err mu_model_run_forward(mu_model *model, mu_mode mode, mu_tensors
 /* Without running anything: the trace of a mode for such a batch, owned by the caller; and its dry plan's figures, of this
  * rank when the store is shared (mu_params_share). For `muster check`. */
 MU_CHECKED mu_err mu_model_trace(mu_model *model, const mu_batch *example, mu_mode mode, bool training, mu_graph **out);
+/* Does training on such a batch speak to other ranks, by mu_model_options.comm? */
+MU_CHECKED mu_err mu_model_is_collective(mu_model *model, const mu_batch *example, bool *out);
 MU_CHECKED mu_err mu_model_estimate(mu_model *model, const mu_batch *example, mu_mode mode, bool training, mu_plan_stats *out);
 
 /* What has been planned last for training: for profiles (NULL: nothing yet). */

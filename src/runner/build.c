@@ -193,6 +193,13 @@ static mu_err open_norm_comm(mu_runner *runner)
     return MU_OK;
 }
 
+void mu_runner_close_norm_device(mu_runner *runner)
+{
+    if (runner->own->norm_device)
+        runner->backend->ops->comm_close(runner->backend, runner->own->norm_device);
+    runner->own->norm_device = NULL;
+}
+
 /* Moves the wrapper of the model's part i to its place. */
 static mu_err place_part(mu_runner *runner, int i)
 {
@@ -241,14 +248,27 @@ static mu_err open_model(mu_runner *runner)
     return mu_model_bind(runner->model, &options);
 }
 
-/* Bytes of the parameters that such a model trains. */
-static mu_err count_trained(mu_runner *runner, mu_loader *loader, size_t *bytes)
+/* Collective. Before kernels are prepared. Ranks have the same model: they agree without asking. */
+static mu_err open_norm_device(mu_runner *runner)
+{
+    mu_backend *backend = runner->backend;
+    if (backend->host_memory || !runner->own->norm_comm || !runner->own->sync_bn)
+        return MU_OK;
+    if (!backend->ops->comm_open)
+        return MU_FAIL(MU_ERR_UNSUPPORTED, "SyncBN on %d ranks: %s devices do not exchange memory", runner->comm->size, backend->ops->name);
+    return backend->ops->comm_open(backend, runner->own->norm_comm, &runner->own->norm_device);
+}
+
+/* Bytes of the parameters that such a model trains, and whether it speaks to other ranks. */
+static mu_err look_at_model(mu_runner *runner, mu_loader *loader, size_t *bytes)
 {
     mu_batch_buffer *example;
     mu_graph *graph = NULL;
     MU_TRY(mu_loader_example(loader, 0, &example));
     mu_err err = mu_model_trace(runner->model, mu_batch_buffer_batch(example), MU_MODE_LOSS, true, &graph);
     mu_graph_release(graph);
+    if (!err)
+        err = mu_model_is_collective(runner->model, mu_batch_buffer_batch(example), &runner->own->sync_bn);
     mu_batch_buffer_release(example);
     MU_TRY(err);
     const mu_modules *modules = mu_model_modules(runner->model);
@@ -308,6 +328,7 @@ static mu_err reopen_deterministic(mu_runner *runner)
 {
     mu_backend_options options = {.n_threads = runner->backend->n_threads, .deterministic = true};
     mu_destroy(runner->model);
+    mu_runner_close_norm_device(runner);
     mu_backend_close(runner->backend);
     runner->model = NULL;
     runner->backend = NULL;
@@ -347,7 +368,7 @@ static mu_err open_parallel(mu_runner *runner, mu_loader *loader)
 {
     size_t bytes = 0;
     mu_err err = mu_runner_build_parallel(runner);
-    MU_TRY(mu_runner_agree(runner, err ? err : count_trained(runner, loader, &bytes)));
+    MU_TRY(mu_runner_agree(runner, err ? err : look_at_model(runner, loader, &bytes)));
     return mu_runner_agreed(runner, mu_parallel_open(runner->parallel, runner->comm, bytes, runner->deterministic, &runner->own->sharing));
 }
 
@@ -359,12 +380,14 @@ mu_err mu_runner_build_model(mu_runner *runner, mu_loader *loader, bool training
     MU_TRY(mu_runner_agree(runner, open_model(runner)));
     if (training)
         MU_TRY(open_parallel(runner, loader));
+    MU_TRY(mu_runner_agree(runner, open_norm_device(runner)));
     MU_TRY(prepare_in_turn(runner, loader, training));
     MU_TRY(same_everywhere(runner, &same));
     if (!same) {
         if (mu_runner_is_main(runner))
             MU_WARN("run", "the ranks chose different memory layouts by measuring; all go on without measured choices");
         MU_TRY(mu_runner_agree(runner, reopen_deterministic(runner)));
+        MU_TRY(mu_runner_agree(runner, open_norm_device(runner)));
         MU_TRY(prepare_in_turn(runner, loader, training));
         MU_TRY(same_everywhere(runner, &same));
     }

@@ -14,6 +14,8 @@ struct mu_runner_own {
     mu_cfg *parallel_cfg;         /* of the default parallel wrapper */
     mu_params_sharing sharing;    /* what the parallel wrapper wants */
     mu_comm *norm_comm;           /* all ranks, for SyncBN; NULL: one rank */
+    bool sync_bn;                 /* the model speaks over norm_comm */
+    mu_device_comm *norm_device;  /* the same of their devices; NULL: hosts, or no SyncBN */
 };
 
 /* Of the config; NULL when it is absent or null. */
@@ -39,8 +41,11 @@ bool mu_runner_names_parts(const mu_cfg *optim_wrapper);
 MU_CHECKED mu_err mu_runner_build_loop(mu_runner *runner, mu_phase phase);
 /* Not collective. The parallel wrapper that the config names, or the default one. */
 MU_CHECKED mu_err mu_runner_build_parallel(mu_runner *runner);
+void mu_runner_close_norm_device(mu_runner *runner);
 /* Collective. Model, bound and prepared for batches of `loader`, with the same parameter arenas on every rank. */
 MU_CHECKED mu_err mu_runner_build_model(mu_runner *runner, mu_loader *loader, bool training);
+/* Collective. Memory of the backend becomes that of rank 0. In evaluation devices do not speak: there it is left as it is, the same on all ranks. */
+MU_CHECKED mu_err mu_runner_broadcast(mu_runner *runner, void *data, size_t bytes);
 /* Collective. Binds the parallel wrapper, the optimizer wrapper and the schedulers of a prepared model. */
 MU_CHECKED mu_err mu_runner_build_optim(mu_runner *runner);
 

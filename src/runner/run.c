@@ -68,8 +68,8 @@ static mu_err broadcast_weights(mu_runner *runner)
     size_t bytes;
     const mu_params *params = mu_model_params(runner->model);
     void *data = mu_params_data(params, &bytes);
-    if (runner->comm->size > 1 && bytes && mu_params_sharing_of(params)->stage < MU_SHARD_PARAMETERS)
-        MU_TRY(mu_comm_broadcast_bytes(runner->comm, data, bytes, 0));
+    if (mu_params_sharing_of(params)->stage < MU_SHARD_PARAMETERS)
+        MU_TRY(mu_runner_broadcast(runner, data, bytes));
     MU_TRY(mu_runner_sync_states(runner));
     mu_model_changed(runner->model);
     return MU_OK;

@@ -24,6 +24,17 @@ const mu_cfg *mu_runner_get(const mu_runner *runner, const char *path)
     return value && mu_cfg_kind_of(value) != MU_CFG_NULL ? value : NULL;
 }
 
+mu_err mu_runner_broadcast(mu_runner *runner, void *data, size_t bytes)
+{
+    if (runner->comm->size == 1 || !bytes)
+        return MU_OK;
+    if (runner->parallel)
+        return mu_parallel_broadcast(runner->parallel, data, bytes);
+    if (runner->backend->host_memory)
+        return mu_comm_broadcast_bytes(runner->comm, data, bytes, 0);
+    return MU_OK;
+}
+
 mu_err mu_runner_sync_states(mu_runner *runner)
 {
     size_t bytes;
@@ -31,7 +42,7 @@ mu_err mu_runner_sync_states(mu_runner *runner)
     if (runner->comm->size == 1 || !bytes)
         return MU_OK;
     MU_TRY(mu_runner_agree(runner, MU_OK));
-    MU_TRY(mu_comm_broadcast_bytes(runner->comm, states, bytes, 0));
+    MU_TRY(mu_runner_broadcast(runner, states, bytes));
     mu_model_changed(runner->model);
     return MU_OK;
 }
@@ -247,6 +258,8 @@ void mu_runner_release(mu_runner *runner)
         mu_destroy(runner->optim);
     mu_destroy(runner->parallel);
     mu_destroy(runner->model);
+    if (runner->own)
+        mu_runner_close_norm_device(runner);
     mu_backend_close(runner->backend);
     mu_log_processor_release(runner->log_processor);
     mu_message_hub_release(runner->hub);
