@@ -169,12 +169,11 @@ static mu_err find_collective(mu_model *model, const mu_tensors *inputs, int par
 
 mu_err mu_model_is_collective(mu_model *model, const mu_batch *example, bool *out)
 {
-    mu_tensors inputs;
     int n = mu_model_n_parts(model);
     bool found = false;
-    MU_TRY(input_types(model, example, &inputs));
+    MU_TRY(bound(model));
     for (int i = 0; i < (n ? n : 1) && !found; i++)
-        MU_TRY(find_collective(model, &inputs, i, &found));
+        MU_TRY(find_collective(model, &example->fields, i, &found));
     *out = found;
     return MU_OK;
 }
