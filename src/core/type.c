@@ -244,23 +244,31 @@ void mu_convert(void *dst, mu_dtype dst_dtype, const void *src, mu_dtype src_dty
         store(dst, dst_dtype, i, load(src, src_dtype, i));
 }
 
-/* Bits of the exponent: all of them are set in NaN and infinity alone. */
-#define SCAN(type, mask)                                                                                               \
+/* One more in an exponent that is all ones, as of NaN and infinity alone, carries into the sign's place, which is cleared before. In as many lanes as
+ * compilers keep in vectors without being asked to. */
+#define SCAN(type, one, sign)                                                                                          \
     do {                                                                                                               \
+        enum { LANES = 32 / sizeof(type) };                                                                            \
         const type *x = data;                                                                                          \
-        type bad = 0;                                                                                                  \
-        for (int64_t i = 0; i < count; i++)                                                                            \
-            bad |= (type)((x[i] & (mask)) == (mask));                                                                  \
-        return !bad;                                                                                                   \
+        type lane[LANES] = {0}, carried = 0;                                                                           \
+        int64_t i = 0;                                                                                                 \
+        for (; i + LANES <= count; i += LANES)                                                                         \
+            for (int k = 0; k < LANES; k++)                                                                            \
+                lane[k] |= (type)((x[i + k] & ((sign) - 1)) + (one));                                                  \
+        for (; i < count; i++)                                                                                         \
+            carried |= (type)((x[i] & ((sign) - 1)) + (one));                                                          \
+        for (int k = 0; k < LANES; k++)                                                                                \
+            carried |= lane[k];                                                                                        \
+        return !(carried & (sign));                                                                                    \
     } while (0)
 
 bool mu_all_finite(mu_dtype dtype, const void *data, int64_t count)
 {
     switch (dtype) {
-    case MU_F64: SCAN(uint64_t, UINT64_C(0x7ff0000000000000));
-    case MU_F32: SCAN(uint32_t, UINT32_C(0x7f800000));
-    case MU_BF16: SCAN(uint16_t, 0x7f80);
-    case MU_F16: SCAN(uint16_t, 0x7c00);
+    case MU_F64: SCAN(uint64_t, UINT64_C(1) << 52, UINT64_C(1) << 63);
+    case MU_F32: SCAN(uint32_t, UINT32_C(1) << 23, UINT32_C(1) << 31);
+    case MU_BF16: SCAN(uint16_t, 1u << 7, 1u << 15);
+    case MU_F16: SCAN(uint16_t, 1u << 10, 1u << 15);
     default: return true;
     }
 }
