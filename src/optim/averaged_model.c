@@ -56,7 +56,7 @@ void mu_averaged_model_destroy(void *object)
 
 static bool is_averaged(const binding *b, const mu_param_info *info)
 {
-    return info->trainable || (b->states && info->name[0] != '.');
+    return info->trainable || (b->states && mu_param_is_weight(info->name));
 }
 
 /* Appends to the last range, or begins one. */

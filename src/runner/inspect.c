@@ -3,9 +3,10 @@
 #include "core/mem.h"
 #include "io/tensor_file.h"
 #include "runner/checkpoint.h"
+#include "runner/checkpoint_impl.h"
+#include "runner/hooks/hooks.h"
 #include "runner/log_processor.h"
 #include "runner/mistake.h"
-#include "runner/checkpoint_impl.h"
 #include "runner/own.h"
 
 #include <stdio.h>
@@ -187,10 +188,20 @@ static mu_err list_modules(inspector *i, const mu_batch *batch)
     return MU_OK;
 }
 
+static size_t count_averages(const mu_runner *runner)
+{
+    size_t n = 0;
+    for (int i = 0; i < runner->n_hooks; i++)
+        n += mu_component_of(runner->hook[i]) == &mu_component_ema_hook;
+    return n;
+}
+
+/* An average lies where an optimizer's states do. */
 static size_t optimizer_bytes(const inspector *i)
 {
     const mu_params_sharing *sharing = mu_params_sharing_of(mu_model_params(i->runner->model));
-    size_t bytes = 0, parts = sharing->stage == MU_SHARD_OPTIMIZER ? (size_t)sharing->size : 1; /* else arenas like that of the gradients */
+    size_t parts = sharing->stage == MU_SHARD_OPTIMIZER ? (size_t)sharing->size : 1; /* else arenas like that of the gradients */
+    size_t bytes = count_averages(i->runner) * i->out->gradient_bytes / parts;
     for (int k = 0; k < ckpt_n_optims(i->runner); k++) {
         ckpt_optim o;
         ckpt_optim_at(i->runner, k, &o);

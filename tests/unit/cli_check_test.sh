@@ -82,6 +82,9 @@ json '[m["flops_per_sample"] for m in d["modules"] if m["path"] in ("backbone.co
 json '[m["output"] for m in d["modules"] if m["path"] == "head.fc"] == [[4, 2]]'
 json 'd["parameters"] == sum(m["parameters"] for m in d["modules"] if m["path"] in ("backbone", "head")) == d["trained"]'
 json 'd["bytes"]["gradients"] == d["bytes"]["optimizer"] >= 4 * d["trained"] > 0 and d["bytes"]["activations"] > 0'
+{ cat net.yaml; echo 'custom_hooks: [{type: EMAHook}]'; } >average.yaml
+run 0 check --json average.yaml
+json '2 * d["bytes"]["gradients"] == d["bytes"]["optimizer"]'
 run 2 check net.yaml --input-shape 3,224
 err_has '--input-shape takes channels, height and width'
 run 2 check net.yaml --ranks 0

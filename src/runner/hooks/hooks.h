@@ -4,6 +4,8 @@
 
 #include "runner/runner.h"
 
+extern const mu_component mu_component_ema_hook;
+
 /* {name in default_hooks, type}: what runs unless the config says otherwise. {NULL, NULL} ends it. */
 extern const char *const mu_default_hooks[][2];
 
