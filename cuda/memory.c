@@ -1,43 +1,22 @@
 /* Memory of the device, and copies between it and the host. Everything is in the order of the stream. */
 #include "cuda.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- blocks ---- */
-
-static int by_size(const void *a, const void *b)
-{
-    size_t x = ((const mu_cuda_block *)a)->bytes, y = ((const mu_cuda_block *)b)->bytes;
-    return x < y ? 1 : x > y ? -1 : 0;
-}
 
 static double mib(size_t bytes)
 {
     return (double)bytes / (1 << 20);
 }
 
-/* What was asked for, what there is, and who has it. Blocks are told by size: those who asked for them add the names. */
+/* What was asked for, and what there is. Who has it is told by those who asked (backend/holders.h). */
 static void explain(const mu_cuda *self, size_t bytes)
 {
-    enum { SHOWN = 5 };
-    char text[256] = "";
-    size_t free = 0, total = 0, length = 0;
-    mu_error kept = *mu_error_last();
-    mu_cuda_block *sorted;
+    size_t free = 0, total = 0;
     (void)cudaMemGetInfo(&free, &total);
-    if (mu_calloc(&sorted, self->n_blocks + 1, sizeof *sorted) == MU_OK) {
-        memcpy(sorted, self->blocks, self->n_blocks * sizeof *sorted);
-        qsort(sorted, self->n_blocks, sizeof *sorted, by_size);
-        for (size_t i = 0; i < self->n_blocks && i < SHOWN && length < sizeof text; i++)
-            length += (size_t)snprintf(text + length, sizeof text - length, "%s%.1f", i ? ", " : "; the largest blocks: ",
-                                       mib(sorted[i].bytes));
-        mu_free(sorted);
-    }
-    mu_error_restore(&kept);
-    mu_error_context("%.1f MiB of device %d's memory wanted, %.1f of its %.1f MiB are free, %.1f are taken by this rank%s", mib(bytes),
-                     self->device, mib(free), mib(total), mib(self->used), text);
+    mu_error_context("%.1f MiB of device %d's memory wanted, %.1f of its %.1f MiB are free, %.1f are taken by this rank", mib(bytes), self->device,
+                     mib(free), mib(total), mib(self->used));
 }
 
 static mu_err take(mu_cuda *self, size_t bytes, void **out)

@@ -12,6 +12,7 @@
 
 typedef struct mu_backend mu_backend;
 typedef struct mu_kernel mu_kernel;
+typedef struct mu_holder mu_holder;
 
 /* How the bytes of a logical tensor lie in memory. Made and interned by a backend, so that equal layouts of one instance are
  * equal pointers; borrowed until the instance is closed. NULL always means dense row-major. */
@@ -202,6 +203,7 @@ struct mu_backend {
     const mu_backend_ops *ops;
     int n_threads;
     bool host_memory; /* upload and download are memcpy: callers may use pointers directly */
+    mu_holder *holders; /* who has memory of it (backend/holders.h) */
 };
 
 /* "cpu" or "auto" (the best for the processor), "cpu:ref", "cpu:onednn", "check:cpu:onednn", "cuda" (options->device), "cuda:1".

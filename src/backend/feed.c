@@ -1,5 +1,6 @@
 #include "backend/feed.h"
 
+#include "backend/holders.h"
 #include "backend/lanes.h"
 #include "core/mem.h"
 
@@ -24,7 +25,7 @@ static mu_err make_landing(mu_feed *feed, turn *t)
     mu_backend *backend = feed->backend;
     MU_TRY(backend->ops->mark_new(backend, &t->landed));
     MU_TRY(backend->ops->mark_new(backend, &t->read));
-    MU_TRY(backend->ops->alloc(backend, feed->bytes, (void **)&t->landing));
+    MU_TRY(mu_backend_alloc(backend, feed->bytes, "inputs on their way", (void **)&t->landing));
     MU_TRY(backend->ops->mark(backend, t->read, MU_LANE_KERNELS));
     return MU_OK;
 }

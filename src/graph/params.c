@@ -4,10 +4,21 @@
 #include "graph/params_impl.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 typedef mu_param_entry entry;
 typedef mu_param_arena arena;
+
+static void tell(const void *user, mu_holdings *holdings)
+{
+    const mu_params *params = user;
+    mu_holdings_note(holdings, MU_HELD_BY_STORE, params->data.bytes, "parameters");
+    mu_holdings_note(holdings, MU_HELD_BY_STORE, params->gradients.bytes, "gradients");
+    mu_holdings_note(holdings, MU_HELD_BY_STORE, params->states.bytes, "states");
+    for (size_t i = 0; i < params->n_further; i++)
+        mu_holdings_note(holdings, MU_HELD_BY_STORE, params->further[i].arena.bytes, "%s", params->further[i].what);
+}
 
 mu_err mu_params_new(mu_backend *backend, mu_params **out)
 {
@@ -16,6 +27,8 @@ mu_err mu_params_new(mu_backend *backend, mu_params **out)
     params->backend = backend;
     params->n_refs = 1;
     params->sharing.size = 1;
+    params->holder = (mu_holder){.tell = tell, .user = params};
+    mu_holder_add(backend, &params->holder);
     *out = params;
     return MU_OK;
 }
@@ -48,7 +61,8 @@ void mu_params_release(mu_params *params)
     mu_free(params->slots);
     mu_free((void *)params->sharing.modules);
     mu_free(params->units);
-    mu_free(params->sums);
+    mu_free(params->further);
+    mu_holder_remove(params->backend, &params->holder);
     mu_free(params);
 }
 
@@ -369,12 +383,8 @@ mu_err mu_params_clear(mu_backend *backend, void *base, size_t bytes)
 static mu_err arena_new(mu_backend *backend, size_t bytes, const char *what, arena *out)
 {
     arena a = {.bytes = bytes};
-    mu_err err = backend->ops->alloc(backend, bytes, &a.base);
-    if (err) {
-        mu_error_context("%.1f MiB for %s", (double)bytes / (1 << 20), what);
-        return err;
-    }
-    err = mu_params_clear(backend, a.base, bytes);
+    MU_TRY(mu_backend_alloc(backend, bytes, what, &a.base));
+    mu_err err = mu_params_clear(backend, a.base, bytes);
     if (err)
         arena_release(backend, &a);
     else
@@ -613,48 +623,47 @@ static mu_err check_frozen(const mu_params *params)
     return MU_OK;
 }
 
-static mu_err further_arena(mu_params *params, mu_shard_stage stage, const char *what, void **out)
+static void drop_empty_list(mu_params *params)
 {
-    arena a;
+    if (params->n_further > 0)
+        return;
+    mu_free(params->further);
+    params->further = NULL;
+    params->further_capacity = 0;
+}
+
+static mu_err further_arena(mu_params *params, size_t bytes, bool sums, const char *what, void **out)
+{
     MU_TRY(check_frozen(params));
-    MU_TRY(arena_new(params->backend, mu_params_arena_bytes(params, stage), what, &a));
-    *out = a.base;
+    MU_TRY(mu_grow(&params->further, &params->further_capacity, params->n_further + 1, sizeof *params->further));
+    mu_param_further *f = &params->further[params->n_further];
+    mu_err err = arena_new(params->backend, bytes, what, &f->arena);
+    if (err) {
+        drop_empty_list(params);
+        return err;
+    }
+    f->sums = sums;
+    snprintf(f->what, sizeof f->what, "%s", what);
+    params->n_further++;
+    *out = f->arena.base;
     return MU_OK;
 }
 
 mu_err mu_params_arena_new(mu_params *params, const char *what, void **out)
 {
-    MU_TRY(further_arena(params, MU_SHARD_OPTIMIZER, what, out));
+    MU_TRY(further_arena(params, mu_params_arena_bytes(params, MU_SHARD_OPTIMIZER), false, what, out));
     return MU_OK;
 }
 
 mu_err mu_params_states_new(mu_params *params, const char *what, void **out)
 {
-    arena a;
-    MU_TRY(check_frozen(params));
-    MU_TRY(arena_new(params->backend, params->state_bytes, what, &a));
-    *out = a.base;
+    MU_TRY(further_arena(params, params->state_bytes, false, what, out));
     return MU_OK;
-}
-
-static void drop_list_of_sums(mu_params *params)
-{
-    if (params->n_sums > 0)
-        return;
-    mu_free(params->sums);
-    params->sums = NULL;
-    params->sums_capacity = 0;
 }
 
 mu_err mu_params_sums_new(mu_params *params, const char *what, void **out)
 {
-    MU_TRY(mu_grow(&params->sums, &params->sums_capacity, params->n_sums + 1, sizeof *params->sums));
-    mu_err err = further_arena(params, MU_SHARD_GRADIENTS, what, &params->sums[params->n_sums]);
-    if (err) {
-        drop_list_of_sums(params);
-        return err;
-    }
-    *out = params->sums[params->n_sums++];
+    MU_TRY(further_arena(params, mu_params_arena_bytes(params, MU_SHARD_GRADIENTS), true, what, out));
     return MU_OK;
 }
 
@@ -662,10 +671,10 @@ void mu_params_arena_release(mu_params *params, void *base)
 {
     if (!base)
         return;
-    for (size_t i = 0; i < params->n_sums; i++)
-        if (params->sums[i] == base) {
-            params->sums[i] = params->sums[--params->n_sums];
-            drop_list_of_sums(params);
+    for (size_t i = 0; i < params->n_further; i++)
+        if (params->further[i].arena.base == base) {
+            params->further[i] = params->further[--params->n_further];
+            drop_empty_list(params);
             break;
         }
     params->backend->ops->dealloc(params->backend, base);

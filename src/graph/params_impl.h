@@ -2,6 +2,7 @@
 #ifndef MU_GRAPH_PARAMS_IMPL_H
 #define MU_GRAPH_PARAMS_IMPL_H
 
+#include "backend/holders.h"
 #include "graph/params.h"
 
 typedef struct {
@@ -20,6 +21,13 @@ typedef struct {
     size_t bytes;
 } mu_param_arena;
 
+/* Of mu_params_arena_new and mu_params_sums_new. */
+typedef struct {
+    mu_param_arena arena;
+    bool sums;
+    char what[32];
+} mu_param_further;
+
 struct mu_params {
     mu_backend *backend; /* borrowed */
     int n_refs;
@@ -34,8 +42,9 @@ struct mu_params {
     mu_params_sharing sharing; /* modules: an owned block */
     mu_param_unit *units;
     size_t n_units, unit_capacity;
-    void **sums; /* arenas of mu_params_sums_new */
-    size_t n_sums, sums_capacity;
+    mu_param_further *further;
+    size_t n_further, further_capacity;
+    mu_holder holder;
 };
 
 /* Sorts and places everything declared, without any memory: for dry plans, and before freezing. */

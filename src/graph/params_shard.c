@@ -37,8 +37,8 @@ bool mu_params_in_pieces(const mu_params *params, const void *base)
         return stage >= MU_SHARD_PARAMETERS;
     if (base == params->gradients.base)
         return stage >= MU_SHARD_GRADIENTS;
-    for (size_t i = 0; i < params->n_sums; i++)
-        if (base == params->sums[i])
+    for (size_t i = 0; i < params->n_further; i++)
+        if (base == params->further[i].arena.base && params->further[i].sums)
             return stage >= MU_SHARD_GRADIENTS;
     return stage >= MU_SHARD_OPTIMIZER;
 }

@@ -6,7 +6,6 @@
 #include "graph/plan_impl.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { PROFILED_RUNS = 32 }; /* of which events are kept for the trace */
 
@@ -46,38 +45,19 @@ static mu_err run_passes(mu_plan *plan, const mu_graph *graph)
     return MU_OK;
 }
 
-static int compare_bytes(const void *pa, const void *pb)
+/* Values by name, as if they had memory of their own: what is to be lowered is one of them. */
+static void tell(const void *user, mu_holdings *holdings)
 {
-    const mu_buffer *const *a = pa, *const *b = pb;
-    if ((*a)->bytes != (*b)->bytes)
-        return (*a)->bytes > (*b)->bytes ? -1 : 1;
-    return *a < *b ? -1 : *a > *b;
-}
-
-/* Says what takes the memory that could not be had. No allocation that matters: when the list fails too, it is left out. */
-static void explain_arena(const mu_plan *plan)
-{
-    enum { SHOWN = 5 };
-    char text[768] = "", type[MU_TYPE_TEXT];
-    size_t length = 0, n = 0;
-    mu_error kept = *mu_error_last();
-    const mu_buffer **largest;
-    if (mu_calloc(&largest, plan->n_buffers + 1, sizeof *largest) == MU_OK) {
-        for (size_t i = 0; i < plan->n_buffers; i++)
-            if (plan->buffers[i].kind == MU_BUFFER_ARENA && !plan->buffers[i].scratch)
-                largest[n++] = &plan->buffers[i];
-        qsort(largest, n, sizeof *largest, compare_bytes);
-        for (size_t i = 0; i < n && i < SHOWN && length < sizeof text; i++)
-            length += (size_t)snprintf(text + length, sizeof text - length, "%s%s %s %.1f MiB", i ? ", " : "",
-                                       mu_plan_value_name(plan, largest[i]->value),
-                                       mu_type_format(mu_graph_type(plan->graph, largest[i]->value), type),
-                                       (double)largest[i]->bytes / (1 << 20));
-        mu_free(largest);
+    const mu_plan *plan = user;
+    char type[MU_TYPE_TEXT];
+    for (size_t i = 0; i < plan->n_buffers; i++) {
+        const mu_buffer *b = &plan->buffers[i];
+        if (b->kind == MU_BUFFER_ARENA && !b->scratch && b->parent < 0)
+            mu_holdings_note(holdings, MU_HELD_BY_PLAN, b->bytes, "%s %s", mu_plan_value_name(plan, b->value),
+                             mu_type_format(mu_graph_type(plan->graph, b->value), type));
     }
-    mu_error_restore(&kept);
-    mu_error_context("the plan needs %.1f MiB for activations (largest: %s)", (double)plan->stats.arena_bytes / (1 << 20),
-                     n ? text : "scratch");
-    mu_error_hint("use a smaller batch or smaller images");
+    mu_holdings_note(holdings, MU_HELD_BY_PLAN, plan->constant_bytes, "constants");
+    mu_holdings_note(holdings, MU_HELD_BY_PLAN, plan->input_bytes, "inputs");
 }
 
 static mu_err upload_constants(mu_plan *plan)
@@ -85,7 +65,7 @@ static mu_err upload_constants(mu_plan *plan)
     mu_backend *backend = plan->backend;
     if (!plan->constant_bytes)
         return MU_OK;
-    MU_TRY(backend->ops->alloc(backend, plan->constant_bytes, &plan->constants));
+    MU_TRY(mu_backend_alloc(backend, plan->constant_bytes, "constants", &plan->constants));
     for (size_t i = 0; i < plan->n_buffers; i++) {
         const mu_buffer *b = &plan->buffers[i];
         if (b->kind == MU_BUFFER_CONST)
@@ -109,14 +89,10 @@ static mu_err make_feed(mu_plan *plan)
 static mu_err allocate(mu_plan *plan)
 {
     mu_backend *backend = plan->backend;
-    mu_err err = backend->ops->alloc(backend, plan->stats.arena_bytes, &plan->arena);
-    if (err) {
-        explain_arena(plan);
-        return err;
-    }
+    MU_TRY(mu_backend_alloc(backend, plan->stats.arena_bytes, "activations", &plan->arena));
     MU_TRY(upload_constants(plan));
     if (plan->input_bytes) {
-        MU_TRY(backend->ops->alloc(backend, plan->input_bytes, &plan->input_arena));
+        MU_TRY(mu_backend_alloc(backend, plan->input_bytes, "inputs", &plan->input_arena));
         MU_TRY(make_feed(plan));
     }
     void *base[] = {[MU_BUFFER_ARENA] = plan->arena,
@@ -162,6 +138,8 @@ static mu_err make(mu_plan *plan, const mu_graph *graph)
     MU_TRY(mu_plan_build(plan));
     if (plan->options.dry)
         return MU_OK;
+    plan->holder = (mu_holder){.tell = tell, .user = plan};
+    mu_holder_add(plan->backend, &plan->holder);
     MU_TRY(allocate(plan));
     MU_TRY(bind(plan));
     if (plan->options.profile) {
@@ -206,6 +184,7 @@ void mu_plan_release(mu_plan *plan)
     if (!plan)
         return;
     mu_backend *backend = plan->backend;
+    mu_holder_remove(backend, &plan->holder);
     mu_plan_release_recorded(plan);
     for (size_t i = 0; i < plan->n_steps; i++) {
         mu_kernel_release(plan->steps[i].kernel);

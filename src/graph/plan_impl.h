@@ -3,6 +3,7 @@
 #define MU_GRAPH_PLAN_IMPL_H
 
 #include "backend/feed.h"
+#include "backend/holders.h"
 #include "core/mem.h"
 #include "graph/plan.h"
 
@@ -98,6 +99,7 @@ struct mu_plan {
     mu_feed *feed;       /* of the inputs of a device; NULL: the caller fills input_arena */
     mu_feed_range *sent; /* [n_inputs] */
     void *slot;          /* of the feed, for the next run */
+    mu_holder holder;
     size_t constant_bytes, input_bytes;
     mu_plan_stats stats;
     mu_plan_call *calls;

@@ -2,6 +2,7 @@
  * the host instead. */
 #include "backend/fallback.h"
 #include "backend/host.h"
+#include "graph/plan.h"
 #include "ops/ops.h"
 #include "test.h"
 
@@ -92,12 +93,57 @@ START_TEST(out_of_memory)
     ck_ok(b->ops->alloc(b, 8 << 20, &first));
     ck_fails(b->ops->alloc(b, 32 << 20, &second), MU_ERR_MEMORY, "32.0 MiB of device 0's memory wanted");
     ck_assert_ptr_null(second);
-    ck_fails(b->ops->alloc(b, 32 << 20, &second), MU_ERR_MEMORY, "of its 16.0 MiB are free, 8.0 are taken by this rank; the largest blocks: 8.0");
+    ck_fails(b->ops->alloc(b, 32 << 20, &second), MU_ERR_MEMORY, "of its 16.0 MiB are free, 8.0 are taken by this rank");
     ck_fails(b->ops->alloc(b, 32 << 20, &second), MU_ERR_MEMORY, "smaller batch");
     b->ops->dealloc(b, first);
     ck_ok(b->ops->synchronize(b));
     ck_ok(b->ops->alloc(b, 8 << 20, &second)); /* it goes on */
     b->ops->dealloc(b, second);
+    mu_backend_close(b);
+    ck_assert_int_eq(mu_mem_get_counts().live_blocks, 0);
+}
+END_TEST
+
+/* The error names what takes the memory: arenas of 3 MiB that are too many, and activations of 6 MiB. */
+START_TEST(out_of_memory_by_name)
+{
+    static const char *const names[] = {"exp_avg", "exp_avg_sq", "average", "max_exp_avg_sq"};
+    mu_graph *g;
+    mu_params *params;
+    mu_plan *plan;
+    void *arena[4];
+    setenv("MUSTER_EMULATE_MEMORY", "16777216", 1);
+    mu_backend *b = opened();
+    ck_ok(mu_graph_new(&g));
+    mu_value x = mu_graph_input(g, "img", MU_TYPE(MU_F32, 2048, 512));
+    mu_graph_push(g, "layer1");
+    x = mu_linear(g, x, mu_graph_param(g, "w", MU_TYPE(MU_F32, 1536, 512)), MU_NO_VALUE);
+    mu_graph_pop(g);
+    mu_graph_push(g, "layer2");
+    x = mu_softmax(g, x, 1);
+    mu_graph_pop(g);
+    mu_graph_output(g, "y", mu_sum(g, x, 0, false));
+    ck_ok(mu_graph_status(g));
+    ck_ok(mu_params_new(b, &params));
+    ck_ok(mu_params_declare(params, "w", MU_TYPE(MU_F32, 1536, 512), true));
+    ck_ok(mu_params_freeze(params, true));
+    for (int i = 0; i < 3; i++)
+        ck_ok(mu_params_arena_new(params, names[i], &arena[i]));
+    ck_fails(mu_params_arena_new(params, names[3], &arena[3]), MU_ERR_MEMORY,
+             "3.0 MiB for max_exp_avg_sq (largest: parameters 3.0 MiB, gradients 3.0 MiB, exp_avg 3.0 MiB, exp_avg_sq 3.0 MiB, average 3.0 MiB): "
+             "3.0 MiB of device 0's memory wanted, 1.0 of its 16.0 MiB are free");
+    ck_assert_ptr_nonnull(strstr(test_error_text(), "MMFullyShardedDataParallel"));
+    for (int i = 0; i < 3; i++)
+        mu_params_arena_release(params, arena[i]);
+    ck_fails(mu_plan_new(g, b, params, NULL, &plan), MU_ERR_MEMORY,
+             "12.0 MiB for activations (largest: layer1 f32[2048,1536] 12.0 MiB, inputs 4.0 MiB, parameters 3.0 MiB, gradients 3.0 MiB");
+    ck_assert_ptr_nonnull(strstr(test_error_text(), "smaller batch"));
+    ck_assert_ptr_nonnull(strstr(test_error_text(), "(cudaErrorMemoryAllocation)"));
+    ck_ok(mu_plan_new(g, b, params, &(mu_plan_options){.dry = true}, &plan)); /* it goes on */
+    mu_plan_release(plan);
+    mu_params_release(params);
+    mu_graph_release(g);
+    ck_assert_ptr_null(b->holders);
     mu_backend_close(b);
     ck_assert_int_eq(mu_mem_get_counts().live_blocks, 0);
 }
@@ -319,6 +365,7 @@ int main(void)
     tcase_add_test(tests, old_driver);
     tcase_add_test(tests, device_names);
     tcase_add_test(tests, out_of_memory);
+    tcase_add_test(tests, out_of_memory_by_name);
     tcase_add_test(tests, lost_device);
     tcase_add_test(tests, opening_without_memory);
     tcase_add_test(tests, uploads_leave_the_host_alone);
