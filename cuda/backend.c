@@ -9,17 +9,6 @@ mu_err mu_cuda_enter(const mu_cuda *self)
     return MU_OK;
 }
 
-static mu_err find_device(int device)
-{
-    char visible[256];
-    int n;
-    MU_TRY(mu_cuda_devices(NULL, 0, &n));
-    if (device >= 0 && device < n)
-        return MU_OK;
-    (void)MU_FAIL(MU_ERR_UNSUPPORTED, "there is no CUDA device %d: this process sees %d, from 0 on", device, n);
-    return mu_error_hint("%s", mu_cuda_visible(visible, sizeof visible));
-}
-
 /* What is given back stays with the process: plans come and go, and asking the driver takes long. */
 static mu_err keep_memory(const mu_cuda *self)
 {
@@ -32,7 +21,8 @@ static mu_err keep_memory(const mu_cuda *self)
 
 static mu_err open_all(mu_cuda *self, const char *cache_dir)
 {
-    MU_TRY(find_device(self->device));
+    int n;
+    MU_TRY(mu_cuda_devices(NULL, 0, &n)); /* or why there is none */
     MU_TRY(mu_cuda_enter(self));
     MU_TRY_CUDA(cudaDeviceGetAttribute(&self->n_multiprocessors, cudaDevAttrMultiProcessorCount, self->device));
     MU_TRY(keep_memory(self));
@@ -122,6 +112,7 @@ const mu_backend_ops mu_backend_cuda = {
     .download = mu_cuda_download,
     .synchronize = synchronize_cuda,
     .devices = mu_cuda_devices,
+    .free_memory = mu_cuda_free_memory,
     .alloc_host = mu_cuda_alloc_host,
     .dealloc_host = mu_cuda_dealloc_host,
     .set_run = set_run,

@@ -10,6 +10,7 @@ static void format_uuid(const cudaUUID_t *uuid, char *buf, size_t size)
              b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
+/* Nothing that would open the device. */
 static mu_err fill(int device, mu_device *out)
 {
     struct cudaDeviceProp properties;
@@ -19,8 +20,15 @@ static mu_err fill(int device, mu_device *out)
     snprintf(out->name, sizeof out->name, "%.90s", properties.name);
     snprintf(out->version, sizeof out->version, "%d.%d", properties.major, properties.minor);
     format_uuid(&properties.uuid, out->uuid, sizeof out->uuid);
+    out->total = properties.totalGlobalMem;
+    return MU_OK;
+}
+
+mu_err mu_cuda_free_memory(int device, size_t *out)
+{
+    size_t total;
     MU_TRY_CUDA(cudaSetDevice(device));
-    MU_TRY_CUDA(cudaMemGetInfo(&out->free, &out->total));
+    MU_TRY_CUDA(cudaMemGetInfo(out, &total));
     return MU_OK;
 }
 

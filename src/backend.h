@@ -79,7 +79,7 @@ typedef struct {
     char bus[24];    /* PCI: "0000:3b:00.0" */
     char uuid[48];   /* "GPU-..." */
     char version[24]; /* "9.0" */
-    size_t total, free; /* bytes */
+    size_t total;     /* bytes */
 } mu_device;
 
 /* Kernels that were noted to be run together. Made and read by a backend. */
@@ -155,8 +155,10 @@ typedef struct {
     /* ---- what a device may have besides; NULL where it has not ---- */
 
     /* Its devices, as this process sees them: *n of them, the first `most` in out. MU_ERR_UNSUPPORTED tells why there is none ("the driver is
-     * too old: ..."). Needs no instance. */
+     * too old: ..."). Needs no instance, and opens no device: ranks ask about all devices of their node. */
     mu_err (*devices)(mu_device *out, int most, int *n);
+    /* Bytes of a device that nobody has. Opens it for this process. */
+    mu_err (*free_memory)(int device, size_t *out);
 
     /* Host memory that copies reach at full speed (pinned). */
     mu_err (*alloc_host)(mu_backend *backend, size_t bytes, void **out);
@@ -206,9 +208,18 @@ struct mu_backend {
     mu_holder *holders; /* who has memory of it (backend/holders.h) */
 };
 
-/* "cpu" or "auto" (the best for the processor), "cpu:ref", "cpu:onednn", "check:cpu:onednn", "cuda" (options->device), "cuda:1".
+/* "cpu" (the best for the processor), "cpu:ref", "cpu:onednn", "check:cpu:onednn", "cuda" (options->device), "cuda:1", or "auto": what the
+ * environment's MUSTER_DEVICE says, else the first of mu_backend_at that can be opened: a CUDA device where there is one.
  * MU_ERR_NOT_FOUND with the nearest name; MU_ERR_UNSUPPORTED for one that was not built or has no device. options may be NULL. */
 MU_CHECKED mu_err mu_backend_open(const char *device, const mu_backend_options *options, mu_backend **out);
+
+/* What mu_backend_open would open, and its errors, without opening it. */
+typedef struct {
+    const mu_backend_ops *ops; /* of a checked one: what is checked */
+    int device;                /* of ops->devices */
+    bool numbered;             /* the text says which: "cuda:1" */
+} mu_backend_choice;
+MU_CHECKED mu_err mu_backend_find(const char *device, const mu_backend_options *options, mu_backend_choice *out);
 void mu_backend_close(mu_backend *backend);
 
 /* Opens an instance of a backend that is not in the list: a plug-in's, or one of a test. */

@@ -8,12 +8,16 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-/* Those for the processor in the order of preference of "cpu" and "auto". */
+/* In the order of preference of "auto", and those for the processor of "cpu". */
 static const struct {
     const char *name, *device, *why_off;
     const mu_backend_ops *ops;
 } backends[] = {
+#ifdef HAVE_CUDA
+    {"cuda", "cuda", NULL, &mu_backend_cuda},
+#endif
 #ifdef HAVE_ONEDNN
     {"onednn", "cpu:onednn", NULL, &mu_backend_onednn},
 #else
@@ -21,9 +25,6 @@ static const struct {
 #endif
     {"simd", "cpu:simd", NULL, &mu_backend_simd},
     {"ref", "cpu:ref", NULL, &mu_backend_ref},
-#ifdef HAVE_CUDA
-    {"cuda", "cuda", NULL, &mu_backend_cuda},
-#endif
 };
 
 enum { N_BACKENDS = sizeof backends / sizeof *backends };
@@ -77,6 +78,91 @@ static mu_err unknown(const char *device)
 #endif
 }
 
+/* An emulated device is never the best. */
+static bool is_preferred(const mu_backend_ops *ops)
+{
+#ifdef HAVE_CUDA_EMULATED
+    return !ops->devices || getenv("MUSTER_EMULATE_DEVICES");
+#else
+    (void)ops;
+    return true;
+#endif
+}
+
+/* processor: of "cpu". */
+static mu_err find_best(bool processor, mu_backend_choice *out)
+{
+    for (int i = 0; i < N_BACKENDS; i++) {
+        const mu_backend_ops *ops = backends[i].ops;
+        if (!ops || (processor && ops->devices) || !is_preferred(ops) || why_no_device(ops))
+            continue;
+        out->ops = ops;
+        return MU_OK;
+    }
+    return MU_FAIL(MU_ERR_UNSUPPORTED, "no backend was built");
+}
+
+/* "1" of "cuda:1". */
+static bool parse_number(const char *text, int *out)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+    *out = (int)n;
+    return *text >= '0' && *text <= '9' && !*end && n <= INT_MAX;
+}
+
+static mu_err find_device(const char *device, mu_backend_choice *out)
+{
+    const char *colon = strchr(device, ':');
+    for (int i = 0; i < N_BACKENDS; i++) {
+        size_t length = strlen(backends[i].device);
+        bool numbered = colon && backends[i].ops && backends[i].ops->devices && (size_t)(colon - device) == length &&
+                        strncmp(device, backends[i].device, length) == 0 && parse_number(colon + 1, &out->device);
+        if (!numbered && strcmp(device, backends[i].device) != 0)
+            continue;
+        if (!backends[i].ops)
+            return MU_FAIL(MU_ERR_UNSUPPORTED, "backend \"%s\" is %s", backends[i].name, backends[i].why_off);
+        out->ops = backends[i].ops;
+        out->numbered = numbered;
+        return MU_OK;
+    }
+    return unknown(device);
+}
+
+/* Is it there? */
+static mu_err check_device(const mu_backend_choice *choice)
+{
+    int n;
+    if (!choice->ops->devices)
+        return MU_OK;
+    MU_TRY(choice->ops->devices(NULL, 0, &n));
+    if (choice->device >= 0 && choice->device < n)
+        return MU_OK;
+    (void)MU_FAIL(MU_ERR_UNSUPPORTED, "there is no device %s:%d: this process sees %d, from 0 on", choice->ops->name, choice->device, n);
+    const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+    return mu_error_hint("CUDA_VISIBLE_DEVICES is %s%s%s; `muster env` shows the devices", visible ? "\"" : "", visible ? visible : "not set",
+                         visible ? "\"" : "");
+}
+
+static const char *meaning(const char *device)
+{
+    const char *wish = getenv("MUSTER_DEVICE");
+    return strcmp(device, "auto") == 0 && wish && *wish && !strstr(wish, "auto") ? wish : device;
+}
+
+mu_err mu_backend_find(const char *device, const mu_backend_options *options, mu_backend_choice *out)
+{
+    mu_backend_choice choice = {.device = options ? options->device : 0};
+    device = meaning(device);
+    if (strncmp(device, "check:", 6) == 0)
+        return mu_backend_find(device + 6, options, out);
+    bool any = strcmp(device, "auto") == 0;
+    MU_TRY(any || strcmp(device, "cpu") == 0 ? find_best(!any, &choice) : find_device(device, &choice));
+    MU_TRY(check_device(&choice));
+    *out = choice;
+    return MU_OK;
+}
+
 /* "check:cpu:onednn" */
 static mu_err open_checked(const char *device, const mu_backend_options *options, mu_backend **out)
 {
@@ -88,41 +174,17 @@ static mu_err open_checked(const char *device, const mu_backend_options *options
     return err;
 }
 
-#ifdef HAVE_CUDA
-/* "cuda", or "cuda:1": then the number is that of the device, whatever the options say. */
-static mu_err open_cuda(const char *device, const mu_backend_options *options, mu_backend **out)
-{
-    mu_backend_options its = options ? *options : (mu_backend_options){0};
-    char *end = NULL;
-    if (device[4] == ':') {
-        long n = strtol(device + 5, &end, 10);
-        if (device[5] < '0' || device[5] > '9' || *end || n > INT_MAX)
-            return unknown(device);
-        its.device = (int)n;
-    }
-    MU_TRY(mu_backend_open_ops(&mu_backend_cuda, &its, out));
-    return MU_OK;
-}
-#endif
-
 mu_err mu_backend_open(const char *device, const mu_backend_options *options, mu_backend **out)
 {
+    mu_backend_choice choice;
+    device = meaning(device);
     if (strncmp(device, "check:", 6) == 0)
         return open_checked(device + 6, options, out);
-#ifdef HAVE_CUDA
-    if (strcmp(device, "cuda") == 0 || strncmp(device, "cuda:", 5) == 0)
-        return open_cuda(device, options, out);
-#endif
-    bool any = strcmp(device, "cpu") == 0 || strcmp(device, "auto") == 0;
-    for (int i = 0; i < N_BACKENDS; i++) {
-        if (any ? !backends[i].ops : strcmp(device, backends[i].device) != 0)
-            continue;
-        if (!backends[i].ops)
-            return MU_FAIL(MU_ERR_UNSUPPORTED, "backend \"%s\" is %s", backends[i].name, backends[i].why_off);
-        MU_TRY(mu_backend_open_ops(backends[i].ops, options, out));
-        return MU_OK;
-    }
-    return unknown(device);
+    MU_TRY(mu_backend_find(device, options, &choice));
+    mu_backend_options its = options ? *options : (mu_backend_options){0};
+    its.device = choice.device;
+    MU_TRY(mu_backend_open_ops(choice.ops, &its, out));
+    return MU_OK;
 }
 
 void mu_backend_close(mu_backend *backend)

@@ -109,11 +109,15 @@ static void devices(report *r)
         for (int k = 0; k < n && k < MOST; k++) {
             char key[32];
             snprintf(key, sizeof key, "%.20s:%d", info.device, k);
-            if (device[k].total)
-                line(r, key, "%s, %s, %s, compute capability %s, %.1f GiB, %.1f free", device[k].name, device[k].bus, device[k].uuid,
-                     device[k].version, (double)device[k].total / (1 << 30), (double)device[k].free / (1 << 30));
-            else
+            size_t available = 0;
+            if (!device[k].total)
                 line(r, key, "%s", err ? mu_error_last()->message : "unknown");
+            else if (info.ops->free_memory(k, &available) == MU_OK)
+                line(r, key, "%s, %s, %s, compute capability %s, %.1f GiB, %.1f free", device[k].name, device[k].bus, device[k].uuid,
+                     device[k].version, (double)device[k].total / (1 << 30), (double)available / (1 << 30));
+            else
+                line(r, key, "%s, %s, %s, compute capability %s: %s", device[k].name, device[k].bus, device[k].uuid, device[k].version,
+                     mu_error_last()->message);
         }
     }
     mu_free(device);
@@ -163,7 +167,7 @@ static void fill(report *r)
         line(r, "host", "%s", text);
     line(r, "plug-ins", "%s", MU_PLUGIN_DIR);
     static const char *const names[] = {
-        "MUSTER_LAUNCHER", "MUSTER_BIND", "MUSTER_CONFIG_PATH", "MUSTER_PLUGIN_PATH", "MUSTER_CACHE_DIR", "MUSTER_COMM_DELAY",
+        "MUSTER_DEVICE", "MUSTER_LAUNCHER", "MUSTER_BIND", "MUSTER_CONFIG_PATH", "MUSTER_PLUGIN_PATH", "MUSTER_CACHE_DIR", "MUSTER_COMM_DELAY",
         "OMP_NUM_THREADS", "OMP_WAIT_POLICY",    "GOMP_SPINCOUNT",     "MU_LOG",           "MU_LOG_RANKS",
         "MU_SIMD_ISA",
 #ifdef HAVE_CUDA

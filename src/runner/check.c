@@ -87,7 +87,7 @@ static const mu_option keys[] = {
     {"randomness", MU_OPT_DICT, .fields = randomness_keys, .help = "seeds"},
     {"experiment_name", MU_OPT_STRING, .nullable = true, .help = "the name of this run, before its time; null: the config file's"},
     {"custom_imports", MU_OPT_ANY, .nullable = true, .help = "plug-ins: {imports: [name, ...]}"},
-    {"device", MU_OPT_STRING, .text_default = "auto", .help = "cpu, cpu:ref, ... (muster list backend)"},
+    {"device", MU_OPT_STRING, .text_default = "auto", .help = "cpu, cuda, cpu:ref, ... (muster list backend)"},
     {"conv_algorithm", MU_OPT_CHOICE, .choices = algorithms, .help = "auto measures, direct is most exact"},
     MU_OPTION_END,
 };
@@ -158,16 +158,17 @@ static mu_err check_train_end(const mu_cfg *root, mu_diagnostics *list)
 static mu_err check_device(const mu_cfg *root, mu_diagnostics *list)
 {
     const mu_cfg *device = get_set(root, "device");
-    mu_backend *backend = NULL;
+    mu_backend_choice choice;
     if (!device || mu_cfg_kind_of(device) != MU_CFG_STRING)
         return MU_OK;
-    mu_err err = mu_backend_open(mu_cfg_string(device), &(mu_backend_options){.cache_dir = ""}, &backend);
-    mu_backend_close(err ? NULL : backend);
+    mu_err err = mu_backend_find(mu_cfg_string(device), NULL, &choice);
     if (err != MU_ERR_NOT_FOUND && err != MU_ERR_UNSUPPORTED)
         return err;
-    char expected[MU_ERROR_TEXT + 32], found[128];
+    char expected[2 * MU_ERROR_TEXT + 32], found[128];
     const mu_error *why = mu_error_last();
-    snprintf(expected, sizeof expected, "a device (%s)", why->hint[0] ? why->hint : why->message);
+    bool name = err == MU_ERR_NOT_FOUND;
+    snprintf(expected, sizeof expected, "a device (%s%s%s)", name ? "" : why->message, name || !why->hint[0] ? "" : "; ",
+             why->hint);
     mu_cfg_describe(device, found, sizeof found);
     MU_TRY(mu_diagnostics_add(list, mu_cfg_pos(device), "device", expected, found, NULL));
     return MU_OK;

@@ -48,9 +48,6 @@ static mu_err cut_units(measurer *m)
 static mu_err open_model(measurer *m)
 {
     mu_runner *r = m->runner;
-    const mu_cfg *deterministic = mu_runner_get(r, "randomness.deterministic");
-    r->deterministic = deterministic && mu_cfg_bool(deterministic);
-    MU_TRY(mu_runner_open_device(r));
     if (mu_runner_names_parts(mu_runner_get(r, "optim_wrapper")))
         return MU_FAIL(MU_ERR_UNSUPPORTED, "steps of models that are trained in parts are not measured");
     MU_TRY(mu_runner_build_typed("optim_wrapper", mu_runner_get(r, "optim_wrapper"), "OptimWrapper", "optim_wrapper", (void **)&r->optim));
@@ -304,6 +301,9 @@ static mu_err tell(measurer *m)
 static mu_err measure(measurer *m, mu_comm *comm)
 {
     double seconds = 0;
+    const mu_cfg *deterministic = mu_runner_get(m->runner, "randomness.deterministic");
+    m->runner->deterministic = deterministic && mu_cfg_bool(deterministic);
+    MU_TRY(mu_runner_open_device(m->runner));
     MU_TRY(open_in_turn(m, comm));
     MU_TRY(mu_comm_agree(comm, warm_up(m, &seconds)));
     MU_TRY(mu_comm_all_reduce(comm, &seconds, 1, MU_F64, MU_COMM_MAX));

@@ -20,7 +20,8 @@ struct mu_runner_own {
 
 /* Of the config; NULL when it is absent or null. */
 const mu_cfg *mu_runner_get(const mu_runner *runner, const char *path);
-/* The backend that `device` names, on this rank's share of the cores. */
+/* Collective, and agreed on. The backend that `device` names, on this rank's share of the cores; ranks of a node get different devices. Sets
+ * runner->device to what opens the same one again. */
 MU_CHECKED mu_err mu_runner_open_device(mu_runner *runner);
 /* One hook, at its place by priority, behind those of the same. *out (may be NULL) is the runner's. */
 MU_CHECKED mu_err mu_runner_add_hook(mu_runner *runner, const mu_cfg *cfg, const char *path, mu_hook **out);

@@ -1,7 +1,6 @@
 #include "runner/runner.h"
 
 #include "core/clock.h"
-#include "core/cpus.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "runner/checkpoint.h"
@@ -116,37 +115,6 @@ static mu_err draw_seed(mu_runner *runner)
     return MU_OK;
 }
 
-/* This rank's share of the cores: those it is bound to, or the node's divided by its ranks. */
-static int thread_count(const mu_runner *runner)
-{
-    const char *wish = getenv("OMP_NUM_THREADS");
-    int bound = mu_cpu_count(), wanted = wish ? atoi(wish) : 0;
-    int share = (int)sysconf(_SC_NPROCESSORS_ONLN) / runner->comm->local_size;
-    if (runner->own->options.n_threads > 0)
-        return runner->own->options.n_threads;
-    if (wanted > 0)
-        return wanted;
-    return share < 1 ? 1 : bound < share ? bound : share;
-}
-
-mu_err mu_runner_open_device(mu_runner *runner)
-{
-    const mu_cfg *device = mu_runner_get(runner, "device"), *algorithm = mu_runner_get(runner, "conv_algorithm");
-    mu_backend_options options = {
-        .n_threads = thread_count(runner),
-        .direct_convolution = algorithm && strcmp(mu_cfg_string(algorithm), "direct") == 0,
-        .deterministic = runner->deterministic,
-    };
-    MU_TRY(mu_strdup(&runner->device, device ? mu_cfg_string(device) : "auto"));
-    MU_TRY(mu_backend_open(runner->device, &options, &runner->backend));
-    if (!runner->backend->host_memory && runner->comm->size > 1) {
-        (void)MU_FAIL(MU_ERR_UNSUPPORTED, "device %s: %d ranks were started, but devices cannot exchange gradients yet", runner->device,
-                      runner->comm->size);
-        return mu_error_hint("start one rank, or use a cpu device");
-    }
-    return MU_OK;
-}
-
 /* env_cfg.resource_limit and log_level. */
 static void configure_process(const mu_runner *runner)
 {
@@ -173,8 +141,7 @@ static mu_err build_parts(mu_runner *runner)
     configure_process(runner);
     MU_TRY(mu_message_hub_new(&runner->hub));
     MU_TRY(mu_log_processor_new(mu_runner_get(runner, "log_processor"), "log_processor", &runner->log_processor));
-    MU_TRY(mu_runner_build_hooks(runner));
-    return mu_runner_open_device(runner);
+    return mu_runner_build_hooks(runner);
 }
 
 static mu_err open_log(mu_runner *runner)
@@ -201,6 +168,7 @@ static mu_err open_runner(mu_runner *runner)
     MU_TRY(draw_seed(runner));
     err = open_log(runner);
     MU_TRY(mu_runner_agree(runner, err ? err : build_parts(runner)));
+    MU_TRY(mu_runner_agreed(runner, mu_runner_open_device(runner)));
     MU_INFO("run", "%s: %d %s, %s, %d %s each, seed %llu, work_dir %s", runner->experiment_name, runner->comm->size,
             runner->comm->size == 1 ? "rank" : "ranks", runner->device, runner->backend->n_threads,
             runner->backend->n_threads == 1 ? "thread" : "threads", (unsigned long long)runner->seed, runner->work_dir);

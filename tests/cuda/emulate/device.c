@@ -46,11 +46,83 @@ cudaError_t emulate_fault(cudaError_t status, const char *format, ...)
     return emulate_error(status);
 }
 
+/* ---- which devices there are ---- */
+
+enum { MOST_DEVICES = 64 };
+
+static int n_physical(void)
+{
+    long long n = emulate_setting("MUSTER_EMULATE_DEVICES", 1);
+    return n < 0 ? 0 : n < MOST_DEVICES ? (int)n : MOST_DEVICES;
+}
+
+static void uuid_of(int physical, unsigned char uuid[16])
+{
+    for (int i = 0; i < 16; i++)
+        uuid[i] = (unsigned char)(i == 15 ? physical : 0x10 + i);
+}
+
+/* "GPU-1011..." as far as it goes; -1: no such device. */
+static int find_by_uuid(const char *text, size_t length)
+{
+    for (int device = 0; device < n_physical(); device++) {
+        unsigned char u[16];
+        char name[48];
+        uuid_of(device, u);
+        snprintf(name, sizeof name, "GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2], u[3], u[4],
+                 u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+        if (length > 4 && length <= strlen(name) && memcmp(name, text, length) == 0)
+            return device;
+    }
+    return -1;
+}
+
+/* CUDA_VISIBLE_DEVICES: numbers or UUIDs, up to the first that is none; one that comes twice is an error: no device. */
+static int visible(int physical[MOST_DEVICES])
+{
+    const char *text = getenv("CUDA_VISIBLE_DEVICES");
+    int n = 0;
+    if (text == NULL) {
+        for (; n < n_physical(); n++)
+            physical[n] = n;
+        return n;
+    }
+    while (*text != 0 && n < MOST_DEVICES) {
+        char *end;
+        size_t length = strcspn(text, ",");
+        long device = strtol(text, &end, 10);
+        if (strncmp(text, "GPU-", 4) == 0)
+            device = find_by_uuid(text, length);
+        else if (end != text + length || length == 0)
+            device = -1;
+        if (device < 0 || device >= n_physical())
+            break;
+        for (int i = 0; i < n; i++)
+            if (physical[i] == device)
+                return 0;
+        physical[n++] = (int)device;
+        text += length + (text[length] == ',');
+    }
+    return n;
+}
+
+static int n_visible(void)
+{
+    int physical[MOST_DEVICES];
+    return visible(physical);
+}
+
+static int physical_of(int device)
+{
+    int physical[MOST_DEVICES];
+    return device < visible(physical) ? physical[device] : 0;
+}
+
 cudaError_t emulate_ready(void)
 {
     if (strcmp(wanted_error(), "driver") == 0)
         return cudaErrorInsufficientDriver;
-    if (emulate_setting("MUSTER_EMULATE_DEVICES", 1) <= 0)
+    if (n_visible() <= 0)
         return cudaErrorNoDevice;
     return fault;
 }
@@ -111,7 +183,7 @@ cudaError_t cudaGetDeviceCount(int *count)
     cudaError_t ready = emulate_ready();
     if (ready == cudaErrorNoDevice || ready == cudaErrorInsufficientDriver)
         return emulate_error(ready);
-    *count = (int)emulate_setting("MUSTER_EMULATE_DEVICES", 1);
+    *count = n_visible();
     return cudaSuccess;
 }
 
@@ -175,14 +247,13 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int device)
         .maxGridSize = {0x7fffffff, 65535, 65535},
         .major = 9,
         .multiProcessorCount = 132,
-        .pciBusID = 0x3b + device,
+        .pciBusID = 0x3b + physical_of(device),
         .memoryBusWidth = 5120,
         .l2CacheSize = 50 << 20,
         .maxThreadsPerMultiProcessor = 2048,
         .memoryPoolsSupported = 1,
     };
-    for (int i = 0; i < 16; i++)
-        prop->uuid.bytes[i] = (char)(i == 15 ? device : 0x10 + i);
+    uuid_of(physical_of(device), (unsigned char *)prop->uuid.bytes);
     return cudaMemGetInfo(&available, &prop->totalGlobalMem);
 }
 
@@ -216,7 +287,7 @@ cudaError_t cudaDeviceGetPCIBusId(char *id, int len, int device)
     cudaError_t status = device_check(device);
     if (status != cudaSuccess)
         return status;
-    if (snprintf(id, (size_t)len, "0000:%02X:00.0", 0x3b + device) >= len)
+    if (snprintf(id, (size_t)len, "0000:%02X:00.0", 0x3b + physical_of(device)) >= len)
         return emulate_error(cudaErrorInvalidValue);
     return cudaSuccess;
 }

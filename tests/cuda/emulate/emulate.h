@@ -7,7 +7,8 @@
  *   - barriers and shuffles that some threads do not reach are errors that name the kernel, the block and the line;
  *   - memory comes filled with NaNs, between guards that are looked at when it is freed (address sanitizer: when they are touched).
  *
- * Every device is one H100. MUSTER_EMULATE_DEVICES=n: how many there are (1). MUSTER_EMULATE_MEMORY=bytes: what each has.
+ * Every device is one H100. MUSTER_EMULATE_DEVICES=n: how many there are (1), of which a process sees those in CUDA_VISIBLE_DEVICES.
+ * MUSTER_EMULATE_MEMORY=bytes: what each has. `device: auto` takes an emulated device only where MUSTER_EMULATE_DEVICES is set.
  * MUSTER_EMULATE_ERROR=driver: the driver is too old; =lost: work on the device fails; =nccl: ranks cannot be connected. */
 #ifndef EMULATE_H
 #define EMULATE_H
