@@ -6,6 +6,7 @@
 #include "graph/params_impl.h"
 #include "graph/passes/rewriter.h"
 #include "graph/plan_impl.h"
+#include "ops/ops.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,7 @@ typedef struct {
     size_t pending_capacity;
     bool *once;             /* [n_values+1] */
     bool *updated;          /* [n_values+1] leaves whose contents this graph changes */
+    bool *deferred;         /* [n_values+1] casts of parameters, made when the first kernel that reads them says in which layout */
     int32_t *target;        /* [n_values+1] the parameter whose gradient the value is, or 0 */
     bool *is_output;        /* [n_values+1] */
     bool *is_read;          /* [n_values+1] some kernel reads a copy */
@@ -112,6 +114,8 @@ static const mu_layout *layout_of(const builder *b, mu_value v)
     return v.id && b->first_copy[v.id] >= 0 ? b->copies[b->first_copy[v.id]].layout : NULL;
 }
 
+static mu_err make_cast(builder *b, mu_value v, const mu_layout *wish);
+
 /* Gives a leaf its first copy. A parameter without a layout yet takes `wish`. */
 static mu_err place_leaf(builder *b, mu_value v, const mu_layout *wish)
 {
@@ -121,7 +125,10 @@ static mu_err place_leaf(builder *b, mu_value v, const mu_layout *wish)
     if (b->first_copy[v.id] >= 0)
         return MU_OK;
     switch (info->kind) {
-    case MU_VALUE_NODE: return MU_FAIL(MU_ERR_INTERNAL, "a value of \"%s\" is read before it is made", info->node->name);
+    case MU_VALUE_NODE:
+        if (b->deferred[v.id])
+            return make_cast(b, v, wish);
+        return MU_FAIL(MU_ERR_INTERNAL, "a value of \"%s\" is read before it is made", info->node->name);
     case MU_VALUE_INPUT: break;
     case MU_VALUE_CONST: kind = MU_BUFFER_CONST; break;
     case MU_VALUE_STATE: kind = MU_BUFFER_STATE; break;
@@ -452,6 +459,34 @@ static mu_err build_node(builder *b, const mu_node *node, bool once)
     return MU_OK;
 }
 
+/* Of parameters without a layout yet; where they are gathered they stay at their places. */
+static bool is_deferrable(const builder *b, const mu_node *node)
+{
+    mu_value p = node->in[0];
+    return node->op == &mu_op_cast && !b->gathers && mu_graph_value(b->g, p)->kind == MU_VALUE_PARAM && !b->param[p.id].decided &&
+           b->first_copy[p.id] < 0;
+}
+
+/* The parameter lies as its first reader wants the cast: neither it nor its gradient is reordered then. */
+static mu_err make_cast(builder *b, mu_value v, const mu_layout *wish)
+{
+    const mu_node *node = mu_producer(b->g, v);
+    param *p = &b->param[node->in[0].id];
+    const mu_layout *layout = NULL;
+    b->deferred[v.id] = false;
+    if (wish && wish->kind != MU_LAYOUT_OPAQUE && b->backend->ops->layout) {
+        mu_err err = b->backend->ops->layout(b->backend, type_of(b, node->in[0]), wish->kind, wish->block, &layout);
+        if (err == MU_ERR_UNSUPPORTED)
+            mu_error_clear();
+        else
+            MU_TRY(err);
+    }
+    if (!p->decided)
+        *p = (param){.decided = true, .layout = layout, .gradient = p->gradient};
+    MU_TRY(build_node(b, node, b->once[v.id]));
+    return MU_OK;
+}
+
 /* Parameters are gathered again for backward: what was made of them for forward need not be kept. */
 static void forget_copies(builder *b)
 {
@@ -471,7 +506,9 @@ static mu_err build_steps(builder *b)
         for (int o = 0; once && o < node->n_out; o++)
             b->once[node->out[o].id] = true;
         b->once[0] = false;
-        if (once)
+        if (once && is_deferrable(b, node))
+            b->deferred[node->out[0].id] = true;
+        else if (once)
             MU_TRY(build_node(b, node, true));
     }
     for (int32_t i = 0; i < n_nodes; i++) {
@@ -480,7 +517,9 @@ static mu_err build_steps(builder *b)
         if (forward && node->backward)
             forget_copies(b);
         forward = forward && !node->backward;
-        if (!runs_once(b, node))
+        if (!runs_once(b, node) && is_deferrable(b, node))
+            b->deferred[node->out[0].id] = true;
+        else if (!runs_once(b, node))
             MU_TRY(build_node(b, node, false));
         MU_TRY(settle_gradients_of(b, node));
     }
@@ -638,6 +677,7 @@ static mu_err prepare_tables(builder *b)
 {
     size_t n = (size_t)mu_graph_n_values(b->g) + 1;
     MU_TRY(mu_calloc(&b->first_copy, n, sizeof *b->first_copy));
+    MU_TRY(mu_calloc(&b->deferred, n, sizeof *b->deferred));
     MU_TRY(mu_calloc(&b->uses_left, n, sizeof *b->uses_left));
     MU_TRY(mu_calloc(&b->once, n, sizeof *b->once));
     MU_TRY(mu_calloc(&b->updated, n, sizeof *b->updated));
@@ -710,6 +750,7 @@ mu_err mu_plan_build(mu_plan *plan)
     mu_free(b.pending);
     mu_free(b.once);
     mu_free(b.updated);
+    mu_free(b.deferred);
     mu_free(b.target);
     mu_free(b.is_output);
     mu_free(b.is_read);
