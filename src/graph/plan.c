@@ -365,11 +365,23 @@ static mu_plan_slot *find_slot(mu_plan_slot *slots, size_t n, const char *name)
     return NULL;
 }
 
+int mu_plan_find_input(const mu_plan *plan, const char *name)
+{
+    const mu_plan_slot *slot = find_slot(plan->inputs, plan->n_inputs, name);
+    return slot ? (int)(slot - plan->inputs) : -1;
+}
+
 void *mu_plan_input(mu_plan *plan, const char *name, mu_type *type)
 {
-    mu_plan_slot *slot = find_slot(plan->inputs, plan->n_inputs, name);
-    if (slot && type)
-        *type = slot->type;
+    int i = mu_plan_find_input(plan, name);
+    if (i >= 0 && type)
+        *type = plan->inputs[i].type;
+    return mu_plan_input_at(plan, i);
+}
+
+void *mu_plan_input_at(mu_plan *plan, int i)
+{
+    mu_plan_slot *slot = i < 0 ? NULL : &plan->inputs[i];
     if (!slot || plan->options.dry)
         return NULL;
     slot->filled = plan->feed != NULL;

@@ -32,6 +32,9 @@ void mu_plan_release(mu_plan *plan);
  * once after the run before. What was not asked for since the last run (by mu_plan_run_checked, too) is there again as it was; zeros at first. On
  * devices it is pinned memory on its way beside the kernels of the runs before. NULL when the plan does not read an input of this name. */
 void *mu_plan_input(mu_plan *plan, const char *name, mu_type *type);
+/* The same in two halves, of which the second looks nothing up. -1, and NULL for it: not read. */
+int mu_plan_find_input(const mu_plan *plan, const char *name);
+void *mu_plan_input_at(mu_plan *plan, int i);
 
 /* One pass over the kernels. Collective when the graph has collective operations (SyncBN), or ranks have gradients or parameters in pieces: a rank on
  * which something fails still takes its part in what follows, so that nobody waits for it. A plan with gradients tells the exchange of its parameters

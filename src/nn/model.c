@@ -236,7 +236,7 @@ static void fill_inputs(mu_model_slot *slot, const mu_tensors *fields)
 {
     for (int i = 0; i < fields->n; i++) {
         mu_tensor *input = &slot->inputs.item[i];
-        void *to = mu_plan_input(slot->plan, input->name, NULL);
+        void *to = mu_plan_input_at(slot->plan, slot->at[i]);
         input->data = to ? fields->item[i].data : NULL;
         if (to)
             memcpy(to, input->data, mu_type_bytes(&input->type));

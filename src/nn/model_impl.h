@@ -19,6 +19,7 @@ typedef enum {
 /* The last plan of a kind, at hand for the next batch alike. */
 typedef struct {
     mu_plan *plan;                 /* borrowed from the cache; NULL: none */
+    int at[MU_MAX_TENSORS];        /* of each input, among the plan's; -1: not read */
     mu_tensors inputs;             /* the batch's fields, names interned; data: of the last batch, NULL: not read */
     mu_type output[MU_MAX_TENSORS]; /* of state->names[kind], or log_vars alone */
 } mu_model_slot;

@@ -198,6 +198,7 @@ static mu_err fill_slot(mu_model_state *state, mu_plan_kind kind, mu_plan *plan,
         mu_tensor *input = &slot->inputs.item[i];
         MU_TRY(intern(state, inputs->item[i].name, &input->name));
         input->type = inputs->item[i].type;
+        slot->at[i] = mu_plan_find_input(plan, input->name);
     }
     if (mu_plan_kind_mode(kind) == MU_MODE_LOSS)
         slot->output[0] = mu_plan_output_type(plan, MU_TRACE_LOG_VARS);

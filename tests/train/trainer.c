@@ -61,6 +61,8 @@ static mu_err make_plan(trainer *t, const mu_graph *graph, const mu_plan_options
     MU_TRY(mu_params_new(t->backend, &t->params));
     MU_TRY(model_init(graph, t->params));
     MU_TRY(mu_plan_new(graph, t->backend, t->params, options, &t->plan));
+    t->x_at = mu_plan_find_input(t->plan, "x");
+    t->target_at = mu_plan_find_input(t->plan, "target");
     t->loss = mu_plan_output_type(t->plan, "loss");
     return MU_OK;
 }
@@ -108,8 +110,8 @@ void trainer_release(trainer *t)
 mu_err trainer_step(trainer *t)
 {
     int b = (int)(t->steps % TRAINER_BATCHES);
-    memcpy(mu_plan_input(t->plan, "x", NULL), t->images[b], mu_type_bytes(&t->x));
-    memcpy(mu_plan_input(t->plan, "target", NULL), t->targets[b], (size_t)t->x.dim[0] * sizeof(int64_t));
+    memcpy(mu_plan_input_at(t->plan, t->x_at), t->images[b], mu_type_bytes(&t->x));
+    memcpy(mu_plan_input_at(t->plan, t->target_at), t->targets[b], (size_t)t->x.dim[0] * sizeof(int64_t));
     MU_TRY(mu_plan_run(t->plan, &(mu_run){.seed = 1, .step = t->steps}));
     MU_TRY(mu_optim_step(t->optim, NULL, NULL));
     t->steps++;

@@ -12,6 +12,7 @@ typedef struct {
     mu_backend *backend;
     mu_params *params;
     mu_plan *plan;
+    int x_at, target_at; /* its inputs */
     mu_optim *optim;
     mu_type x, loss;
     int64_t classes, steps;
