@@ -1,44 +1,8 @@
-#include "conv.h"
+#include "conv_graph.h"
 #include "activation.h"
-#include "core/log.h"
-#include "core/text.h"
-#include "tune.h"
 
 #include <limits.h>
-
-/* cuDNN 9 marks its convolution calls as deprecated in favour of its graphs, which need a C++ library or several hundred lines for what these
- * calls do; they run the same kernels, and stay for all of version 9. */
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-
-enum { WORKSPACE_MAX = 256 << 20 };
-
-/* How y comes to its bias, residual and ReLU: cuDNN ends with them, or y starts as the sum of the first two and the
- * ReLU is a sweep of its own. Other activations always are. */
-typedef enum { PLAIN, PRESET, OWN } form;
-
-/* In the order of preference; without measurements the first that works. Winograd's and Fourier's algorithms want other layouts. */
-typedef struct {
-    const char *name;
-    mu_cuda_conv_product product;
-    form form;
-    int algorithm;
-    bool repeats; /* the same bits from run to run */
-} candidate;
-
-static const candidate candidates[] = {
-    {"precomputed-gemm", MU_CUDA_CONV_FORWARD, PLAIN, CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM, true},
-    {"implicit-gemm", MU_CUDA_CONV_FORWARD, PLAIN, CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM, true},
-    {"precomputed-gemm-preset", MU_CUDA_CONV_FORWARD, PRESET, CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM, true},
-    {"implicit-gemm-preset", MU_CUDA_CONV_FORWARD, PRESET, CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM, true},
-    {"data-1", MU_CUDA_CONV_GRAD_INPUT, PLAIN, CUDNN_CONVOLUTION_BWD_DATA_ALGO_1, true},
-    {"data-0", MU_CUDA_CONV_GRAD_INPUT, PLAIN, CUDNN_CONVOLUTION_BWD_DATA_ALGO_0, false},
-    {"filter-1", MU_CUDA_CONV_GRAD_WEIGHT, PLAIN, CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1, true},
-    {"filter-0", MU_CUDA_CONV_GRAD_WEIGHT, PLAIN, CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0, false},
-    {"filter-3", MU_CUDA_CONV_GRAD_WEIGHT, PLAIN, CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3, false},
-    {"own", MU_CUDA_CONV_PRODUCTS, OWN, 0, true},
-};
-
-enum { N_CANDIDATES = sizeof candidates / sizeof *candidates };
+#include <string.h>
 
 /* ---- the call ---- */
 
@@ -102,6 +66,12 @@ static bool is_padded(const mu_cuda_conv *c)
     return c->padded.h != c->shape.h || c->padded.w != c->shape.w;
 }
 
+/* cuDNN adds a bias whenever it adds anything. */
+static bool lacks_bias(const mu_cuda_conv *c, const roles *r)
+{
+    return c->ends.bias && !r->bias;
+}
+
 static mu_err choose_layouts(mu_kernel *kernel, mu_cuda *self)
 {
     const mu_call *call = &kernel->call;
@@ -114,188 +84,30 @@ static mu_err choose_layouts(mu_kernel *kernel, mu_cuda *self)
     return MU_OK;
 }
 
-/* ---- descriptors ---- */
-
-static cudnnDataType_t data_type(mu_dtype dtype)
-{
-    return dtype == MU_BF16 ? CUDNN_DATA_BFLOAT16 : dtype == MU_F16 ? CUDNN_DATA_HALF : CUDNN_DATA_FLOAT;
-}
-
-static mu_err describe(mu_cuda_conv *c)
-{
-    const mu_cuda_conv_shape *s = &c->padded;
-    const mu_cuda *self = c->base.self;
-    cudnnDataType_t type = data_type(c->dtype);
-    cudnnMathType_t math = c->dtype != MU_F32 ? CUDNN_TENSOR_OP_MATH : self->tf32 ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH;
-    MU_TRY_CUDNN(cudnnCreateTensorDescriptor(&c->x));
-    MU_TRY_CUDNN(cudnnSetTensor4dDescriptor(c->x, CUDNN_TENSOR_NHWC, type, (int)s->n, (int)s->c, (int)s->h, (int)s->w));
-    MU_TRY_CUDNN(cudnnCreateTensorDescriptor(&c->y));
-    MU_TRY_CUDNN(cudnnSetTensor4dDescriptor(c->y, CUDNN_TENSOR_NHWC, type, (int)s->n, (int)s->k, (int)s->oh, (int)s->ow));
-    MU_TRY_CUDNN(cudnnCreateTensorDescriptor(&c->bias));
-    MU_TRY_CUDNN(cudnnSetTensor4dDescriptor(c->bias, CUDNN_TENSOR_NHWC, type, 1, (int)s->k, 1, 1));
-    MU_TRY_CUDNN(cudnnCreateFilterDescriptor(&c->w));
-    MU_TRY_CUDNN(cudnnSetFilter4dDescriptor(c->w, type, CUDNN_TENSOR_NHWC, (int)s->k, (int)(s->c / s->groups), (int)s->kh, (int)s->kw));
-    MU_TRY_CUDNN(cudnnCreateConvolutionDescriptor(&c->conv));
-    MU_TRY_CUDNN(cudnnSetConvolution2dDescriptor(c->conv, (int)s->padding[0], (int)s->padding[1], (int)s->stride[0], (int)s->stride[1],
-                                                 (int)s->dilation[0], (int)s->dilation[1], CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
-    MU_TRY_CUDNN(cudnnSetConvolutionGroupCount(c->conv, (int)s->groups));
-    MU_TRY_CUDNN(cudnnSetConvolutionMathType(c->conv, math));
-    MU_TRY_CUDNN(cudnnCreateActivationDescriptor(&c->activation));
-    MU_TRY_CUDNN(cudnnSetActivationDescriptor(c->activation, c->relu ? CUDNN_ACTIVATION_RELU : CUDNN_ACTIVATION_IDENTITY,
-                                              CUDNN_PROPAGATE_NAN, 0));
-    return MU_OK;
-}
+/* ---- kernels ---- */
 
 void mu_cuda_conv_release(mu_kernel *kernel)
 {
-    const mu_cuda_conv *c = (const mu_cuda_conv *)kernel;
+    mu_cuda_conv *c = (mu_cuda_conv *)kernel;
     mu_kernel_release(c->end);
-    if (c->x)
-        (void)cudnnDestroyTensorDescriptor(c->x);
-    if (c->y)
-        (void)cudnnDestroyTensorDescriptor(c->y);
-    if (c->bias)
-        (void)cudnnDestroyTensorDescriptor(c->bias);
-    if (c->w)
-        (void)cudnnDestroyFilterDescriptor(c->w);
-    if (c->conv)
-        (void)cudnnDestroyConvolutionDescriptor(c->conv);
-    if (c->activation)
-        (void)cudnnDestroyActivationDescriptor(c->activation);
+    mu_dnn_release(&c->addresses);
+    mu_dnn_release(&c->plan);
 }
 
-/* ---- a candidate ---- */
-
-static mu_err workspace_of(const mu_cuda_conv *c, const candidate *how, size_t *bytes)
-{
-    cudnnHandle_t dnn = c->base.self->dnn;
-    *bytes = 0;
-    if (how->form == OWN)
-        return MU_OK;
-    switch (c->product) {
-    case MU_CUDA_CONV_FORWARD:
-        MU_TRY_CUDNN(cudnnGetConvolutionForwardWorkspaceSize(dnn, c->x, c->w, c->conv, c->y, (cudnnConvolutionFwdAlgo_t)how->algorithm, bytes));
-        break;
-    case MU_CUDA_CONV_GRAD_INPUT:
-        MU_TRY_CUDNN(cudnnGetConvolutionBackwardDataWorkspaceSize(dnn, c->w, c->y, c->conv, c->x,
-                                                                  (cudnnConvolutionBwdDataAlgo_t)how->algorithm, bytes));
-        break;
-    default:
-        MU_TRY_CUDNN(cudnnGetConvolutionBackwardFilterWorkspaceSize(dnn, c->x, c->y, c->conv, c->w,
-                                                                    (cudnnConvolutionBwdFilterAlgo_t)how->algorithm, bytes));
-    }
-    return MU_OK;
-}
-
-/* Two addends in y beforehand would have been rounded once too often in a half type. With addends but no ReLU cuDNN ends one algorithm alone. */
-static bool applies(const mu_cuda_conv *c, const candidate *how)
-{
-    roles r = roles_of(&c->base.base.call, c->product);
-    bool addends = r.bias || r.residual;
-    if (how->form == OWN)
-        return true;
-    if (how->product != c->product)
-        return false;
-    if (how->form == PRESET)
-        return (addends || c->relu) && (!r.bias || !r.residual || c->dtype == MU_F32);
-    return c->product != MU_CUDA_CONV_FORWARD || !addends || c->relu || how->algorithm == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
-}
-
-/* Takes candidate i: its scratch memory. MU_ERR_UNSUPPORTED or MU_ERR_BACKEND when it cannot be. */
-static mu_err take(mu_cuda_conv *c, int i)
+void mu_cuda_conv_place(mu_cuda_conv *c)
 {
     size_t size = mu_dtype_size(c->dtype);
     const mu_cuda_conv_shape *s = &c->padded;
     roles r = roles_of(&c->base.base.call, c->product);
-    MU_TRY(workspace_of(c, &candidates[i], &c->workspace_bytes));
-    if (c->workspace_bytes > WORKSPACE_MAX)
-        return MU_FAIL(MU_ERR_UNSUPPORTED, "%s wants %zu bytes of scratch memory", candidates[i].name, c->workspace_bytes);
-    c->candidate = i;
     c->zeros = is_padded(c) ? mu_align_up((size_t)(s->n * s->h * s->w * s->c) * size) : 0;
-    c->sums = c->zeros + mu_align_up((size_t)s->k * size);
+    c->sums = c->zeros + (lacks_bias(c, &r) ? mu_align_up((size_t)s->k * size) : 0);
     c->workspace = c->sums;
     if (c->product == MU_CUDA_CONV_GRAD_WEIGHT && r.bias)
         c->workspace += mu_align_up(mu_cuda_conv_bias_grad_bytes(s->n * s->oh * s->ow, s->k));
     c->base.base.scratch_bytes = c->workspace + c->workspace_bytes;
-    return MU_OK;
 }
 
-/* ---- the choice ---- */
-
-static mu_err make_key(const mu_cuda_conv *c, char **out)
-{
-    const mu_call *call = &c->base.base.call;
-    const mu_conv2d_attrs *a = call->attrs;
-    char text[MU_TYPE_TEXT];
-    mu_text key = {0};
-    mu_text_printf(&key, "%s", call->op->name);
-    for (int i = 0; i < call->n_in; i++)
-        mu_text_printf(&key, " %s", mu_type_format(&call->in[i], text));
-    mu_text_printf(&key, " > %s", mu_type_format(&call->out[0], text));
-    mu_text_printf(&key, " s%d,%d p%d,%d,%d,%d d%d,%d g%d%s %s%s", (int)a->stride[0], (int)a->stride[1], (int)a->padding[0],
-                   (int)a->padding[1], (int)a->padding[2], (int)a->padding[3], (int)a->dilation[0], (int)a->dilation[1], (int)a->groups,
-                   a->bias ? " bias" : "", c->product == MU_CUDA_CONV_FORWARD ? mu_activation_names[a->activation] : "-", c->base.self->tf32 ? " tf32" : "");
-    mu_err err = mu_text_take(&key, out);
-    mu_text_release(&key);
-    MU_TRY(err);
-    return MU_OK;
-}
-
-/* Own kernels are no match for cuDNN's, except where there is one channel a group. */
-static bool worth_trying(const mu_cuda_conv *c, int i, int best)
-{
-    bool measured = !c->base.self->deterministic, depthwise = c->shape.groups == c->shape.c;
-    if (!applies(c, &candidates[i]) || (!measured && (best >= 0 || !candidates[i].repeats)))
-        return false;
-    return candidates[i].form != OWN || best < 0 || depthwise;
-}
-
-/* The fastest of those that work, or the first. A candidate's failure is not one of the choice, unless no other works. */
-static mu_err measure(mu_cuda_conv *c, int *best, double *seconds)
-{
-    mu_kernel *kernel = &c->base.base;
-    mu_err err = MU_OK;
-    *best = -1;
-    for (int i = 0; i < N_CANDIDATES; i++) {
-        double took;
-        if (!worth_trying(c, i, *best))
-            continue;
-        err = take(c, i);
-        if (err == MU_OK)
-            err = mu_cuda_time(c->base.self, kernel, &took);
-        if (err != MU_OK) {
-            MU_DEBUG("cuda", "%s does not compute by %s: %s", kernel->call.op->name, candidates[i].name, mu_error_last()->message);
-            continue;
-        }
-        if (*best < 0 || took < *seconds) {
-            *best = i;
-            *seconds = took;
-        }
-    }
-    if (*best < 0)
-        return err;
-    mu_error_clear();
-    return MU_OK;
-}
-
-static mu_err choose(mu_cuda_conv *c, const char *key)
-{
-    mu_cuda_tune *tune = c->base.self->deterministic ? NULL : c->base.self->tune;
-    const char *known = NULL;
-    double seconds = 0;
-    int best;
-    if (tune)
-        MU_TRY(mu_choices_get(tune, key, &known));
-    for (int i = 0; known && i < N_CANDIDATES; i++)
-        if (strcmp(known, candidates[i].name) == 0 && applies(c, &candidates[i]) && take(c, i) == MU_OK)
-            return MU_OK;
-    MU_TRY(measure(c, &best, &seconds));
-    MU_TRY(take(c, best));
-    MU_DEBUG("cuda", "%s: %s %.3f ms", key, candidates[best].name, seconds * 1e3);
-    if (tune)
-        MU_TRY(mu_choices_put(tune, key, candidates[best].name, seconds));
-    return MU_OK;
-}
+static mu_err bind(mu_kernel *kernel);
 
 mu_err mu_cuda_conv_setup(mu_cuda_conv *c, mu_cuda_conv_product product)
 {
@@ -303,98 +115,95 @@ mu_err mu_cuda_conv_setup(mu_cuda_conv *c, mu_cuda_conv_product product)
     const mu_call *call = &kernel->call;
     const mu_conv2d_attrs *a = call->attrs;
     roles r = roles_of(call, product);
-    char *key;
+    bool forward = product == MU_CUDA_CONV_FORWARD;
     MU_TRY(choose_layouts(kernel, c->base.self));
     c->product = product;
     c->dtype = r.x->dtype;
-    c->relu = product == MU_CUDA_CONV_FORWARD && a->activation == MU_ACT_RELU;
+    c->relu = forward && a->activation == MU_ACT_RELU;
     c->shape = shape_of(a, &r);
     c->padded = pad(c->shape);
-    c->candidate = -1;
+    if (product != MU_CUDA_CONV_GRAD_WEIGHT)
+        c->ends = (mu_cuda_conv_ends){.bias = r.bias || r.residual || c->relu, .residual = r.residual, .relu = c->relu};
     kernel->inplace[0] = r.residual ? 4 : 0;
     kernel->impl = "cudnn";
     if (mu_type_count(r.x) == 0)
         return MU_OK;
-    MU_TRY(describe(c));
-    if (product == MU_CUDA_CONV_FORWARD)
+    c->base.ops.bind = bind;
+    if (forward && !c->relu)
         MU_TRY(mu_cuda_activation_prepare(c->base.self, a->activation, a->alpha, r.y, kernel->out_layout[0], &c->end));
-    MU_TRY(make_key(c, &key));
-    mu_err err = choose(c, key);
-    mu_free(key);
-    MU_TRY(err);
-    if (candidates[c->candidate].form == OWN)
+    MU_TRY(mu_cuda_conv_choose(c));
+    if (c->way == MU_CUDA_CONV_KERNEL)
         kernel->impl = "cuda";
     return MU_OK;
 }
 
 /* ---- runs ---- */
 
-static const float one = 1, zero = 0;
-
-/* x with its padding, or as it is. */
-static mu_err padded_images(const mu_cuda_conv *c, const void *x, const void **out)
-{
-    const mu_cuda_conv_shape *s = &c->shape, *p = &c->padded;
-    *out = x;
-    if (!is_padded(c))
-        return MU_OK;
-    *out = c->base.base.scratch;
-    MU_TRY(mu_cuda_conv_border(c->base.self, c->dtype, x, s->n, s->h, s->w, s->c, c->base.base.scratch, p->h, p->w, s->padding[0], s->padding[1]));
-    return MU_OK;
-}
-
 static void *place(const mu_cuda_conv *c, size_t at)
 {
     return (char *)c->base.base.scratch + at;
 }
 
-/* y = conv(x, w), or act(conv(x, w) + bias + residual), whose bias cuDNN always wants. */
-static mu_err run_plain(const mu_cuda_conv *c, const void *x, const void *w, const void *bias, const void *residual, void *y)
+/* Where the plan finds the images: with their padding in the scratch memory, or as they are. */
+static void *images(const mu_cuda_conv *c, void *x)
 {
-    const mu_cuda *self = c->base.self;
-    cudnnConvolutionFwdAlgo_t algorithm = (cudnnConvolutionFwdAlgo_t)candidates[c->candidate].algorithm;
-    if (!bias && !residual && !c->relu) {
-        MU_TRY_CUDNN(cudnnConvolutionForward(self->dnn, &one, c->x, x, c->w, w, c->conv, algorithm, place(c, c->workspace), c->workspace_bytes,
-                                             &zero, c->y, y));
+    return is_padded(c) ? c->base.base.scratch : x;
+}
+
+static mu_err bind(mu_kernel *kernel)
+{
+    mu_cuda_conv *c = (mu_cuda_conv *)kernel;
+    int64_t uid[5] = {MU_CUDA_CONV_X, MU_CUDA_CONV_W, MU_CUDA_CONV_Y, MU_CUDA_CONV_BIAS, MU_CUDA_CONV_RESIDUAL};
+    void *address[5] = {NULL}, *const *in = kernel->in;
+    int n = 3;
+    mu_dnn_release(&c->addresses);
+    if (c->way != MU_CUDA_CONV_ENGINE)
         return MU_OK;
+    switch (c->product) {
+    case MU_CUDA_CONV_FORWARD:
+        memcpy(address, (void *[]){images(c, in[0]), in[1], kernel->out[0], mu_cuda_address(kernel, 2), mu_cuda_address(kernel, 3)}, sizeof address);
+        if (!address[3])
+            address[3] = place(c, c->zeros);
+        n += c->ends.bias + c->ends.residual;
+        break;
+    case MU_CUDA_CONV_GRAD_INPUT: memcpy(address, (void *[]){images(c, kernel->out[0]), in[1], in[0]}, 3 * sizeof *address); break;
+    default: memcpy(address, (void *[]){images(c, in[0]), kernel->out[0], in[1]}, 3 * sizeof *address);
     }
-    if (!bias) {
-        bias = place(c, c->zeros);
-        MU_TRY_CUDA(cudaMemsetAsync(place(c, c->zeros), 0, (size_t)c->shape.k * mu_dtype_size(c->dtype), self->stream));
-    }
-    MU_TRY_CUDNN(cudnnConvolutionBiasActivationForward(self->dnn, &one, c->x, x, c->w, w, c->conv, algorithm, place(c, c->workspace),
-                                                       c->workspace_bytes, residual ? &one : &zero, c->y, residual ? residual : y, c->bias,
-                                                       bias, c->activation, c->y, y));
+    MU_TRY(mu_dnn_addresses(uid, address, n, place(c, c->workspace), &c->addresses));
     return MU_OK;
 }
 
-static mu_err run_preset(const mu_cuda_conv *c, const void *x, const void *w, const void *bias, const void *residual, void *y)
+static mu_err execute(const mu_cuda_conv *c)
 {
-    const mu_cuda *self = c->base.self;
-    const mu_cuda_conv_shape *s = &c->shape;
-    int64_t rows = s->n * s->oh * s->ow;
-    if (bias || (residual && residual != y))
-        MU_TRY(mu_cuda_conv_preset(self, c->dtype, bias, residual, y, rows, s->k));
-    MU_TRY_CUDNN(cudnnConvolutionForward(self->dnn, &one, c->x, x, c->w, w, c->conv,
-                                         (cudnnConvolutionFwdAlgo_t)candidates[c->candidate].algorithm, place(c, c->workspace),
-                                         c->workspace_bytes, bias || residual ? &one : &zero, c->y, y));
+    MU_TRY_CUDNN(cudnnBackendExecute(c->base.self->dnn, c->plan, c->addresses));
+    return MU_OK;
+}
+
+static mu_err pad_images(const mu_cuda_conv *c)
+{
+    const mu_cuda_conv_shape *s = &c->shape, *p = &c->padded;
+    const mu_kernel *kernel = &c->base.base;
+    if (is_padded(c))
+        MU_TRY(mu_cuda_conv_border(c->base.self, c->dtype, kernel->in[0], s->n, s->h, s->w, s->c, kernel->scratch, p->h, p->w, s->padding[0],
+                                   s->padding[1]));
     return MU_OK;
 }
 
 static mu_err run_forward(const mu_cuda_conv *c, const mu_run *run)
 {
     const mu_kernel *kernel = &c->base.base;
-    const void *x, *bias = mu_cuda_address(kernel, 2), *residual = mu_cuda_address(kernel, 3);
+    const mu_cuda *self = c->base.self;
+    const void *bias = mu_cuda_address(kernel, 2), *residual = mu_cuda_address(kernel, 3);
     void *y = kernel->out[0];
-    form how = candidates[c->candidate].form;
-    if (how == OWN) {
-        MU_TRY(mu_cuda_conv_own_forward(c->base.self, c->dtype, &c->shape, kernel->in[0], kernel->in[1], bias, residual, c->relu, y));
+    if (c->way == MU_CUDA_CONV_KERNEL) {
+        MU_TRY(mu_cuda_conv_own_forward(self, c->dtype, &c->shape, kernel->in[0], kernel->in[1], bias, residual, c->relu, y));
     } else {
-        MU_TRY(padded_images(c, kernel->in[0], &x));
-        MU_TRY((how == PRESET ? run_preset : run_plain)(c, x, kernel->in[1], bias, residual, y));
+        MU_TRY(pad_images(c));
+        if (c->ends.bias && !bias)
+            MU_TRY_CUDA(cudaMemsetAsync(place(c, c->zeros), 0, (size_t)c->shape.k * mu_dtype_size(c->dtype), self->stream));
+        MU_TRY(execute(c));
     }
-    if (how == PRESET || !c->relu)
-        MU_TRY(mu_cuda_activation_run(c->end, y, run));
+    MU_TRY(mu_cuda_activation_run(c->end, y, run));
     return MU_OK;
 }
 
@@ -405,14 +214,12 @@ static mu_err run_grad_input(const mu_cuda_conv *c)
     const mu_cuda *self = c->base.self;
     const mu_cuda_conv_shape *s = &c->shape, *p = &c->padded;
     const void *bias = mu_cuda_address(kernel, 2);
-    void *dx = is_padded(c) ? kernel->scratch : kernel->out[0];
-    if (candidates[c->candidate].form == OWN)
+    void *dx = images(c, kernel->out[0]);
+    if (c->way == MU_CUDA_CONV_KERNEL)
         return mu_cuda_conv_own_grad_input(self, c->dtype, s, kernel->in[0], kernel->in[1], bias, kernel->out[0]);
     if (bias)
-        MU_TRY(mu_cuda_conv_preset(self, c->dtype, bias, NULL, dx, p->n * p->h * p->w, p->c));
-    MU_TRY_CUDNN(cudnnConvolutionBackwardData(self->dnn, &one, c->w, kernel->in[1], c->y, kernel->in[0], c->conv,
-                                              (cudnnConvolutionBwdDataAlgo_t)candidates[c->candidate].algorithm, place(c, c->workspace),
-                                              c->workspace_bytes, bias ? &one : &zero, c->x, dx));
+        MU_TRY(mu_cuda_conv_preset(self, c->dtype, bias, dx, p->n * p->h * p->w, p->c));
+    MU_TRY(execute(c));
     if (is_padded(c))
         MU_TRY(mu_cuda_conv_border(self, c->dtype, dx, s->n, p->h, p->w, s->c, kernel->out[0], s->h, s->w, -s->padding[0], -s->padding[1]));
     return MU_OK;
@@ -423,15 +230,12 @@ static mu_err run_grad_weight(const mu_cuda_conv *c)
     const mu_kernel *kernel = &c->base.base;
     const mu_cuda *self = c->base.self;
     const mu_cuda_conv_shape *s = &c->shape;
-    const void *x;
     if (mu_cuda_out(&kernel->call, 1))
         MU_TRY(mu_cuda_conv_bias_grad(self, c->dtype, kernel->in[1], s->n * s->oh * s->ow, s->k, place(c, c->sums), kernel->out[1]));
-    if (candidates[c->candidate].form == OWN)
+    if (c->way == MU_CUDA_CONV_KERNEL)
         return mu_cuda_conv_own_grad_weight(self, c->dtype, s, kernel->in[0], kernel->in[1], kernel->out[0]);
-    MU_TRY(padded_images(c, kernel->in[0], &x));
-    MU_TRY_CUDNN(cudnnConvolutionBackwardFilter(self->dnn, &one, c->x, x, c->y, kernel->in[1], c->conv,
-                                                (cudnnConvolutionBwdFilterAlgo_t)candidates[c->candidate].algorithm,
-                                                place(c, c->workspace), c->workspace_bytes, &zero, c->w, kernel->out[0]));
+    MU_TRY(pad_images(c));
+    MU_TRY(execute(c));
     return MU_OK;
 }
 
@@ -450,7 +254,7 @@ static mu_err run_empty(const mu_cuda_conv *c)
 mu_err mu_cuda_conv_run(mu_kernel *kernel, const mu_run *run)
 {
     const mu_cuda_conv *c = (const mu_cuda_conv *)kernel;
-    if (c->candidate < 0)
+    if (c->way == MU_CUDA_CONV_NOTHING)
         return run_empty(c);
     switch (c->product) {
     case MU_CUDA_CONV_FORWARD: return run_forward(c, run);

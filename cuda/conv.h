@@ -1,4 +1,4 @@
-/* The three products of a convolution: their geometry, cuDNN's algorithms and the choice between them, and what cuDNN lacks. */
+/* The three products of a convolution: their geometry, the choice between cuDNN's engines, and what cuDNN lacks. */
 #ifndef MU_CUDA_CONV_H
 #define MU_CUDA_CONV_H
 
@@ -16,18 +16,28 @@ typedef struct {
     int64_t stride[2], dilation[2], padding[4]; /* top, left, bottom, right */
 } mu_cuda_conv_shape;
 
+/* What else cuDNN does. FORWARD: y = relu(conv + residual + bias), with all but the bias as told, or y = conv. GRAD_INPUT: dx = conv + bias, where dx
+ * holds the bias before. */
+typedef struct {
+    bool bias, residual, relu;
+} mu_cuda_conv_ends;
+
+typedef enum {
+    MU_CUDA_CONV_NOTHING, /* is to be computed */
+    MU_CUDA_CONV_ENGINE,  /* of cuDNN: plan */
+    MU_CUDA_CONV_KERNEL   /* of our own */
+} mu_cuda_conv_way;
+
 typedef struct {
     mu_cuda_kernel base;
     mu_cuda_conv_product product;
     mu_cuda_conv_shape shape, padded; /* padded: as cuDNN sees it, whose padding has two equal sides */
     mu_dtype dtype;
-    bool relu;        /* the activation is ReLU, which cuDNN can end with */
-    mu_kernel *end;   /* the activation, where the product does not end with it; NULL: there is none */
-    int candidate; /* of conv.c's; -1: there is nothing to compute */
-    cudnnTensorDescriptor_t x, y, bias;
-    cudnnFilterDescriptor_t w;
-    cudnnConvolutionDescriptor_t conv;
-    cudnnActivationDescriptor_t activation;
+    bool relu;              /* the activation is ReLU */
+    mu_kernel *end;         /* the activation, where it is another; NULL: there is none */
+    mu_cuda_conv_ends ends; /* of the plan */
+    mu_cuda_conv_way way;
+    cudnnBackendDescriptor_t plan, addresses; /* addresses: made at bind */
     size_t zeros, sums, workspace, workspace_bytes; /* places in the scratch memory, after the padded images */
 } mu_cuda_conv;
 
@@ -36,14 +46,21 @@ MU_CHECKED mu_err mu_cuda_conv_setup(mu_cuda_conv *conv, mu_cuda_conv_product pr
 mu_err mu_cuda_conv_run(mu_kernel *kernel, const mu_run *run);
 void mu_cuda_conv_release(mu_kernel *kernel);
 
+/* ---- the choice, conv_choice.c ---- */
+
+/* Sets `way`, the plan and the scratch memory: the way that is known for this call, or the fastest of those that work; the first that works where
+ * instances are deterministic. */
+MU_CHECKED mu_err mu_cuda_conv_choose(mu_cuda_conv *conv);
+/* Makes room in the scratch memory for the way and its workspace, which is taken. */
+void mu_cuda_conv_place(mu_cuda_conv *conv);
+
 /* ---- own kernels, conv_own.cu ---- */
 
 /* Images with a border of zeros (top, left >= 0), or without one that they have (< 0): from [n,h,w,c] to [n,new_h,new_w,c]. */
 MU_CHECKED mu_err mu_cuda_conv_border(const mu_cuda *self, mu_dtype dtype, const void *from, int64_t n, int64_t h, int64_t w, int64_t c,
                                       void *to, int64_t new_h, int64_t new_w, int64_t top, int64_t left);
-/* y [rows,c] = bias + residual; either may be NULL. */
-MU_CHECKED mu_err mu_cuda_conv_preset(const mu_cuda *self, mu_dtype dtype, const void *bias, const void *residual, void *y, int64_t rows,
-                                      int64_t c);
+/* y [rows,c] = bias [c] */
+MU_CHECKED mu_err mu_cuda_conv_preset(const mu_cuda *self, mu_dtype dtype, const void *bias, void *y, int64_t rows, int64_t c);
 /* db = the sum of the rows of dy [rows,c]. partial: mu_cuda_conv_bias_grad_bytes of scratch memory. */
 size_t mu_cuda_conv_bias_grad_bytes(int64_t rows, int64_t c);
 MU_CHECKED mu_err mu_cuda_conv_bias_grad(const mu_cuda *self, mu_dtype dtype, const void *dy, int64_t rows, int64_t c, void *partial,

@@ -41,17 +41,17 @@ mu_err mu_cuda_conv_border(const mu_cuda *self, mu_dtype dtype, const void *from
 
 /* ---- bias ---- */
 
-template <class T> __global__ void preset(const T *__restrict__ bias, const T *residual, T *y, int64_t c, int64_t n)
+template <class T> __global__ void preset(const T *__restrict__ bias, T *y, int64_t c, int64_t n)
 {
     FOR_EACH(i, n)
-        y[i] = store<T>((bias ? load(bias[i % c]) : 0) + (residual ? load(residual[i]) : 0));
+        y[i] = bias[i % c];
 }
 
-mu_err mu_cuda_conv_preset(const mu_cuda *self, mu_dtype dtype, const void *bias, const void *residual, void *y, int64_t rows, int64_t c)
+mu_err mu_cuda_conv_preset(const mu_cuda *self, mu_dtype dtype, const void *bias, void *y, int64_t rows, int64_t c)
 {
     return visit_float(dtype, [&](auto unit) {
         typedef decltype(unit) T;
-        return launch(self, preset<T>, blocks_for(self, rows * c), BLOCK, (const T *)bias, (const T *)residual, (T *)y, c, rows * c);
+        return launch(self, preset<T>, blocks_for(self, rows * c), BLOCK, (const T *)bias, (T *)y, c, rows * c);
     });
 }
 

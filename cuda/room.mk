@@ -61,11 +61,16 @@ libmucuda_la_SOURCES = \
 	cuda/conv2d.c \
 	cuda/conv2d_grad_input.c \
 	cuda/conv2d_grad_weight.c \
+	cuda/conv_choice.c \
+	cuda/conv_graph.c \
+	cuda/conv_graph.h \
 	cuda/copy.h \
 	cuda/cuda.def \
 	cuda/cuda.h \
 	cuda/device.cuh \
 	cuda/devices.c \
+	cuda/dnn.c \
+	cuda/dnn.h \
 	cuda/error.c \
 	cuda/flat.cuh \
 	cuda/lane.c \

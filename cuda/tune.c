@@ -4,7 +4,7 @@
 #include <ctype.h>
 
 /* The number changes with the candidates. */
-static const char header[] = "muster cuDNN choices 1";
+static const char header[] = "muster cuDNN choices 2";
 
 /* "cudnn-91900-nvidia-h100-80gb-hbm3.txt" */
 mu_err mu_cuda_tune_open(const mu_cuda *self, const char *cache_dir, mu_cuda_tune **out)

@@ -1,4 +1,4 @@
-/* Every algorithm of the convolutions computes the same: each is named in the file of measured choices, from which it is taken. */
+/* Every engine of the convolutions computes the same: each is named in the file of measured choices, from which it is taken. And which are chosen. */
 #include "conv.h"
 #include "ops/suite.h"
 #include "test.h"
@@ -9,8 +9,15 @@
 
 static char dir[] = "/tmp/muster-cuda-conv-XXXXXX";
 
-static const char *const names[] = {"precomputed-gemm", "implicit-gemm", "precomputed-gemm-preset", "implicit-gemm-preset", "data-1", "data-0",
-                                    "filter-1",         "filter-0",      "filter-3",                "own"};
+/* Those of the emulated cuDNN (cudnn_backend.c), the own kernels, and what cannot be taken. */
+static const struct {
+    const char *name;
+    int engine; /* -1: own kernels, -2: never taken */
+} names[] = {
+    {"0", 0},           {"3:2=2,13=0", 3},  {"3:2=0,13=1", 3}, {"4", 4},       {"own", -1},   {"3:2=3,13=1", -2},
+    {"3:2=9,13=0", -2}, {"3:2=0", -2},      {"0:2=1", -2},     {"12", -2},     {"9", -2},     {"data-1", -2},
+};
+enum { N_NAMES = sizeof names / sizeof *names };
 
 #define ATTRS(...) {.stride = {1, 1}, .dilation = {1, 1}, .groups = 1, __VA_ARGS__}
 #pragma GCC diagnostic push
@@ -133,56 +140,127 @@ static void measure(const mu_call *call, char *path, char *line, char *key, size
     *strchr(key, '\t') = '\0';
 }
 
-START_TEST(every_algorithm_computes_the_same)
+/* The engine that a kernel's plan is of; -1: the own kernels. */
+static int engine_of(const mu_kernel *kernel)
+{
+    cudnnBackendDescriptor_t config, engine, plan = ((const mu_cuda_conv *)kernel)->plan;
+    int64_t n, number = -1;
+    if (strcmp(kernel->impl, "cuda") == 0)
+        return -1;
+    ck_assert_str_eq(kernel->impl, "cudnn");
+    ck_assert_int_eq(cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &config), 0);
+    ck_assert_int_eq(cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINE_DESCRIPTOR, &engine), 0);
+    ck_assert_int_eq(cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &n, &config), 0);
+    ck_assert_int_eq(cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &n, &engine), 0);
+    ck_assert_int_eq(cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &n, &number), 0);
+    (void)cudnnBackendDestroyDescriptor(engine);
+    (void)cudnnBackendDestroyDescriptor(config);
+    return (int)number;
+}
+
+static const mu_type *images_of(const problem *p)
+{
+    return p->call.op == &mu_op_conv2d_grad_input ? &p->out_type[0] : &p->type[0];
+}
+
+/* Does the emulated tensor-core engine take this? */
+static bool fits_tensor_cores(const problem *p)
+{
+    const mu_type *x = images_of(p);
+    const mu_type *y = p->call.op == &mu_op_conv2d ? &p->out_type[0] : p->call.op == &mu_op_conv2d_grad_input ? &p->type[0] : &p->type[1];
+    return x->dtype == MU_F32 || (x->dim[1] / p->attrs.groups % 8 == 0 && y->dim[1] / p->attrs.groups % 8 == 0);
+}
+
+static bool can_be_taken(const problem *p, int engine)
+{
+    return engine != -2 && (engine != 3 || fits_tensor_cores(p)) && (engine != 4 || p->call.op != &mu_op_conv2d);
+}
+
+START_TEST(every_engine_computes_the_same)
 {
     static const mu_dtype dtypes[] = {MU_F32, MU_BF16, MU_F16};
     char path[512], line[512], key[512], text[512];
     const mu_layout *rows[4] = {NULL};
     mu_backend *ref, *b;
     mu_kernel *kernel;
-    int n_own = 0;
     ck_ok(mu_backend_open("cpu:ref", NULL, &ref));
     for (int d = 0; d < 3; d++) {
         problem p;
         if (!problem_make(&p, _i / N_PRODUCTS, _i % N_PRODUCTS, dtypes[d]))
             continue;
-        const char *why;
+        const char *why, *choice;
         bool applies, can = mu_cuda_conv_supports(&p.call, &why);
         ck_assert(can || (dtypes[d] != MU_F32 && p.attrs.activation == MU_ACT_SILU));
         if (can) {
             ck_assert_msg(suite_run_ref(ref, &p.call, p.in, p.want, text, sizeof text), "%s", text);
             measure(&p.call, path, line, key, sizeof path);
         }
-        for (size_t i = 0; can && i < sizeof names / sizeof *names; i++) {
+        for (int i = 0; can && i < N_NAMES; i++) {
+            if (dtypes[d] == MU_F32 && names[i].engine == 3)
+                continue; /* in TF32 */
             FILE *file = fopen(path, "w");
-            fprintf(file, "%s%s\t%s\t0.0010\n", line, key, names[i]);
+            fprintf(file, "%s%s\t%s\t0.0010\n", line, key, names[i].name);
             fclose(file);
             ck_ok(mu_backend_open("cuda", &(mu_backend_options){.cache_dir = dir}, &b));
             ck_ok(b->ops->prepare(b, &p.call, rows, rows, &kernel));
-            ck_assert(strcmp(names[i], "own") != 0 || strcmp(kernel->impl, "cuda") == 0);
+            ck_ok(mu_choices_get(mu_cuda_of(b)->tune, key, &choice));
+            bool taken = can_be_taken(&p, names[i].engine);
+            ck_assert_msg(taken == (strcmp(choice, names[i].name) == 0), "\"%s\" became \"%s\"", names[i].name, choice);
+            ck_assert(!taken || engine_of(kernel) == names[i].engine);
             mu_kernel_release(kernel);
-            ck_assert_msg(suite_run_call(b, &p.call, p.in, p.got, RUN_PLAIN, &applies, text, sizeof text), "%s: %s", names[i], text);
+            ck_assert_msg(suite_run_call(b, &p.call, p.in, p.got, RUN_PLAIN, &applies, text, sizeof text), "%s: %s", names[i].name, text);
             mu_backend_close(b);
-            check_values(&p, names[i]);
-            n_own += strcmp(names[i], "own") == 0;
+            check_values(&p, names[i].name);
         }
         if (can)
             (void)unlink(path);
         problem_release(&p);
     }
     mu_backend_close(ref);
-    ck_assert(n_own > 0 || cases[_i / N_PRODUCTS].attrs->activation != MU_ACT_NONE);
+}
+END_TEST
+
+/* Engines that sum badly are never chosen, in f32 those of TF32 only where that is allowed, and others that repeat no bits where bits do not matter. */
+START_TEST(choice)
+{
+    static const mu_dtype dtypes[] = {MU_F32, MU_BF16, MU_F16};
+    const mu_layout *rows[4] = {NULL};
+    for (int d = 0; d < 3; d++)
+        for (int mode = 0; mode < 4; mode++) {
+            bool tf32 = mode & 1, deterministic = mode & 2;
+            const char *why;
+            problem p;
+            mu_backend *b;
+            mu_kernel *kernel;
+            if (!problem_make(&p, _i / N_PRODUCTS, _i % N_PRODUCTS, dtypes[d]))
+                continue;
+            bool cores = fits_tensor_cores(&p) && (dtypes[d] != MU_F32 || tf32), alone = p.attrs.groups == images_of(&p)->dim[1];
+            ck_ok(mu_backend_open("cuda", &(mu_backend_options){.cache_dir = "", .tf32 = tf32, .deterministic = deterministic}, &b));
+            if (mu_cuda_conv_supports(&p.call, &why)) {
+                ck_ok(b->ops->prepare(b, &p.call, rows, rows, &kernel));
+                int engine = engine_of(kernel);
+                if (deterministic)
+                    ck_assert_int_eq(engine, cores ? 3 : 0);
+                else
+                    ck_assert_msg(engine == 0 || (engine == 3 && cores) || (engine == 4 && p.call.op != &mu_op_conv2d) || (engine == -1 && alone),
+                                  "engine %d", engine);
+                mu_kernel_release(kernel);
+            }
+            mu_backend_close(b);
+            problem_release(&p);
+        }
 }
 END_TEST
 
 int main(void)
 {
     Suite *s = suite_create("convolutions on CUDA devices");
-    TCase *t = tcase_create("algorithms");
+    TCase *t = tcase_create("engines");
     if (!mkdtemp(dir))
         return 1;
     tcase_set_timeout(t, 120);
-    tcase_add_loop_test(t, every_algorithm_computes_the_same, 0, N_CASES * N_PRODUCTS);
+    tcase_add_loop_test(t, every_engine_computes_the_same, 0, N_CASES * N_PRODUCTS);
+    tcase_add_loop_test(t, choice, 0, N_CASES * N_PRODUCTS);
     suite_add_tcase(s, t);
     int status = test_run(s);
     (void)rmdir(dir);

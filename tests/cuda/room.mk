@@ -7,6 +7,7 @@ EXTRA_DIST += \
 	tests/cuda/emulate/cuda_runtime.h \
 	tests/cuda/emulate/cuda_runtime_api.h \
 	tests/cuda/emulate/cudnn.c \
+	tests/cuda/emulate/cudnn_backend.c \
 	tests/cuda/emulate/cudnn_conv.c \
 	tests/cuda/emulate/cudnn.h \
 	tests/cuda/emulate/device.c \
@@ -25,6 +26,7 @@ libmuemulate_la_SOURCES = \
 	tests/cuda/emulate/capture.c \
 	tests/cuda/emulate/cublaslt.c \
 	tests/cuda/emulate/cudnn.c \
+	tests/cuda/emulate/cudnn_backend.c \
 	tests/cuda/emulate/cudnn_conv.c \
 	tests/cuda/emulate/device.c \
 	tests/cuda/emulate/fiber.c \
@@ -77,9 +79,12 @@ tests_cuda_record_test_LDADD = $(TEST_LDADD)
 # Kernels at the sizes at which they change their ways, on whatever device there is.
 if WITH_CHECK
 if WITH_CUDA
-check_PROGRAMS += tests/cuda/norms_test tests/cuda/rows_test
+check_PROGRAMS += tests/cuda/dnn_test tests/cuda/norms_test tests/cuda/rows_test
 endif
 endif
+tests_cuda_dnn_test_SOURCES = tests/cuda/dnn_test.c
+tests_cuda_dnn_test_CPPFLAGS = -I$(top_srcdir)/cuda $(CUDA_CPPFLAGS) $(TEST_CPPFLAGS)
+tests_cuda_dnn_test_LDADD = $(TEST_LDADD)
 tests_cuda_norms_test_SOURCES = tests/cuda/norms_test.c
 tests_cuda_norms_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_cuda_norms_test_LDADD = $(SUITE_LDADD)
