@@ -84,14 +84,14 @@ mu_err mu_cublas_fail(cublasStatus_t status, const char *call, const char *file,
 
 mu_err mu_cudnn_fail(cudnnStatus_t status, const char *call, const char *file, int line, const char *function)
 {
-    bool memory = status == CUDNN_STATUS_ALLOC_FAILED;
+    bool memory = status == CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED || status == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED;
     char said[512] = "";
     cudnnGetLastErrorString(said, sizeof said);
     mu_error_set(memory ? MU_ERR_MEMORY : MU_ERR_BACKEND, file, line, function, "cuDNN: %s by %s%s%s", cudnnGetErrorString(status), call,
                  said[0] ? ": " : "", said);
     if (memory)
         hint(cudaErrorMemoryAllocation);
-    else if (status == CUDNN_STATUS_EXECUTION_FAILED)
+    else if (CUDNN_STATUS_CATEGORY(status) == CUDNN_STATUS_EXECUTION_FAILED)
         hint(cudaErrorLaunchFailure);
     return memory ? MU_ERR_MEMORY : MU_ERR_BACKEND;
 }

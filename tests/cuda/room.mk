@@ -37,12 +37,15 @@ libmuemulate_la_CPPFLAGS = -I$(top_srcdir)/tests/cuda/emulate $(AM_CPPFLAGS)
 libmuster_la_LIBADD += libmuemulate.la
 if WITH_CHECK
 check_LTLIBRARIES += tests/cuda/libemulatekernels.la
-check_PROGRAMS += tests/cuda/emulate_test
+check_PROGRAMS += tests/cuda/emulate_cudnn_test tests/cuda/emulate_test
 CLEANFILES += tests/cuda/emulate_kernels.d
 -include tests/cuda/emulate_kernels.d
 endif
 endif
 tests_cuda_libemulatekernels_la_SOURCES = tests/cuda/emulate_kernels.cu tests/cuda/emulate_kernels.h
+tests_cuda_emulate_cudnn_test_SOURCES = tests/cuda/emulate_cudnn_test.c
+tests_cuda_emulate_cudnn_test_CPPFLAGS = $(CUDA_CPPFLAGS) $(TEST_CPPFLAGS)
+tests_cuda_emulate_cudnn_test_LDADD = $(TEST_LDADD)
 tests_cuda_emulate_test_SOURCES = tests/cuda/emulate_test.c
 tests_cuda_emulate_test_CPPFLAGS = $(CUDA_CPPFLAGS) $(TEST_CPPFLAGS)
 tests_cuda_emulate_test_LDADD = tests/cuda/libemulatekernels.la $(TEST_LDADD)

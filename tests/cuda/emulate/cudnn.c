@@ -49,7 +49,7 @@ cudnnStatus_t cudnnCreate(cudnnHandle_t *out)
     if (emulate_ready() != cudaSuccess)
         return CUDNN_STATUS_NOT_INITIALIZED;
     *out = calloc(1, sizeof **out);
-    return *out != NULL ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_ALLOC_FAILED;
+    return *out != NULL ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
 }
 
 cudnnStatus_t cudnnDestroy(cudnnHandle_t handle)

@@ -154,7 +154,7 @@ cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t kind, cu
 {
     descriptor *d = calloc(1, sizeof *d);
     if (d == NULL)
-        return CUDNN_STATUS_ALLOC_FAILED;
+        return CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
     d->kind = kind;
     d->users = 1;
     *out = d;
