@@ -8,6 +8,7 @@
 
 #include "backend.h"
 #include "dist/comm.h"
+#include "parallel/guard.h"
 
 typedef struct mu_courier mu_courier;
 typedef struct mu_parcel mu_parcel;
@@ -38,6 +39,7 @@ struct mu_parcel {
 
 typedef struct {
     mu_backend *backend; /* in whose memory the parcels are; NULL: the host's. A device needs comm_open, where there are other ranks */
+    mu_guard *guard;     /* of devices; told when nothing can be sent any more. NULL: only this courier gives up */
     int n_threads;     /* with which the caller computes: are there cores to spare? */
     size_t wire_bytes; /* of the largest parcel that travels in another dtype (0: none does) */
     bool fixed_order;  /* mu_comm_set_fixed_order: in the communicator of the courier. Devices: their library keeps to one order on the same ranks */

@@ -29,6 +29,7 @@ typedef struct {
     mu_courier base;
     mu_comm *comm; /* its own */
     mu_device_comm *device;
+    mu_guard *guard;           /* or NULL */
     mu_mark *kernels;          /* where the kernels were at the last send */
     mu_mark *arrived[N_MARKS]; /* parcel `ticket` at [ticket % N_MARKS]: or a later one, which is behind it */
     int64_t sent;
@@ -186,7 +187,9 @@ static void note(device_courier *c, mu_parcel *p, mu_err err)
 static void give_up(device_courier *c, mu_parcel *p, mu_err err)
 {
     note(c, p, err);
-    if (!c->broken)
+    if (!c->broken && c->guard)
+        mu_guard_give_up(c->guard);
+    else if (!c->broken)
         ops_of(c)->comm_abort(c->base.backend, c->device);
     c->broken = err;
 }
@@ -301,9 +304,12 @@ static mu_err open_device(mu_courier *courier, const mu_courier_options *options
 {
     device_courier *c = (device_courier *)courier;
     mu_comm *comm = courier->outer;
-    (void)options;
     MU_TRY(mu_comm_agree(comm, mu_comm_split(comm, 0, comm->rank, &c->comm)));
-    MU_TRY(mu_comm_agree(comm, ops_of(c)->comm_open(courier->backend, c->comm, &c->device)));
+    mu_err err = ops_of(c)->comm_open(courier->backend, c->comm, &c->device);
+    c->guard = options->guard;
+    if (!err && c->guard)
+        err = mu_guard_add(c->guard, c->device);
+    MU_TRY(mu_comm_agree(comm, err));
     return MU_OK;
 }
 
@@ -328,6 +334,8 @@ static void close_device(mu_courier *courier)
     mu_backend *backend = courier->backend;
     if (c->device)
         arrive(c);
+    if (c->guard)
+        mu_guard_remove(c->guard, c->device);
     ops_of(c)->comm_close(backend, c->device);
     for (size_t i = 0; i < c->n_flats; i++)
         free_flat(c, &c->flats[i]);

@@ -20,6 +20,8 @@ struct mu_parallel_state {
     mu_parcel *parcel; /* [n_units] gradients */
     mu_parcel *gather; /* [n_units] parameters; NULL: every rank has them all */
     int n_units;
+    mu_guard *guard; /* of devices of several ranks, else NULL */
+    mu_mark *probe;  /* the same: a lost device does not set it */
     mu_comm *pieces;       /* devices whose ranks have pieces: for sums over them */
     mu_device_comm *pieces_device; /* over `pieces`, in the lane of the kernels */
 
@@ -237,6 +239,17 @@ static size_t largest_unit(const mu_params *params)
     return most;
 }
 
+/* Collective. */
+static mu_err open_guard(mu_parallel_state *s)
+{
+    mu_backend *backend = s->backend;
+    if (backend->host_memory || s->comm->size == 1 || !backend->ops->comm_open)
+        return MU_OK;
+    MU_TRY(mu_guard_new(s->comm, backend, &s->guard));
+    MU_TRY(mu_comm_agree(s->comm, backend->ops->mark_new(backend, &s->probe)));
+    return MU_OK;
+}
+
 /* Collective. Sums over pieces belong between the kernels of an update: gradients travel in another lane, by another communicator. */
 static mu_err open_pieces(mu_parallel_state *s)
 {
@@ -244,7 +257,8 @@ static mu_err open_pieces(mu_parallel_state *s)
     if (backend->host_memory || s->stage == MU_SHARD_NOTHING || s->comm->size == 1)
         return MU_OK;
     MU_TRY(mu_comm_agree(s->comm, mu_comm_split(s->comm, 0, s->comm->rank, &s->pieces)));
-    MU_TRY(mu_comm_agree(s->comm, backend->ops->comm_open(backend, s->pieces, &s->pieces_device)));
+    mu_err err = backend->ops->comm_open(backend, s->pieces, &s->pieces_device);
+    MU_TRY(mu_comm_agree(s->comm, err ? err : mu_guard_add(s->guard, s->pieces_device)));
     return MU_OK;
 }
 
@@ -257,7 +271,10 @@ mu_err mu_parallel_bind(mu_parallel *parallel, mu_backend *backend, mu_params *p
     s->params = mu_params_retain(params);
     s->stage = mu_params_sharing_of(params)->stage;
     mu_err err = mu_comm_agree(s->comm, allocate(s, parallel, narrow, accumulates));
+    if (!err)
+        err = open_guard(s);
     mu_courier_options options = {.backend = backend,
+                                  .guard = s->guard,
                                   .n_threads = backend->n_threads,
                                   .wire_bytes = narrow || parallel->narrow_params ? largest_unit(params) : 0,
                                   .fixed_order = s->fixed_order,
@@ -278,9 +295,14 @@ void mu_parallel_unbind(mu_parallel *parallel)
     if (!s || !s->params)
         return;
     mu_courier_release(s->courier);
-    if (s->pieces_device)
+    if (s->pieces_device) {
+        mu_guard_remove(s->guard, s->pieces_device);
         s->backend->ops->comm_close(s->backend, s->pieces_device);
+    }
     mu_comm_release(s->pieces);
+    if (s->probe)
+        s->backend->ops->mark_release(s->backend, s->probe);
+    mu_guard_release(s->guard);
     mu_sums_release(s->sums);
     mu_params_release(s->params);
     mu_free(s->parcel);
@@ -332,20 +354,29 @@ mu_err mu_parallel_end_run(mu_parallel *parallel, mu_err err)
         note(s, mu_sums_merge(s->sums, u));
     if (!s->updates && !s->err)
         note(s, accumulate(s));
+    if (s->err && s->guard && s->backend->ops->mark(s->backend, s->probe, MU_LANE_KERNELS) != MU_OK)
+        mu_guard_give_up(s->guard); /* the device is lost: the others' wait for it between kernels, too */
     if (s->err)
         MU_TRY(mu_error_restore(&s->error));
     return MU_OK;
 }
 
+mu_guard *mu_parallel_guard(const mu_parallel *parallel)
+{
+    return parallel->state->guard;
+}
+
 void mu_parallel_drain(mu_parallel *parallel)
 {
     mu_parallel_state *s = parallel->state;
+    mu_error kept = *mu_error_last();
     for (int u = 0; u < s->n_units; u++) {
         mu_err ignored = mu_courier_wait(s->courier, &s->parcel[u]);
         if (s->gather)
             ignored = mu_courier_wait(s->courier, &s->gather[u]);
         (void)ignored;
     }
+    (void)mu_error_restore(&kept);
 }
 
 static mu_err wait_all(mu_parallel_state *s)

@@ -71,6 +71,8 @@ void mu_parallel_unbind(mu_parallel *parallel);
 /* destroy of a component that has nothing else to free: unbinds. */
 void mu_parallel_destroy(void *object);
 
+/* Since bind, on devices and several ranks: who speaks between kernels adds its communicator of devices. Else NULL. */
+mu_guard *mu_parallel_guard(const mu_parallel *parallel);
 /* Collective, once bound. Memory of the backend becomes that of rank 0, or the mean over the ranks: at once on hosts; on devices in order with the kernels,
  * and nothing waits. */
 MU_CHECKED mu_err mu_parallel_broadcast(mu_parallel *parallel, void *data, size_t bytes);
@@ -85,7 +87,7 @@ void mu_parallel_begin(mu_parallel *parallel, bool updates);
 /* After it, on every rank: hands over what a failed run did not, or adds the gradients up. err: of the run; returned, with its record, or else
  * what goes wrong here. Not collective. */
 MU_CHECKED mu_err mu_parallel_end_run(mu_parallel *parallel, mu_err err);
-/* After end_run, instead of finish, when all ranks know that a run failed: nothing touches the gradients any more. */
+/* After end_run, instead of finish, when all ranks know that a run failed: nothing touches the gradients any more. Leaves the error record as it is. */
 void mu_parallel_drain(mu_parallel *parallel);
 /* Collective. *batches: of how many batches the gradients are sums of (over time); without updates, how many have been added up. */
 MU_CHECKED mu_err mu_parallel_finish(mu_parallel *parallel, int64_t *batches);

@@ -548,6 +548,8 @@ mu_err mu_runner_build_optim(mu_runner *runner)
 {
     MU_TRY(mu_runner_agreed(runner, mu_parallel_bind(runner->parallel, runner->backend, mu_model_params(runner->model),
                                                      mu_optim_wrapper_accumulates(runner->optim))));
+    if (runner->own->norm_device) /* frees the device of this rank, should another's fail */
+        MU_TRY(mu_guard_add(mu_parallel_guard(runner->parallel), runner->own->norm_device));
     return mu_runner_agree(runner, bind_optims(runner));
 }
 

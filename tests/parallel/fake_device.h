@@ -13,7 +13,7 @@ enum { FAKE_LANE = 512, FAKE_WORDS = 4096 };
 
 struct mu_device_comm {
     mu_comm *comm; /* borrowed */
-    bool aborted;
+    _Atomic bool aborted;
 };
 
 struct mu_mark {
@@ -29,9 +29,11 @@ typedef struct {
     } lane[FAKE_LANE];
     int64_t begun, done; /* of MU_LANE_RANKS */
     mu_err failed;
-    int uploads, downloads, collects, open_comms, aborts;
+    int uploads, downloads, collects, open_comms;
+    _Atomic int aborts;
     int fail_collect; /* the how many-th fails; 0: none */
     bool fail_late;   /* as comm_check tells */
+    bool lost;        /* every call fails */
     char words[FAKE_WORDS]; /* what was asked for: "mark 0, follow 3, collect 3, " */
 } fake_device;
 
@@ -108,6 +110,8 @@ static inline mu_err fake_mark(mu_backend *backend, mu_mark *mark, mu_lane lane)
 {
     fake_device *d = fake_device_of(backend);
     fake_say(d, "mark", (int)lane);
+    if (d->lost)
+        return MU_FAIL(MU_ERR_BACKEND, "the device is lost");
     mark->at = lane == MU_LANE_RANKS ? d->begun : 0;
     return MU_OK;
 }
@@ -175,8 +179,7 @@ static inline mu_err fake_collect(mu_backend *backend, mu_device_comm *comm, mu_
 
 static inline mu_err fake_comm_check(mu_backend *backend, mu_device_comm *comm)
 {
-    (void)comm;
-    if (fake_device_of(backend)->fail_late)
+    if (comm->aborted || fake_device_of(backend)->fail_late)
         return MU_FAIL(MU_ERR_COMM, "the other device has gone");
     return MU_OK;
 }

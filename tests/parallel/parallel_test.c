@@ -2,6 +2,7 @@
 #include "parallel/parallel.h"
 
 #include "core/cache.h"
+#include "core/clock.h"
 #include "core/mem.h"
 #include "dist/delay.h"
 #include "parallel/bucket.h"
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Elements of the parameters; the last two are f64. */
 static const int64_t counts[] = {100, 7, 300, 64, 1, 0, 1000, 33, 500, 129, 65};
@@ -189,6 +191,46 @@ static void check_failure(bool accumulates, bool on_host)
     run_end(&r);
 }
 
+/* The last rank's device is lost while gradients travel: the others' are freed by it, whatever they wait for. */
+static void check_lost_device(bool updates)
+{
+    run r;
+    mu_device_comm *between = NULL; /* of kernels */
+    run_begin(&r, world, buckets[0], true, false);
+    mu_guard *guard = mu_parallel_guard(r.parallel);
+    CHECK((guard != NULL) == (world->size > 1), "a guard");
+    if (!guard) {
+        run_end(&r);
+        return;
+    }
+    mu_comm *inner;
+    OK(mu_comm_split(world, 0, world->rank, &inner));
+    OK(r.backend->ops->comm_open(r.backend, inner, &between));
+    OK(mu_guard_add(guard, between));
+    bool failing = world->rank == world->size - 1;
+    mu_parallel_begin(r.parallel, updates);
+    write_gradients(&r, 5);
+    r.device.lost = failing;
+    mu_err err = failing ? MU_FAIL(MU_ERR_BACKEND, "a kernel has failed") : MU_OK;
+    if (failing)
+        err = mu_parallel_end_run(r.parallel, err);
+    else
+        tell(&r, 2);
+    for (double until = mu_clock() + 20; !mu_guard_gave_up(guard) && mu_clock() < until;)
+        usleep(1000);
+    CHECK(between->aborted && r.device.aborts == 2, "%d communicators have been aborted", (int)r.device.aborts);
+    if (!failing)
+        err = mu_parallel_end_run(r.parallel, MU_OK);
+    mu_parallel_drain(r.parallel);
+    CHECK(err == (failing ? MU_ERR_BACKEND : MU_OK), "%d", (int)err);
+    FAILS(mu_comm_agree(world, err), MU_ERR_BACKEND, "a kernel has failed");
+    r.device.lost = false;
+    mu_guard_remove(guard, between);
+    r.backend->ops->comm_close(r.backend, between);
+    mu_comm_release(inner);
+    run_end(&r);
+}
+
 static void check_order(void)
 {
     run r;
@@ -353,6 +395,8 @@ int main(void)
         check_states(true, on_host);
         check_states(false, on_host);
     }
+    check_lost_device(true);
+    check_lost_device(false);
     check_order();
     check_fixed_order();
     check_hierarchy();
