@@ -1,4 +1,5 @@
 #include "tune.h"
+#include "backend/trial.h"
 #include "core/text.h"
 
 #include <ctype.h>
@@ -28,11 +29,9 @@ mu_err mu_cuda_tune_open(const mu_cuda *self, const char *cache_dir, mu_cuda_tun
     return MU_OK;
 }
 
-/* Small numbers that are neither zero nor denormal in any float type. */
-static mu_err buffer(mu_cuda *self, size_t bytes, void **out)
+static mu_err fill(mu_backend *backend, void *block, size_t bytes)
 {
-    MU_TRY(self->base.ops->alloc(&self->base, bytes, out));
-    MU_TRY_CUDA(cudaMemsetAsync(*out, 0x3c, bytes, self->stream));
+    MU_TRY_CUDA(cudaMemsetAsync(block, 0x3c, bytes, mu_cuda_of(backend)->stream));
     return MU_OK;
 }
 
@@ -54,14 +53,16 @@ static mu_err time_between(mu_cuda *self, mu_kernel *kernel, cudaEvent_t begin, 
     return MU_OK;
 }
 
-static mu_err time_bound(mu_cuda *self, mu_kernel *kernel, double *seconds)
+static mu_err time_bound(mu_backend *backend, mu_kernel *kernel, double *seconds)
 {
+    mu_cuda *self = mu_cuda_of(backend);
     cudaEvent_t begin, end;
     MU_TRY_CUDA(cudaEventCreate(&begin));
     cudaError_t status = cudaEventCreate(&end);
     mu_err err = MU_OK;
     if (status == cudaSuccess) {
         err = time_between(self, kernel, begin, end, seconds);
+        (void)cudaStreamSynchronize(self->stream);
         (void)cudaEventDestroy(end);
     }
     (void)cudaEventDestroy(begin);
@@ -71,27 +72,6 @@ static mu_err time_bound(mu_cuda *self, mu_kernel *kernel, double *seconds)
 
 mu_err mu_cuda_time(mu_cuda *self, mu_kernel *kernel, double *seconds)
 {
-    const mu_call *call = &kernel->call;
-    int n = call->n_in + call->n_out;
-    void **block;
-    MU_TRY(mu_calloc(&block, (size_t)n + 1, sizeof *block));
-    mu_err err = MU_OK;
-    for (int i = 0; i < call->n_in && err == MU_OK; i++)
-        if (call->in[i].dtype != MU_NONE)
-            err = buffer(self, mu_layout_bytes(kernel->in_layout[i], &call->in[i]), &block[i]);
-    for (int o = 0; o < call->n_out && err == MU_OK; o++)
-        if (call->out[o].dtype != MU_NONE)
-            err = buffer(self, mu_layout_bytes(kernel->out_layout[o], &call->out[o]), &block[call->n_in + o]);
-    if (err == MU_OK && kernel->scratch_bytes)
-        err = buffer(self, kernel->scratch_bytes, &block[n]);
-    if (err == MU_OK)
-        err = mu_kernel_bind(kernel, block, block + call->n_in, block[n]);
-    if (err == MU_OK)
-        err = time_bound(self, kernel, seconds);
-    (void)cudaStreamSynchronize(self->stream);
-    for (int i = 0; i <= n; i++)
-        if (block[i])
-            self->base.ops->dealloc(&self->base, block[i]);
-    mu_free(block);
-    return err;
+    static const mu_trial trial = {.fill = fill, .time = time_bound};
+    return mu_trial_run(&trial, &self->base, kernel, seconds);
 }

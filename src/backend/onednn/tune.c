@@ -1,4 +1,5 @@
 #include "backend/onednn/tune.h"
+#include "backend/trial.h"
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/text.h"
@@ -58,33 +59,26 @@ mu_err mu_onednn_tune_open(const char *cache_dir, int n_threads, mu_onednn_tune 
     return MU_OK;
 }
 
-/* Values that are neither zero nor denormal in any float type. */
-static void fill(void *block, size_t bytes)
+static mu_err fill(mu_backend *backend, void *block, size_t bytes)
 {
     uint32_t *word = block;
+    (void)backend;
     for (size_t i = 0; i < bytes / sizeof *word; i++)
         word[i] = 0x3f003f00u ^ (uint32_t)(i * 2654435761u & 0x807f007fu);
     memset((char *)block + bytes / sizeof *word * sizeof *word, 0, bytes % sizeof *word);
-}
-
-static mu_err buffer(mu_onednn *self, const mu_layout *layout, const mu_type *type, void **out)
-{
-    size_t bytes = mu_layout_bytes(layout, type);
-    MU_TRY(self->base.ops->alloc(&self->base, bytes, out));
-    fill(*out, bytes);
     return MU_OK;
 }
 
 /* One thread is timed by its own processor time: other processes on the core do not count. */
-static double now(const mu_onednn *self)
+static double now(const mu_backend *backend)
 {
     struct timespec t;
-    if (self->base.n_threads != 1 || clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) != 0)
+    if (backend->n_threads != 1 || clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) != 0)
         return mu_clock();
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static mu_err time_bound(const mu_onednn *self, mu_kernel *kernel, double *seconds)
+static mu_err time_bound(mu_backend *backend, mu_kernel *kernel, double *seconds)
 {
     enum { MAX_RUNS = 8, MIN_RUNS = 3 };
     const double enough = 0.04;
@@ -92,9 +86,9 @@ static mu_err time_bound(const mu_onednn *self, mu_kernel *kernel, double *secon
     double best = 1e30, total = 0;
     MU_TRY(mu_kernel_run(kernel, &run));
     for (int i = 0; i < MAX_RUNS && (i < MIN_RUNS || total < enough); i++) {
-        double begin = now(self);
+        double begin = now(backend);
         MU_TRY(mu_kernel_run(kernel, &run));
-        double took = now(self) - begin;
+        double took = now(backend) - begin;
         total += took;
         best = took < best ? took : best;
     }
@@ -104,28 +98,8 @@ static mu_err time_bound(const mu_onednn *self, mu_kernel *kernel, double *secon
 
 mu_err mu_onednn_time(mu_onednn *self, mu_kernel *kernel, double *seconds)
 {
-    const mu_call *call = &kernel->call;
-    int n = call->n_in + call->n_out;
-    void **block;
-    MU_TRY(mu_calloc(&block, (size_t)n + 1, sizeof *block));
-    mu_err err = MU_OK;
-    for (int i = 0; i < call->n_in && err == MU_OK; i++)
-        if (call->in[i].dtype != MU_NONE)
-            err = buffer(self, kernel->in_layout[i], &call->in[i], &block[i]);
-    for (int o = 0; o < call->n_out && err == MU_OK; o++)
-        if (call->out[o].dtype != MU_NONE)
-            err = buffer(self, kernel->out_layout[o], &call->out[o], &block[call->n_in + o]);
-    if (err == MU_OK && kernel->scratch_bytes)
-        err = self->base.ops->alloc(&self->base, kernel->scratch_bytes, &block[n]);
-    if (err == MU_OK)
-        err = mu_kernel_bind(kernel, block, block + call->n_in, block[n]);
-    if (err == MU_OK)
-        err = time_bound(self, kernel, seconds);
-    for (int i = 0; i <= n; i++)
-        if (block[i])
-            self->base.ops->dealloc(&self->base, block[i]);
-    mu_free(block);
-    MU_TRY(err);
+    static const mu_trial trial = {.fill = fill, .time = time_bound};
+    MU_TRY(mu_trial_run(&trial, &self->base, kernel, seconds));
     return MU_OK;
 }
 
