@@ -1,7 +1,7 @@
 # Benchmarks are built by `make bench`, not by `make check`.
-BENCHES = tests/bench/ckpt_bench tests/bench/loader_bench tests/bench/shard_bench tests/bench/simd_bench tests/bench/step_bench
+BENCHES = tests/bench/ckpt_bench tests/bench/loader_bench tests/bench/shard_bench tests/bench/simd_bench tests/bench/step_bench tests/bench/train_bench
 EXTRA_PROGRAMS += $(BENCHES)
-EXTRA_DIST += tests/bench/shard_table.sh tests/bench/compare.py tests/bench/epoch_peer.py tests/bench/predict_compare.py tests/bench/torch_peer.py tests/bench/train_compare.py
+EXTRA_DIST += tests/bench/shard_table.sh tests/bench/compare.py tests/bench/gpu_build.sh tests/bench/gpu_compare.py tests/bench/gpu_peer.py tests/bench/gpu_run.sh tests/bench/epoch_peer.py tests/bench/predict_compare.py tests/bench/torch_peer.py tests/bench/train_compare.py
 CLEANFILES += $(BENCHES)
 
 tests_bench_loader_bench_SOURCES = tests/bench/loader_bench.c
@@ -15,6 +15,10 @@ tests_bench_shard_bench_LDADD = libmuster.la
 tests_bench_simd_bench_SOURCES = tests/bench/simd_bench.c
 tests_bench_simd_bench_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_bench_simd_bench_LDADD = libmuster.la
+
+tests_bench_train_bench_SOURCES = tests/bench/train_bench.c
+tests_bench_train_bench_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_bench_train_bench_LDADD = libmuster.la
 
 tests_bench_step_bench_SOURCES = tests/bench/step_bench.c
 tests_bench_step_bench_CPPFLAGS = $(TEST_CPPFLAGS)

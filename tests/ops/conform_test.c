@@ -1,6 +1,6 @@
 /* Values of every operation, forward and backward, on every backend and dtype against ref in f64 fed with the same
- * rounded operands. Usage: conform_test [--op NAME] [--backend NAME] [--dtype NAME] [--verbose]; one line per operation
- * and backend. */
+ * rounded operands. Usage: conform_test [--op NAME] [--slice I/N] [--backend NAME] [--dtype NAME] [--verbose]; one line per
+ * operation and backend. A slice is every N-th operation, from the I-th on (0 to N-1). */
 #include "ops/suite.h"
 #include "test.h"
 
@@ -10,6 +10,7 @@
 enum { MAX_PROBLEMS = 6, PERTURBATIONS = 6 };
 
 static const char *only_op, *only_backend, *only_dtype;
+static int slice, n_slices = 1;
 static bool verbose;
 static const mu_dtype dtypes[] = {MU_F32, MU_BF16, MU_F16};
 
@@ -423,7 +424,7 @@ START_TEST(values)
 {
     const mu_op *op = mu_op_builtins()[_i];
     int bad = 0;
-    if (only_op && strcmp(only_op, op->name) != 0)
+    if ((only_op && strcmp(only_op, op->name) != 0) || _i % n_slices != slice)
         return;
     mu_backend *ref;
     mu_backend_info info;
@@ -456,6 +457,8 @@ int main(int argc, char **argv)
             verbose = true;
         else if (i + 1 < argc && strcmp(argv[i], "--op") == 0)
             only_op = argv[++i];
+        else if (i + 1 < argc && strcmp(argv[i], "--slice") == 0 && sscanf(argv[i + 1], "%d/%d", &slice, &n_slices) == 2 && n_slices > 0)
+            i++;
         else if (i + 1 < argc && strcmp(argv[i], "--backend") == 0)
             only_backend = argv[++i];
         else if (i + 1 < argc && strcmp(argv[i], "--dtype") == 0)
