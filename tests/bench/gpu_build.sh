@@ -84,7 +84,7 @@ exec ${UNDER-} "$here/bin/$program" "$@"
 END
 chmod +x "$pack/on"
 
-(cd "$(dirname "$pack")" && XZ_OPT=-6T2 tar cJf "$out" muster-gpu)
+(cd "$(dirname "$pack")" && XZ_OPT=-3 tar cJf "$out" muster-gpu)
 size=$(wc -c <"$out")
 echo "$out: $size bytes, $(du -sh "$pack" | cut -f1) unpacked"
 [ "$size" -le "$most" ] || { echo "more than $most bytes"; exit 1; }

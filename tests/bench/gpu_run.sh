@@ -42,6 +42,7 @@ stage_env() {
         echo "Muster $(cat "$here/version"), $(date -u +%FT%TZ)"
         nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm,power.limit --format=csv 2>&1
         nproc
+        UNDER=ldd on muster | grep 'not found'
         on muster env 2>&1
         python3 -c 'import torch; print("PyTorch", torch.__version__, "CUDA", torch.version.cuda, "cuDNN", torch.backends.cudnn.version())' 2>&1 | tail -n 1
     } | tee "$out/env.txt"

@@ -130,7 +130,7 @@ static mu_err load(bench *b)
 static mu_err learn(bench *b)
 {
     MU_TRY(mu_model_run_train(b->model, WEIGHTS_SEED, b->step, &b->vars));
-    MU_TRY(mu_optim_step(b->optim, NULL, NULL));
+    MU_TRY(mu_optim_step_late(b->optim, NULL));
     mu_model_changed(b->model);
     b->step++;
     return MU_OK;
