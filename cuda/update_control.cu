@@ -10,16 +10,16 @@ typedef struct {
     int64_t n_sums, n_groups;
 } mu_cuda_control;
 
-/* As PyTorch's GradScaler moves it; one that would leave the range of f32 stays. */
+/* As PyTorch's GradScaler moves it, a number of f32; one that would leave the range of f32 stays. */
 static __device__ void move_loss_scale(double *control, const double *request, bool finite)
 {
     double scale = control[MU_CONTROL_LOSS_SCALE], growth = control[MU_CONTROL_GROWTH] + 1;
     if (!finite) {
-        scale *= request[MU_REQUEST_BACKOFF_FACTOR];
+        scale = (float)(scale * request[MU_REQUEST_BACKOFF_FACTOR]);
         growth = 0;
     } else if (growth >= request[MU_REQUEST_GROWTH_INTERVAL]) {
         double larger = scale * request[MU_REQUEST_GROWTH_FACTOR];
-        scale = larger <= FLT_MAX ? larger : scale;
+        scale = larger <= FLT_MAX ? (float)larger : scale;
         growth = 0;
     }
     control[MU_CONTROL_LOSS_SCALE] = scale;

@@ -41,7 +41,7 @@ static void json_text(mu_text *t, const char *key, const char *value)
     mu_text_append_json(t, value, strlen(value));
 }
 
-/* ---- the optimizers: type, steps, learning rates ---- */
+/* ---- the optimizers: type, steps, learning rates, loss scale ---- */
 typedef struct {
     const char *part; /* of the model; "": all of it. Not ended: part_length */
     int part_length;
@@ -49,6 +49,8 @@ typedef struct {
     int64_t steps;
     double *lr;
     int64_t n_groups;
+    double loss_scale; /* 0: none */
+    int64_t skipped;
 } optimizer;
 
 typedef struct {
@@ -72,6 +74,12 @@ static mu_err read_optimizer(const mu_tensor_file *f, int i, int folder, optimiz
     void *lr = NULL;
     snprintf(path, sizeof path, "%.*ssteps", folder, e->path);
     MU_TRY(mu_tensor_file_i64(f, path, &o->steps));
+    snprintf(path, sizeof path, "%.*sloss_scale", folder, e->path);
+    if (mu_tensor_file_find(f, path) >= 0) {
+        MU_TRY(mu_tensor_file_f64(f, path, &o->loss_scale));
+        snprintf(path, sizeof path, "%.*sskipped_steps", folder, e->path);
+        MU_TRY(mu_tensor_file_i64(f, path, &o->skipped));
+    }
     snprintf(path, sizeof path, "%.*stype", folder, e->path);
     MU_TRY(mu_tensor_file_text(f, path, &o->type));
     MU_TRY(cli_ckpt_read(f, i, &lr));
@@ -106,7 +114,10 @@ static void optimizer_json(mu_text *t, const optimizer *o)
     mu_text_printf(t, ", \"steps\": %lld, \"lr\": [", (long long)o->steps);
     for (int64_t g = 0; g < o->n_groups; g++)
         mu_text_printf(t, "%s%.17g", g ? ", " : "", o->lr[g]);
-    mu_text_append(t, "]}");
+    mu_text_append(t, "]");
+    if (o->loss_scale != 0)
+        mu_text_printf(t, ", \"loss_scale\": %.9g, \"skipped_steps\": %lld", o->loss_scale, (long long)o->skipped);
+    mu_text_append(t, "}");
 }
 
 /* null, the optimizer, or those of the parts by name. */
@@ -135,7 +146,10 @@ static void optimizer_lines(mu_text *t, const optimizers *list)
                        (long long)o->steps);
         for (int64_t g = 0; g < o->n_groups && g < 8; g++)
             mu_text_printf(t, "%s %.6g", g ? "," : "", o->lr[g]);
-        mu_text_append(t, o->n_groups > 8 ? ", ...\n" : "\n");
+        mu_text_append(t, o->n_groups > 8 ? ", ..." : "");
+        if (o->loss_scale != 0)
+            mu_text_printf(t, ", loss scale %.6g, %lld skipped", o->loss_scale, (long long)o->skipped);
+        mu_text_append(t, "\n");
     }
 }
 

@@ -7,6 +7,7 @@
 
 typedef struct {
     mu_graph *graph;
+    mu_value seed; /* the gradient of the loss; none: 1 */
     const char *module; /* only its parameters are wanted; NULL: all are */
     int32_t n_values; /* before backward nodes were appended */
     bool *needed;     /* [n_values+1] depends on a wanted leaf */
@@ -148,8 +149,10 @@ static mu_err check_loss(const mu_graph *graph, mu_value loss)
 static mu_err seed_loss(backward *b, mu_value loss)
 {
     const mu_type *type = mu_graph_type(b->graph, loss);
-    mu_value one = mu_graph_scalar(b->graph, type->dtype, 1.0);
-    if (type->ndim)
+    mu_value one = b->seed.id ? b->seed : mu_graph_scalar(b->graph, type->dtype, 1.0);
+    if (mu_graph_type(b->graph, one)->dtype != type->dtype)
+        one = mu_cast(b->graph, one, type->dtype);
+    if (b->seed.id || type->ndim)
         one = mu_reshape(b->graph, one, type->ndim, type->dim);
     MU_TRY(mu_graph_status(b->graph));
     b->grad[loss.id] = one;
@@ -177,14 +180,14 @@ static mu_err run_backward(backward *b, mu_value loss, const mu_value *extra, in
     return MU_OK;
 }
 
-static void append_gradients(mu_graph *graph, mu_value loss, const char *module, const mu_value *extra, int n_extra,
+static void append_gradients(mu_graph *graph, mu_value loss, mu_value seed, const char *module, const mu_value *extra, int n_extra,
                              mu_value *extra_grad)
 {
     for (int i = 0; i < n_extra; i++)
         extra_grad[i] = MU_NO_VALUE;
     if (mu_graph_status(graph))
         return;
-    backward b = {.graph = graph, .module = module, .n_values = mu_graph_n_values(graph)};
+    backward b = {.graph = graph, .seed = seed, .module = module, .n_values = mu_graph_n_values(graph)};
     if (run_backward(&b, loss, extra, n_extra, extra_grad))
         mu_graph_fail(graph);
     mu_graph_mark(graph, NULL, false);
@@ -196,12 +199,12 @@ static void append_gradients(mu_graph *graph, mu_value loss, const char *module,
 
 void mu_graph_backward(mu_graph *graph, mu_value loss, const mu_value *extra, int n_extra, mu_value *extra_grad)
 {
-    append_gradients(graph, loss, NULL, extra, n_extra, extra_grad);
+    append_gradients(graph, loss, MU_NO_VALUE, NULL, extra, n_extra, extra_grad);
 }
 
-void mu_graph_backward_of(mu_graph *graph, mu_value loss, const char *module)
+void mu_graph_backward_of(mu_graph *graph, mu_value loss, mu_value seed, const char *module)
 {
-    append_gradients(graph, loss, module, NULL, 0, NULL);
+    append_gradients(graph, loss, seed, module, NULL, 0, NULL);
 }
 
 int mu_graph_unused_params(const mu_graph *graph, void (*visit)(void *user, const char *name), void *user)

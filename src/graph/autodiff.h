@@ -12,8 +12,9 @@
  * scalar float, MU_ERR_UNSUPPORTED for an operation without a gradient between a parameter and the loss. */
 void mu_graph_backward(mu_graph *graph, mu_value loss, const mu_value *extra, int n_extra, mu_value *extra_grad);
 
-/* The same with respect to the parameters of one module alone: those whose names begin with "<module>.". The others are constants. */
-void mu_graph_backward_of(mu_graph *graph, mu_value loss, const char *module);
+/* The same with respect to the parameters of one module alone: those whose names begin with "<module>."; the others are constants. NULL: all parameters.
+ * seed: what the gradients are multiplied by, one float; none: 1. */
+void mu_graph_backward_of(mu_graph *graph, mu_value loss, mu_value seed, const char *module);
 /* Is it the name of something in this module? */
 bool mu_name_is_under(const char *name, const char *module);
 

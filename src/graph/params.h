@@ -12,8 +12,8 @@
 
 typedef struct mu_params mu_params;
 
-/* The state f32 [1] that the gradient of the total loss starts from, where it is declared: written by the optimizer. Names that begin with '.' belong to
- * the step, not to the network: they are not weights, and not saved or shared as such. */
+/* The state f32 [1] that the gradient of the total loss starts from, where it is declared: written by the optimizer. Of a model that is trained in parts
+ * ".loss_scale.<part>". Names that begin with '.' belong to the step, not to the network: they are not weights, and not saved or shared as such. */
 #define MU_LOSS_SCALE ".loss_scale"
 static inline bool mu_param_is_weight(const char *name)
 {

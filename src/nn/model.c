@@ -281,7 +281,7 @@ mu_err mu_model_check_gradients(const mu_model *model)
 {
     const mu_params *params = model->state->params;
     const char *gradients = mu_params_gradients(params, NULL);
-    if (!gradients || !model->state->options.backend->host_memory)
+    if (!gradients || !model->state->options.backend->host_memory || model->state->options.loss_scale)
         return MU_OK;
     for (int i = 0; i < mu_params_count(params); i++) {
         const mu_param_info *info = mu_params_at(params, i);

@@ -37,7 +37,8 @@ enum { MU_MAX_PARTS = 4 };
 
 typedef struct {
     mu_backend *backend;    /* must outlive the model */
-    mu_dtype autocast;      /* MU_NONE, MU_BF16 */
+    mu_dtype autocast;      /* MU_NONE, MU_BF16, MU_F16 */
+    bool loss_scale;        /* gradients are multiplied by the state MU_LOSS_SCALE (graph/params.h), which the optimizer writes. Losses are not */
     int plan_capacity;      /* 0: 8 */
     const mu_cfg *data_preprocessor; /* the config's, for a model that names none; may be NULL */
     bool profile;
@@ -78,7 +79,7 @@ typedef struct {
  * Of what was loaded; seed and step are those of its random numbers. A loss that is not finite is MU_ERR_NUMERIC. */
 MU_CHECKED mu_err mu_model_load_train(mu_model *model, const mu_batch *batch);
 MU_CHECKED mu_err mu_model_run_train(mu_model *model, uint64_t seed, int64_t step, mu_log_vars *out);
-/* MU_ERR_NUMERIC when a gradient in host memory (this rank's piece of it) is not finite: an activation that hides a NaN from the loss does not hide it from them. Where they travel:
+/* Not where the loss is scaled. MU_ERR_NUMERIC when a gradient in host memory (this rank's piece of it) is not finite: an activation that hides a NaN from the loss does not hide it from them. Where they travel:
  * when they have arrived. */
 MU_CHECKED mu_err mu_model_check_gradients(const mu_model *model);
 /* After MU_ERR_NUMERIC of these on any rank, nothing travelling any more: runs what was loaded again, node by node. MU_ERR_NUMERIC names the first operation

@@ -30,6 +30,7 @@ mu_err mu_model_record(const mu_model *model, const mu_tensors *inputs, mu_mode 
     t.preprocessor = model->state->preprocessor;
     t.comm = model->state->options.comm;
     t.sync_bn = model->state->options.sync_bn;
+    t.loss_scale = model->state->options.loss_scale;
     if (training && mode == MU_MODE_LOSS)
         t.part = mu_model_part(model, part);
     ((const mu_model_ops *)component->ops)->forward(model, &t);

@@ -2,6 +2,7 @@
 
 #include "core/mem.h"
 #include "graph/autodiff.h"
+#include "graph/params.h"
 #include "nn/module_impl.h"
 #include "nn/preprocessor.h"
 
@@ -217,6 +218,21 @@ static bool is_loss(const char *name)
     return strstr(name, "loss") != NULL;
 }
 
+/* The logged losses know nothing of it: only their gradients start from it. */
+static mu_value loss_scale(mu_trace *t)
+{
+    char *name;
+    if (!t->part)
+        return mu_graph_state(t->graph, MU_LOSS_SCALE, MU_TYPE(MU_F32, 1));
+    if (mu_asprintf(&name, MU_LOSS_SCALE ".%s", t->part) != MU_OK) {
+        mu_graph_fail(t->graph);
+        return MU_NO_VALUE;
+    }
+    mu_value scale = mu_graph_state(t->graph, name, MU_TYPE(MU_F32, 1));
+    mu_free(name);
+    return scale;
+}
+
 /* Means, the total and the vector of what is logged: parse_losses. */
 static mu_err sum_up(mu_trace *t, bool gradients, mu_trace_names *names)
 {
@@ -263,10 +279,8 @@ static mu_err sum_up(mu_trace *t, bool gradients, mu_trace_names *names)
         item[i] = mu_reshape(g, mu_graph_type(g, item[i])->dtype == dtype ? item[i] : mu_cast(g, item[i], dtype), 1,
                              (int64_t[]){1});
     mu_graph_output(g, MU_TRACE_LOG_VARS, n == 1 ? item[0] : mu_concat(g, item, n, 0));
-    if (gradients && t->part)
-        mu_graph_backward_of(g, total, t->part);
-    else if (gradients)
-        mu_graph_backward(g, total, NULL, 0, NULL);
+    if (gradients)
+        mu_graph_backward_of(g, total, t->loss_scale ? loss_scale(t) : MU_NO_VALUE, t->part);
     return MU_OK;
 }
 

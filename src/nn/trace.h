@@ -23,6 +23,7 @@ typedef struct {
     bool frozen;             /* parameters made now are not trained: they are states */
     bool norm_eval;          /* batch norms made now use their running statistics, also in training */
     mu_comm *comm;           /* ranks whose batches SyncBN takes together; NULL: this one is alone */
+    bool loss_scale;         /* gradients of losses start from the state MU_LOSS_SCALE (graph/params.h) */
     bool sync_bn;            /* every batch norm is a SyncBN */
     const mu_tensors *inputs; /* names and types of what a batch holds; no bytes */
     const void *preprocessor; /* what the network reads of it goes through (nn/preprocessor.h); NULL: it reads it as it is */

@@ -321,7 +321,7 @@ enum {
 /* What an optimizer knows about its steps. A step is attempted once for each set of gradients. */
 enum {
     MU_CONTROL_STEPS,      /* that were applied */
-    MU_CONTROL_LOSS_SCALE, /* by which the gradients are too large; 1: none */
+    MU_CONTROL_LOSS_SCALE, /* by which the gradients are too large, a number of f32; 1: none */
     MU_CONTROL_GROWTH,     /* good steps since the loss scale changed */
     MU_CONTROL_STOPPED,    /* the attempt, from 1, whose gradients were not finite, where that stops all updates for good; 0: none */
     MU_CONTROL_SKIPPED,    /* attempts, in all, that were skipped: their gradients were not finite */

@@ -31,6 +31,7 @@ typedef struct mu_optim_binding {
     double *numbers;  /* host: the request, then the groups [n_groups][MU_UPDATE_SCALARS] */
     /* On the device: the same; what update_control makes of it; and sums of squares [n_sums], those of all ranks' pieces (one more, for a word about errors). */
     double *control, *device_numbers, *scalars, *sums, *total; /* total: sums itself where nothing is in pieces */
+    float *loss_scale; /* where the model reads it, else behind the control block */
     size_t n_sums; /* at least n_ranges, the same on all ranks; the rest stays 0 */
     mu_kernel *decide, *decide_unseen; /* with the sums, without them */
     void *scratch;
@@ -218,7 +219,7 @@ static mu_err allocate(binding *b, const mu_optim *optim)
     MU_TRY(mu_mul_size((size_t)b->n_groups, MU_UPDATE_SCALARS, &scalars));
     count_sums(b, pieces);
     MU_TRY(mu_calloc(&b->numbers, MU_REQUEST_N + scalars, sizeof *b->numbers));
-    MU_TRY(alloc_device(b, MU_CONTROL_N, &b->control));
+    MU_TRY(alloc_device(b, MU_CONTROL_N + 1, &b->control));
     MU_TRY(alloc_device(b, MU_REQUEST_N + scalars, &b->device_numbers));
     MU_TRY(alloc_device(b, scalars, &b->scalars));
     MU_TRY(alloc_device(b, b->n_sums, &b->sums));
@@ -257,11 +258,16 @@ static mu_err bind_range(binding *b, range *r)
     return MU_OK;
 }
 
-/* The store's own, which the gradient of the loss starts from; NULL: none. */
-static float *loss_scale_of(const binding *b)
+/* Where the model reads it; NULL: nowhere. */
+static mu_err find_loss_scale(binding *b, const char *state)
 {
-    int i = mu_params_find(b->params, MU_LOSS_SCALE);
-    return i < 0 ? NULL : (float *)((char *)mu_params_states(b->params, NULL) + mu_params_at(b->params, i)->offset);
+    int i = state ? mu_params_find(b->params, state) : -1;
+    if (state && i < 0)
+        return MU_FAIL(MU_ERR_NOT_FOUND, "there is no state \"%s\" among the parameters", state);
+    b->loss_scale = (float *)(b->control + MU_CONTROL_N);
+    if (state)
+        b->loss_scale = (float *)((char *)mu_params_states(b->params, NULL) + mu_params_at(b->params, i)->offset);
+    return MU_OK;
 }
 
 static mu_err prepare_decision(binding *b, bool seen, mu_kernel **out)
@@ -270,15 +276,23 @@ static mu_err prepare_decision(binding *b, bool seen, mu_kernel **out)
                     MU_TYPE(MU_F64, (int64_t)b->n_sums), MU_TYPE(MU_F32, 1)};
     if (!seen)
         in[3] = (mu_type){.dtype = MU_NONE};
-    MU_TRY(mu_flat_kernel_new(b->backend, &mu_op_update_control, NULL, in, loss_scale_of(b) ? 5 : 4, out));
+    MU_TRY(mu_flat_kernel_new(b->backend, &mu_op_update_control, NULL, in, 5, out));
     return MU_OK;
 }
 
 static mu_err bind_decision(binding *b, mu_kernel *kernel, double *sums)
 {
-    void *in[] = {b->control, b->device_numbers, b->device_numbers + MU_REQUEST_N, sums, loss_scale_of(b)};
-    void *out[] = {b->control, b->scalars, loss_scale_of(b)};
+    void *in[] = {b->control, b->device_numbers, b->device_numbers + MU_REQUEST_N, sums, b->loss_scale};
+    void *out[] = {b->control, b->scalars, b->loss_scale};
     MU_TRY(mu_kernel_bind(kernel, in, out, b->scratch));
+    return MU_OK;
+}
+
+static mu_err bind_decisions(binding *b, const char *state)
+{
+    MU_TRY(find_loss_scale(b, state));
+    MU_TRY(bind_decision(b, b->decide, b->total));
+    MU_TRY(bind_decision(b, b->decide_unseen, NULL));
     return MU_OK;
 }
 
@@ -309,10 +323,9 @@ static bool can_be_recorded(const binding *b)
 
 static mu_err write_control(binding *b, const double control[MU_CONTROL_N])
 {
-    float *state = loss_scale_of(b), scale = (float)control[MU_CONTROL_LOSS_SCALE];
+    float scale = (float)control[MU_CONTROL_LOSS_SCALE];
     MU_TRY(b->backend->ops->upload(b->backend, b->control, control, MU_CONTROL_N * sizeof *control));
-    if (state)
-        MU_TRY(b->backend->ops->upload(b->backend, state, &scale, sizeof scale));
+    MU_TRY(b->backend->ops->upload(b->backend, b->loss_scale, &scale, sizeof scale));
     b->attempts = (int64_t)(control[MU_CONTROL_STEPS] + control[MU_CONTROL_SKIPPED]);
     return MU_OK;
 }
@@ -330,8 +343,7 @@ static mu_err fill(binding *b, const mu_optim *optim, const int *group_of, const
     MU_TRY(alloc_scratch(b));
     for (size_t i = 0; i < b->n_ranges; i++)
         MU_TRY(bind_range(b, &b->ranges[i]));
-    MU_TRY(bind_decision(b, b->decide, b->total));
-    MU_TRY(bind_decision(b, b->decide_unseen, NULL));
+    MU_TRY(bind_decisions(b, mu_params_find(b->params, MU_LOSS_SCALE) < 0 ? NULL : MU_LOSS_SCALE));
     MU_TRY(write_control(b, begin));
     return MU_OK;
 }
@@ -398,13 +410,18 @@ mu_err mu_optim_write_control(mu_optim *optim, const double control[MU_CONTROL_N
     return MU_OK;
 }
 
-mu_err mu_optim_set_scaling(mu_optim *optim, const mu_loss_scaling *scaling)
+mu_err mu_optim_set_scaling(mu_optim *optim, const mu_loss_scaling *scaling, const char *state)
 {
     double control[MU_CONTROL_N];
     MU_TRY(mu_optim_read_control(optim, control));
-    control[MU_CONTROL_LOSS_SCALE] = scaling->init_scale;
-    optim->binding->scaling = *scaling;
-    MU_TRY(mu_optim_write_control(optim, control));
+    binding *b = optim->binding;
+    forget_recording(b);
+    MU_TRY(bind_decisions(b, state));
+    b->scaling = scaling ? *scaling : (mu_loss_scaling){0};
+    b->scaling.init_scale = (float)b->scaling.init_scale;
+    control[MU_CONTROL_LOSS_SCALE] = scaling ? b->scaling.init_scale : 1;
+    control[MU_CONTROL_GROWTH] = 0;
+    MU_TRY(write_control(b, control));
     return MU_OK;
 }
 

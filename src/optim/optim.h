@@ -62,7 +62,7 @@ mu_optim_group *mu_optim_group_at(mu_optim *optim, int i);
 mu_optim_group mu_optim_initial_group(const mu_optim *optim, int i);
 
 /* The control block (MU_CONTROL_STEPS...): zeros, and 1 for the loss scale, when it is bound; to be written when states are restored. Reading waits for
- * the device. A loss scale that does not move stays what it was set to; writing also sets the state MU_LOSS_SCALE of the store. */
+ * the device. A loss scale that does not move stays what it was set to. */
 MU_CHECKED mu_err mu_optim_read_control(const mu_optim *optim, double control[MU_CONTROL_N]);
 MU_CHECKED mu_err mu_optim_write_control(mu_optim *optim, const double control[MU_CONTROL_N]);
 /* Its address on the device, f64 [MU_CONTROL_N], for mu_readback: behind a step it tells what became of it. bytes may be NULL. */
@@ -85,8 +85,9 @@ typedef struct {
     double init_scale, growth_factor, backoff_factor;
     int64_t growth_interval; /* good steps; 0: the scale stays as it is */
 } mu_loss_scaling;
-/* Of a bound optimizer, before its first step. Without it gradients that are not finite stop all updates. */
-MU_CHECKED mu_err mu_optim_set_scaling(mu_optim *optim, const mu_loss_scaling *scaling);
+/* Of a bound optimizer, before its first step. scaling NULL, as it begins: gradients that are not finite stop all updates. state: where the store's model
+ * reads the scale; NULL: it does not. As it begins MU_LOSS_SCALE, if there is one. */
+MU_CHECKED mu_err mu_optim_set_scaling(mu_optim *optim, const mu_loss_scaling *scaling, const char *state);
 
 /* One step; of this rank's pieces, where they are all that it has: collective then, when gradients are looked at. options may be NULL. norm (may be NULL) receives the 2-norm of all gradients that belong to a group, unscaled, before clipping. MU_ERR_NUMERIC when they are looked
  * at and are not finite: nothing is updated, and nothing counted. Waits for the device. */

@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "graph/autodiff.h"
 #include "optim/paramwise.h"
 
 #include <math.h>
@@ -20,11 +21,10 @@ typedef struct mu_optim_wrapper_state {
 typedef struct {
     mu_optim_wrapper base;
     int dtype; /* index into amp_dtypes */
+    const mu_cfg *loss_scale;
+    mu_pos dtype_pos;
+    mu_loss_scaling scaling; /* init_scale 0: none */
 } amp;
-
-typedef struct {
-    mu_dtype autocast;
-} wrapper_ops;
 
 typedef struct {
     double max_norm, norm_type, clip_value;
@@ -57,15 +57,50 @@ enum { AMP_FLOAT16 = 1 };
 
 static const mu_option amp_keys[] = {
     KEYS,
-    MU_OPTION(amp, dtype, MU_OPT_CHOICE, .choices = amp_dtypes, .help = "of matrix products and convolutions"),
+    MU_OPTION(amp, dtype, MU_OPT_CHOICE, .choices = amp_dtypes, .help = "of matrix products and convolutions; float16 on GPUs only"),
+    MU_OPTION(amp, loss_scale, MU_OPT_ANY, .nullable = true,
+              .help = "what gradients are multiplied by on their way: dynamic (the default in float16), a number, or a dictionary with "
+                      "init_scale, growth_factor, backoff_factor, growth_interval; null in bfloat16: not"),
     MU_OPTION_END,
 };
 
-static const wrapper_ops plain_ops = {.autocast = MU_NONE}, amp_ops = {.autocast = MU_BF16};
+/* torch.amp.GradScaler */
+static const mu_option scaling_keys[] = {
+    MU_OPTION(mu_loss_scaling, init_scale, MU_OPT_FLOAT, .float_default = 65536, .bounded_below = true, .above_min = true,
+              .help = "that it begins with"),
+    MU_OPTION(mu_loss_scaling, growth_factor, MU_OPT_FLOAT, .float_default = 2, .bounded_below = true, .above_min = true, .min = 1,
+              .help = "by which it grows"),
+    MU_OPTION(mu_loss_scaling, backoff_factor, MU_OPT_FLOAT, .float_default = 0.5, .bounded_below = true, .above_min = true,
+              .bounded_above = true, .max = 1, .help = "by which it shrinks when gradients are not finite"),
+    MU_OPTION(mu_loss_scaling, growth_interval, MU_OPT_INT, .int_default = 2000, .bounded_below = true, .min = 1, .unit = "steps",
+              .help = "good steps after which it grows"),
+    MU_OPTION_END,
+};
+static const mu_loss_scaling dynamic_scaling = {.init_scale = 65536, .growth_factor = 2, .backoff_factor = 0.5, .growth_interval = 2000};
+
+static const amp *amp_of(const mu_optim_wrapper *wrapper)
+{
+    return mu_component_of(wrapper) == &mu_component_amp_optim_wrapper ? (const amp *)wrapper : NULL;
+}
 
 mu_dtype mu_optim_wrapper_autocast(const mu_optim_wrapper *wrapper)
 {
-    return ((const wrapper_ops *)mu_component_of(wrapper)->ops)->autocast;
+    const amp *self = amp_of(wrapper);
+    return !self ? MU_NONE : self->dtype == AMP_FLOAT16 ? MU_F16 : MU_BF16;
+}
+
+bool mu_optim_wrapper_scales(const mu_optim_wrapper *wrapper)
+{
+    const amp *self = amp_of(wrapper);
+    return self && self->scaling.init_scale != 0;
+}
+
+mu_err mu_optim_wrapper_check_device(const mu_optim_wrapper *wrapper, const mu_backend *backend)
+{
+    if (mu_optim_wrapper_autocast(wrapper) != MU_F16 || !backend->host_memory)
+        return MU_OK;
+    MU_FAIL_AT(amp_of(wrapper)->dtype_pos, "dtype: float16 is not trained in on CPUs: small gradients vanish in it");
+    return mu_error_hint("dtype: bfloat16 has the range of float32 and needs no loss scale");
 }
 
 mu_optim *mu_optim_wrapper_optim(const mu_optim_wrapper *wrapper)
@@ -131,12 +166,37 @@ static mu_err create(void *object, const mu_cfg *cfg)
     return MU_OK;
 }
 
+static mu_err read_scaling(const mu_cfg *cfg, mu_loss_scaling *out)
+{
+    mu_cfg_kind kind = mu_cfg_kind_of(cfg);
+    mu_diagnostics list = {0};
+    char found[128];
+    if (kind == MU_CFG_DICT) {
+        mu_err err = mu_options_parse(scaling_keys, cfg, "loss_scale", out, &list);
+        if (!err)
+            err = mu_diagnostics_status(&list);
+        mu_diagnostics_release(&list);
+        return err;
+    }
+    *out = dynamic_scaling;
+    if (kind == MU_CFG_STRING && strcmp(mu_cfg_string(cfg), "dynamic") == 0)
+        return MU_OK;
+    *out = (mu_loss_scaling){.init_scale = kind == MU_CFG_INT ? (double)mu_cfg_int(cfg) : kind == MU_CFG_FLOAT ? mu_cfg_float(cfg) : 0};
+    if (out->init_scale > 0 && isfinite(out->init_scale))
+        return MU_OK;
+    mu_cfg_describe(cfg, found, sizeof found);
+    return MU_FAIL_AT(mu_cfg_pos(cfg), "loss_scale: expected dynamic, a number above 0 or a dictionary, found %s", found);
+}
+
 static mu_err amp_create(void *object, const mu_cfg *cfg)
 {
-    if (((const amp *)object)->dtype == AMP_FLOAT16) {
-        MU_FAIL_AT(mu_cfg_pos(mu_cfg_get(cfg, "dtype")), "dtype: float16 is not trained in on CPUs: small gradients vanish in it");
-        return mu_error_hint("dtype: bfloat16 has the range of float32 and needs no loss scale");
-    }
+    amp *self = object;
+    const mu_cfg *dtype = mu_cfg_get(cfg, "dtype");
+    self->dtype_pos = mu_cfg_pos(dtype ? dtype : cfg);
+    if (self->loss_scale && mu_cfg_kind_of(self->loss_scale) != MU_CFG_NULL)
+        MU_TRY(read_scaling(self->loss_scale, &self->scaling));
+    else if (self->dtype == AMP_FLOAT16)
+        self->scaling = dynamic_scaling;
     MU_TRY(create(object, cfg));
     return MU_OK;
 }
@@ -223,6 +283,20 @@ static void warn_unmatched(const state *s)
         MU_WARN("optim", "paramwise_cfg.custom_keys: \"%s\" is part of no parameter's name", key);
 }
 
+/* The state that the model reads the loss scale from, or its part to which the wrapper's parameters belong; NULL: none. */
+static const char *find_loss_scale(const state *s, const char *parameter)
+{
+    static const char head[] = MU_LOSS_SCALE ".";
+    for (int i = 0; i < mu_params_count(s->params); i++) {
+        const char *name = mu_params_at(s->params, i)->name;
+        if (strcmp(name, MU_LOSS_SCALE) == 0)
+            return name;
+        if (strncmp(name, head, sizeof head - 1) == 0 && mu_name_is_under(parameter, name + sizeof head - 1))
+            return name;
+    }
+    return NULL;
+}
+
 static mu_err bind_optim(mu_optim_wrapper *self, mu_backend *backend, const mu_param_traits *traits, int n, double lr_scale)
 {
     state *s = self->state;
@@ -236,6 +310,8 @@ static mu_err bind_optim(mu_optim_wrapper *self, mu_backend *backend, const mu_p
     MU_TRY_GOTO(err, assign(s, traits, n, lr_scale, groups, &n_groups, place), done);
     MU_TRY_GOTO(err, mu_optim_bind(self->optim, backend, s->params, place, groups, n_groups), done);
     mu_optim_set_pieces(self->optim, mu_parallel_pieces(s->parallel), mu_parallel_pieces_device(s->parallel));
+    MU_TRY_GOTO(err, mu_optim_set_scaling(self->optim, mu_optim_wrapper_scales(self) ? &amp_of(self)->scaling : NULL,
+                                          find_loss_scale(s, traits[0].name)), done);
     warn_unmatched(s);
 done:
     mu_free(groups);
@@ -291,17 +367,39 @@ bool mu_optim_wrapper_updates(const mu_optim_wrapper *wrapper)
     return next % wrapper->accumulative_counts == 0 || next == wrapper->state->max;
 }
 
+static mu_err check_bound(const mu_optim_wrapper *wrapper)
+{
+    if (!wrapper->state->params)
+        return MU_FAIL(MU_ERR_USAGE, "%s is not bound to parameters", mu_component_of(wrapper)->name);
+    return MU_OK;
+}
+
+static mu_optim_step_options step_options(const state *s, int64_t batches)
+{
+    return (mu_optim_step_options){.gradient_scale = 1 / (double)batches, .max_value = s->clip_value, .max_norm = s->max_norm};
+}
+
+mu_err mu_optim_wrapper_update_late(mu_optim_wrapper *wrapper, int64_t batches, bool *updated)
+{
+    state *s = wrapper->state;
+    const bool updates = mu_optim_wrapper_updates(wrapper);
+    MU_TRY(check_bound(wrapper));
+    const mu_optim_step_options options = step_options(s, batches);
+    if (updates)
+        MU_TRY(mu_optim_step_late(wrapper->optim, &options));
+    s->done++;
+    *updated = updates;
+    return MU_OK;
+}
+
 mu_err mu_optim_wrapper_update(mu_optim_wrapper *wrapper, int64_t batches, mu_update_info *out)
 {
     state *s = wrapper->state;
     mu_update_info info = {.updated = mu_optim_wrapper_updates(wrapper), .grad_norm = NAN};
-    if (!s->params)
-        return MU_FAIL(MU_ERR_USAGE, "%s is not bound to parameters", mu_component_of(wrapper)->name);
-    if (info.updated) {
-        mu_optim_step_options options = {
-            .gradient_scale = 1 / (double)batches, .max_value = s->clip_value, .max_norm = s->max_norm};
+    MU_TRY(check_bound(wrapper));
+    const mu_optim_step_options options = step_options(s, batches);
+    if (info.updated)
         MU_TRY(mu_optim_step(wrapper->optim, &options, s->max_norm > 0 ? &info.grad_norm : NULL));
-    }
     s->done++;
     *out = info;
     return MU_OK;
@@ -315,16 +413,14 @@ const mu_component mu_component_optim_wrapper = {
     .options = mu_optim_wrapper_keys,
     .create = create,
     .destroy = destroy,
-    .ops = &plain_ops,
 };
 
 const mu_component mu_component_amp_optim_wrapper = {
     .kind = "optim_wrapper",
     .name = "AmpOptimWrapper",
-    .doc = "OptimWrapper whose model computes matrix products and convolutions in bfloat16.",
+    .doc = "OptimWrapper whose model computes matrix products and convolutions in bfloat16 or float16.",
     .size = sizeof(amp),
     .options = amp_keys,
     .create = amp_create,
     .destroy = destroy,
-    .ops = &amp_ops,
 };

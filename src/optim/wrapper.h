@@ -1,4 +1,4 @@
-/* Optimizer wrappers: components (kind "optim_wrapper"): OptimWrapper, and AmpOptimWrapper with matrix products in bf16.
+/* Optimizer wrappers: components (kind "optim_wrapper"): OptimWrapper, and AmpOptimWrapper with matrix products in bf16 or f16.
  *
  * They say when gradients of several batches are used, clip them and step. The ranks' mean is parallel's business. */
 #ifndef MU_OPTIM_WRAPPER_H
@@ -28,8 +28,11 @@ extern const mu_component mu_component_optim_wrapper, mu_component_amp_optim_wra
 
 /* The keys, for a config's optim_wrapper that has no `type`. */
 extern const mu_option mu_optim_wrapper_keys[];
-/* What a model is to be planned with, before the wrapper is bound: MU_NONE or MU_BF16. */
+/* What a model is to be planned with, before the wrapper is bound: MU_NONE, MU_BF16 or MU_F16; and whether its loss is scaled. */
 mu_dtype mu_optim_wrapper_autocast(const mu_optim_wrapper *wrapper);
+bool mu_optim_wrapper_scales(const mu_optim_wrapper *wrapper);
+/* MU_ERR_CONFIG: this device does not train in that. */
+MU_CHECKED mu_err mu_optim_wrapper_check_device(const mu_optim_wrapper *wrapper, const mu_backend *backend);
 
 /* Makes the groups (DefaultOptimWrapperConstructor: paramwise_cfg) and binds the optimizer. traits[n]: the trained parameters. A key of
  * custom_keys that matches nothing is warned about. lr_scale multiplies every group's lr (auto_scale_lr); 1: not. parallel is opened, and borrowed.
@@ -53,7 +56,9 @@ typedef struct {
 /* Does the next update step, or are its gradients only accumulated? What mu_parallel_begin is told. */
 bool mu_optim_wrapper_updates(const mu_optim_wrapper *wrapper);
 /* Between mu_parallel_finish and mu_parallel_publish: steps with the gradients of so many batches, or lets it be. A gradient norm that is not finite
- * is MU_ERR_NUMERIC on all ranks alike. */
+ * is MU_ERR_NUMERIC on all ranks alike, where the loss is not scaled; there the step is skipped. */
 MU_CHECKED mu_err mu_optim_wrapper_update(mu_optim_wrapper *wrapper, int64_t batches, mu_update_info *out);
+/* The same without waiting for the device: what became of it, the norm too, is in the control block (mu_optim_control). Numbers are no error. */
+MU_CHECKED mu_err mu_optim_wrapper_update_late(mu_optim_wrapper *wrapper, int64_t batches, bool *updated);
 
 #endif

@@ -235,10 +235,21 @@ static mu_err check_parts(mu_runner *runner)
     return MU_OK;
 }
 
+static bool scales_loss(const mu_runner *runner)
+{
+    bool scales = runner->optim && mu_optim_wrapper_scales(runner->optim);
+    for (int i = 0; i < runner->n_parts; i++)
+        scales |= mu_optim_wrapper_scales(runner->part[i].optim);
+    return scales;
+}
+
 static mu_err open_model(mu_runner *runner)
 {
+    for (int i = 0; runner->optim && i < (runner->n_parts ? runner->n_parts : 1); i++)
+        MU_TRY(mu_optim_wrapper_check_device(runner->n_parts ? runner->part[i].optim : runner->optim, runner->backend));
     mu_model_options options = {.backend = runner->backend,
                                 .autocast = runner->optim ? mu_optim_wrapper_autocast(runner->optim) : MU_NONE,
+                                .loss_scale = scales_loss(runner),
                                 .data_preprocessor = mu_runner_get(runner, "data_preprocessor"),
                                 .comm = runner->own->norm_comm,
                                 .sync_bn = converts_batch_norms(runner)};

@@ -123,7 +123,7 @@ static void note_missing(job *j)
     char type[MU_TYPE_TEXT];
     for (int p = 0; p < mu_params_count(j->params); p++) {
         const mu_param_info *info = mu_params_at(j->params, p);
-        if (j->loaded[p] || !without_prefix(info->name, j->into))
+        if (j->loaded[p] || !mu_param_is_weight(info->name) || !without_prefix(info->name, j->into))
             continue;
         j->report.n_missing++;
         mu_text_printf(&j->text, "missing: %s %s\n", info->name, mu_type_format(&info->type, type));

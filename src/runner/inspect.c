@@ -226,14 +226,20 @@ static mu_err share_store(inspector *i)
     return MU_OK;
 }
 
-static mu_err open_model(inspector *i)
+static mu_err open_device(inspector *i)
 {
     const mu_cfg *device = get(i, "device");
     mu_backend_options options = {.deterministic = true, .cache_dir = ""};
     MU_TRY(mu_strdup(&i->out->device, device ? mu_cfg_string(device) : "auto"));
     MU_TRY(mu_backend_open(i->out->device, &options, &i->runner->backend));
+    return MU_OK;
+}
+
+static mu_err open_model(inspector *i)
+{
     mu_model_options model = {.backend = i->runner->backend,
                               .autocast = i->runner->optim ? mu_optim_wrapper_autocast(i->runner->optim) : MU_NONE,
+                              .loss_scale = i->runner->optim && mu_optim_wrapper_scales(i->runner->optim),
                               .data_preprocessor = get(i, "data_preprocessor")};
     MU_TRY(mu_build("model", get(i, "model"), NULL, "model", (void **)&i->runner->model));
     return mu_model_bind(i->runner->model, &model);
@@ -362,7 +368,11 @@ static mu_err inspect(inspector *i)
         return note(i, err, train ? train : i->cfg, train ? "train_dataloader" : "");
     if (!i->example)
         return MU_OK;
-    err = trace_model(i);
+    err = open_device(i);
+    mu_err fits = err || !i->runner->optim ? MU_OK : mu_optim_wrapper_check_device(i->runner->optim, i->runner->backend);
+    if (fits)
+        return note(i, fits, get(i, "optim_wrapper"), "optim_wrapper");
+    err = err ? err : trace_model(i);
     return err ? note(i, err, get(i, "model"), "model") : MU_OK;
 }
 

@@ -52,8 +52,10 @@ static mu_err open_model(measurer *m)
         return MU_FAIL(MU_ERR_UNSUPPORTED, "steps of models that are trained in parts are not measured");
     MU_TRY(mu_runner_build_typed("optim_wrapper", mu_runner_get(r, "optim_wrapper"), "OptimWrapper", "optim_wrapper", (void **)&r->optim));
     MU_TRY(mu_build("model", mu_runner_get(r, "model"), NULL, "model", (void **)&r->model));
+    MU_TRY(mu_optim_wrapper_check_device(r->optim, r->backend));
     mu_model_options options = {.backend = r->backend,
                                 .autocast = mu_optim_wrapper_autocast(r->optim),
+                                .loss_scale = mu_optim_wrapper_scales(r->optim),
                                 .data_preprocessor = mu_runner_get(r, "data_preprocessor"),
                                 .profile = true};
     MU_TRY(mu_model_bind(r->model, &options));

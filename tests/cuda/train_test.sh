@@ -39,6 +39,31 @@ head -n 25 cuda.loss | paste - amp.loss | awk '
     END { print "bf16: " NR " losses differ by " worst + 0; exit !(NR == 25 && worst > 0 && worst <= 8 / 256) }' >out || complain 'other losses in bf16'
 cat out
 
+# In f16 as close as that is to f32: 2 * 4 layers * 2^-11. A scale that is far too large is halved until the gradients fit; steps are skipped until then.
+# A run that is taken up again keeps it.
+f16="optim_wrapper.type=AmpOptimWrapper optim_wrapper.dtype=float16 device=cuda:0"
+expect 0 1 train "$configs/lenet.yaml" --work-dir f16 --cfg-options train_cfg.max_epochs=1 $f16
+scalars f16 | grep '^loss ' | sort -k 2n >f16.loss
+head -n 25 cuda.loss | paste - f16.loss | awk '
+    { d = $3 - $6; if (d < 0) d = -d; if (d > worst) worst = d }
+    END { print "f16: " NR " losses differ by " worst + 0; exit !(NR == 25 && worst > 0 && worst <= 8 / 2048) }' >out || complain 'other losses in f16'
+cat out
+# left DIR EPOCH: steps, loss scale and skipped steps of a checkpoint.
+left() {
+    "$muster" ckpt info "$1/epoch_$2.h5" | sed -n 's/.*optimizer .*SGD, \([0-9]* steps\).*loss scale \(.*\) skipped$/\1, \2/p'
+}
+[ "$(left f16 1)" = '25 steps, 65536, 0' ] || complain "the loss scale is left as: $(left f16 1)"
+f16="$f16 optim_wrapper.loss_scale.init_scale=1e9 optim_wrapper.loss_scale.growth_interval=8"
+expect 0 1 train "$configs/lenet.yaml" --work-dir over --cfg-options $run $f16
+expect 0 1 train "$configs/lenet.yaml" --work-dir part --cfg-options train_cfg.max_epochs=1 $f16
+expect 0 1 train "$configs/lenet.yaml" --work-dir part --resume --cfg-options $run $f16
+close over part 50
+echo "f16 from a scale of 1e9: $(left over 1) skipped, $(left over 2) skipped after a second epoch"
+[ "$(left over 2)" = "$(left part 2)" ] || complain "taken up again: $(left part 2) skipped"
+case $(left over 1) in
+'25 steps'* | *', 0' | '') complain 'nothing overflowed' ;;
+esac
+
 # The checkpoint does not tell where it was made: the processor sees the same accuracy.
 accuracy() {
     sed -n 's/.*accuracy\/top1: \([0-9.]*\).*/\1/p' | tail -n 1

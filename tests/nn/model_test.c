@@ -517,6 +517,48 @@ START_TEST(test_autocast)
 }
 END_TEST
 
+/* Gradients are multiplied, logged losses are not; the state is no weight of the model. */
+START_TEST(test_loss_scale)
+{
+    double loss[2];
+    float *gradient[2];
+    size_t bytes = 0;
+    for (int scaled = 0; scaled < 2; scaled++) {
+        toy t;
+        toy_batch b;
+        mu_log_vars vars;
+        toy_batch_new(32, 1, 6, 4, 3, &b);
+        ck_ok(toy_build("model", CLASSIFIER_YAML, &t));
+        ck_ok(mu_model_bind(t.object, &(mu_model_options){.backend = backend, .loss_scale = scaled}));
+        ck_ok(mu_model_prepare(t.object, &b.batch, true));
+        toy_fill(t.object, 1);
+        mu_params *params = mu_model_params(t.object);
+        ck_assert_int_eq(mu_params_find(params, MU_LOSS_SCALE) >= 0, scaled);
+        for (int i = 0; i < mu_modules_n_params(mu_model_modules(t.object)); i++)
+            ck_assert(mu_param_is_weight(mu_modules_param(mu_model_modules(t.object), i)->name));
+        if (scaled)
+            ck_ok(mu_params_write(params, MU_LOSS_SCALE, &(float){1024}));
+        ck_ok(mu_model_train_step(t.object, &b.batch, 0, 0, &vars));
+        loss[scaled] = vars.item[0].value;
+        const void *gradients = mu_params_gradients(params, &bytes);
+        gradient[scaled] = malloc(bytes);
+        memcpy(gradient[scaled], gradients, bytes);
+        ck_ok(mu_model_loss(t.object, &b.batch, &vars)); /* plans without gradients know nothing of it */
+        toy_release(&t);
+        toy_batch_release(&b);
+    }
+    ck_assert_double_eq(loss[0], loss[1]);
+    double most = 0;
+    for (size_t i = 0; i < bytes / sizeof(float); i++) {
+        ck_assert_float_eq(gradient[1][i], 1024 * gradient[0][i]); /* a power of two */
+        most = fmax(most, fabsf(gradient[0][i]));
+    }
+    ck_assert_double_gt(most, 0);
+    free(gradient[0]);
+    free(gradient[1]);
+}
+END_TEST
+
 START_TEST(test_a_classifier_without_a_head_gives_features)
 {
     toy t;
@@ -706,6 +748,7 @@ int main(void)
     tcase_add_loop_test(tc, test_necks, 0, sizeof necks / sizeof *necks);
     tcase_add_test(tc, test_a_list_is_not_a_neck);
     tcase_add_test(tc, test_autocast);
+    tcase_add_test(tc, test_loss_scale);
     tcase_add_test(tc, test_a_classifier_without_a_head_gives_features);
     tcase_add_test(tc, test_a_loss_that_is_not_finite);
     tcase_add_test(tc, test_labels_out_of_range);

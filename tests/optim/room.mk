@@ -18,3 +18,10 @@ tests_optim_averaged_model_test_SOURCES = tests/optim/averaged_model_test.c test
 tests_optim_averaged_model_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_optim_averaged_model_test_LDADD = $(TEST_LDADD) -lm
 EXTRA_DIST += tests/golden/averaged_model.py
+if WITH_CHECK
+check_PROGRAMS += tests/optim/control_test
+endif
+tests_optim_control_test_SOURCES = tests/optim/control_test.c tests/optim/build.h tests/golden/scaler.inc
+tests_optim_control_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_optim_control_test_LDADD = $(TEST_LDADD) -lm
+EXTRA_DIST += tests/golden/scaler.py

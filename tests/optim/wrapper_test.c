@@ -349,7 +349,59 @@ START_TEST(mixed_precision)
     run_end(&r);
     ck_ok(run_begin(&r, "{type: AmpOptimWrapper, dtype: bfloat16, " SGD "}"));
     run_end(&r);
-    refuses_yaml("optim_wrapper", "{type: AmpOptimWrapper, dtype: float16, " SGD "}", "bfloat16 has the range");
+    ck_ok(run_begin(&r, "{type: AmpOptimWrapper, dtype: float16, " SGD "}"));
+    ck_assert_int_eq(mu_optim_wrapper_autocast(r.wrapper), MU_F16);
+    ck_fails(mu_optim_wrapper_check_device(r.wrapper, backend), MU_ERR_CONFIG, "float16 is not trained in on CPUs");
+    ck_ok(mu_optim_wrapper_check_device(r.wrapper, &(mu_backend){.host_memory = false}));
+    run_end(&r);
+}
+END_TEST
+
+/* The scale that a wrapper begins with, moves as it says, and how the last of these steps left it. */
+START_TEST(scales_the_loss)
+{
+    static const struct {
+        const char *keys;
+        double begins, overflows, ends; /* after one step of infinite gradients, and after two good ones more */
+    } cases[] = {
+        {"dtype: float16", 65536, 32768, 32768},
+        {"dtype: bfloat16", 1, -1, -1},
+        {"loss_scale: null", 1, -1, -1},
+        {"loss_scale: dynamic", 65536, 32768, 32768},
+        {"loss_scale: 512", 512, 512, 512},
+        {"loss_scale: 0.5, dtype: float16", 0.5, 0.5, 0.5},
+        {"loss_scale: {init_scale: 64, growth_factor: 8, backoff_factor: 0.25, growth_interval: 2}", 64, 16, 128},
+        {"loss_scale: {growth_interval: 1}", 65536, 32768, 131072},
+    };
+    char text[256];
+    double control[MU_CONTROL_N], g[TOY_N] = {[2] = INFINITY};
+    mu_update_info info;
+    bool updated;
+    run r;
+    snprintf(text, sizeof text, "{type: AmpOptimWrapper, " SGD ", %s}", cases[_i].keys);
+    ck_ok(run_begin(&r, text));
+    const mu_optim *optim = mu_optim_wrapper_optim(r.wrapper);
+    ck_assert_int_eq(mu_optim_wrapper_scales(r.wrapper), cases[_i].overflows > 0);
+    ck_ok(mu_optim_read_control(optim, control));
+    ck_assert_double_eq(control[MU_CONTROL_LOSS_SCALE], cases[_i].begins);
+    if (cases[_i].overflows > 0) {
+        ck_ok(toy_move(r.params, mu_params_gradients(r.params, NULL), g, true));
+        ck_ok(mu_optim_wrapper_update(r.wrapper, 1, &info));
+        ck_assert(info.updated);
+        ck_ok(mu_optim_read_control(optim, control));
+        ck_assert_double_eq(control[MU_CONTROL_LOSS_SCALE], cases[_i].overflows);
+        ck_assert_double_eq(control[MU_CONTROL_SKIPPED], 1);
+        g[2] = 1;
+        ck_ok(toy_move(r.params, mu_params_gradients(r.params, NULL), g, true));
+        for (int i = 0; i < 2; i++) {
+            ck_ok(mu_optim_wrapper_update_late(r.wrapper, 1, &updated));
+            ck_assert(updated);
+        }
+        ck_ok(mu_optim_read_control(optim, control));
+        ck_assert_double_eq(control[MU_CONTROL_LOSS_SCALE], cases[_i].ends);
+        ck_assert_double_eq(control[MU_CONTROL_STEPS], 2);
+    }
+    run_end(&r);
 }
 END_TEST
 
@@ -399,6 +451,12 @@ START_TEST(wrong_options)
         {"{type: OptimWrapper, " SGD ", paramwise_cfg: {norm_decay_mul: 0}}", "did you mean 'norm_decay_mult'"},
         {"{type: OptimWrapper, optimizer: {type: SDG}}", "did you mean 'SGD'"},
         {"{type: AmpOptimWrapper, " SGD ", dtype: float32}", "expected one of bfloat16, float16"},
+        {"{type: AmpOptimWrapper, " SGD ", loss_scale: static}", "loss_scale: expected dynamic, a number above 0 or a dictionary, found"},
+        {"{type: AmpOptimWrapper, " SGD ", loss_scale: 0}", "loss_scale: expected dynamic"},
+        {"{type: AmpOptimWrapper, " SGD ", loss_scale: [1]}", "loss_scale: expected dynamic"},
+        {"{type: AmpOptimWrapper, " SGD ", loss_scale: {growth_factor: 1}}", "growth_factor"},
+        {"{type: AmpOptimWrapper, " SGD ", loss_scale: {backoff_factor: 1.5}}", "backoff_factor"},
+        {"{type: AmpOptimWrapper, " SGD ", loss_scale: {scale: 2}}", "scale"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         refuses_yaml("optim_wrapper", wrong[i][0], wrong[i][1]);
@@ -441,6 +499,7 @@ int main(void)
     tcase_add_test(tests, warns);
     tcase_add_test(tests, wrong_use);
     tcase_add_test(tests, mixed_precision);
+    tcase_add_loop_test(tests, scales_the_loss, 0, 8);
     tcase_add_test(tests, a_norm_that_is_not_finite_updates_nothing);
     tcase_add_test(tests, updates_allocate_nothing);
     tcase_add_test(tests, wrong_options);

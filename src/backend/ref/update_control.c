@@ -2,19 +2,19 @@
 
 #include <float.h>
 
-/* As PyTorch's GradScaler moves it; one that would leave the range of f32 stays. */
+/* As PyTorch's GradScaler moves it, a number of f32; one that would leave the range of f32 stays. */
 static void move_loss_scale(double *control, const double *request, bool finite)
 {
     double *scale = &control[MU_CONTROL_LOSS_SCALE], *growth = &control[MU_CONTROL_GROWTH];
     if (!finite) {
-        *scale *= request[MU_REQUEST_BACKOFF_FACTOR];
+        *scale = (float)(*scale * request[MU_REQUEST_BACKOFF_FACTOR]);
         *growth = 0;
         return;
     }
     *growth += 1;
     if (*growth >= request[MU_REQUEST_GROWTH_INTERVAL]) {
         double larger = *scale * request[MU_REQUEST_GROWTH_FACTOR];
-        *scale = larger <= FLT_MAX ? larger : *scale;
+        *scale = larger <= FLT_MAX ? (float)larger : *scale;
         *growth = 0;
     }
 }
