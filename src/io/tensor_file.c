@@ -430,20 +430,53 @@ static mu_err take_list(mu_tensor_file *f, char **out)
     return MU_OK;
 }
 
+/* Checksums that a file keeps beside its datasets; that, too, is not one of them. */
+static mu_err take_checksums(mu_tensor_file *f, size_t at)
+{
+    char *text;
+    int of = f->item[at].part;
+    f->item[at].entry.path = f->item[at].path;
+    MU_TRY(read_text(f, (int)at, &text));
+    int64_t n = (int64_t)(mu_type_bytes(&f->item[at].entry.type) / TENSOR_CHECKSUM_TEXT);
+    mu_free(f->item[at].path);
+    f->item[at] = f->item[--f->n];
+    for (size_t i = 0; i < f->n; i++) {
+        item *it = &f->item[i];
+        if (it->part != of || it->entry.hashed || it->order < 0 || it->order >= n)
+            continue;
+        memcpy(it->checksum, text + it->order * TENSOR_CHECKSUM_TEXT, TENSOR_CHECKSUM_TEXT - 1);
+        it->checksum[TENSOR_CHECKSUM_TEXT - 1] = '\0';
+        it->entry.hashed = true;
+    }
+    mu_free(text);
+    return MU_OK;
+}
+
+static mu_err take_all_checksums(mu_tensor_file *f)
+{
+    for (size_t i = f->n; i-- > 0;)
+        if (strcmp(f->item[i].path, TENSOR_CHECKSUMS) == 0)
+            MU_TRY(take_checksums(f, i));
+    return MU_OK;
+}
+
 static mu_err read_all(mu_tensor_file *f, const char *format, int64_t version)
 {
     char *text = NULL;
     mu_cfg *list = NULL;
     MU_TRY(read_part(f, 0, format, version));
     MU_TRY(take_list(f, &text));
-    if (!text)
+    if (!text) {
+        MU_TRY(take_all_checksums(f));
         return make_index(f);
+    }
     mu_err err = mu_cfg_parse_json(text, strlen(text), f->part[0].path, &list);
     if (err && err != MU_ERR_MEMORY)
         err = bad_list(f);
     err = err ? err : read_shards(f, list, format, version);
     mu_cfg_release(list);
     mu_free(text);
+    err = err ? err : take_all_checksums(f);
     return err ? err : make_index(f);
 }
 

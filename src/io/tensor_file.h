@@ -27,6 +27,12 @@ typedef struct {
  * mu_params_collect an arena). A rank that fails still takes part to the end. */
 typedef mu_err mu_tensor_collect(void *user, mu_comm *comm, const mu_tensor_slot *slot, int n);
 
+/* Of a snapshot: may begin to fill this rank's slots, and returns while that goes on (copies from a device); on *begun false on any rank all are
+ * collected as above. Not collective. */
+typedef mu_err mu_tensor_begin(void *user, const mu_tensor_slot *slot, int n, bool *begun);
+/* Returns when they are filled, or tells why not. Any thread. */
+typedef mu_err mu_tensor_wait(void *user);
+
 /* `format` and `version` become the root attributes muster_format and muster_version; a uuid is drawn. */
 MU_CHECKED mu_err mu_tensor_writer_new(const char *format, int64_t version, mu_tensor_writer **out);
 void mu_tensor_writer_release(mu_tensor_writer *writer); /* NULL is allowed */
@@ -43,6 +49,8 @@ MU_CHECKED mu_err mu_tensor_writer_add_on(mu_tensor_writer *writer, const char *
 /* A tensor that `collect` brings, in one call for all of them; rank -1: to any rank. */
 MU_CHECKED mu_err mu_tensor_writer_add_collected(mu_tensor_writer *writer, const char *path, mu_type type, int rank, void *tag);
 void mu_tensor_writer_set_collect(mu_tensor_writer *writer, mu_tensor_collect *collect, void *user);
+/* NULL, NULL: never begins (the default); on all ranks or on none. mu_tensor_snapshot_write waits, and hashes what has come. */
+void mu_tensor_writer_set_late(mu_tensor_writer *writer, mu_tensor_begin *begin, mu_tensor_wait *wait, void *user);
 /* n > 0: tensors of a page and more go into n files beside the one at the path, which becomes their index: "a.h5" and
  * "a-00000-of-00004.h5" and so on, each written by a few ranks alone. At most 99999. */
 MU_CHECKED mu_err mu_tensor_writer_set_shards(mu_tensor_writer *writer, int n);
@@ -52,14 +60,19 @@ typedef struct mu_tensor_snapshot mu_tensor_snapshot;
 
 /* Memory for such copies, to be used again: most of a snapshot's time goes into pages that are new. Zeroed at first. */
 typedef struct {
-    void *data; /* freed by mu_free */
+    void *data; /* freed by mu_tensor_room_release */
     size_t bytes;
+    mu_err (*alloc)(void *user, size_t bytes, void **out); /* NULL: mu_alloc and mu_free */
+    void (*dealloc)(void *user, void *data);
+    void *user;
 } mu_tensor_room;
+void mu_tensor_room_release(mu_tensor_room *room);
 
 /* Collective. Shares the tensors out over the ranks by bytes, copies and hashes (XXH3) each rank's own, and lays the file out: after it the writer, and
  * what it was given, may change or go. Makes the temporary files and
  * reserves room for them, so that a full disk or a folder that cannot be written to is told here where the system can tell.
- * room: grows as it must and is the snapshot's until that is released; NULL: memory of its own. */
+ * room: grows as it must and is the snapshot's until that is released; NULL: memory of its own. What was only begun (mu_tensor_writer_set_late) ends
+ * before the room goes: the caller waits where nothing was written. */
 MU_CHECKED mu_err mu_tensor_writer_snapshot(mu_tensor_writer *writer, mu_comm *comm, const char *path, mu_tensor_room *room,
                                             mu_tensor_snapshot **out);
 /* Collective, once, on any thread, over any communicator of the same ranks in the same order that no other thread uses: no HDF5 in it, and no

@@ -11,6 +11,7 @@
 #define TENSOR_CHECKSUM "muster_xxh3" /* attributes of every dataset */
 #define TENSOR_ORDER "muster_order"
 #define TENSOR_SHARDS "/muster_shards" /* of an index: JSON that tells its shards */
+#define TENSOR_CHECKSUMS "/muster_checksums" /* a line for every TENSOR_ORDER: of datasets that have no attribute */
 
 enum {
     TENSOR_CHECKSUM_TEXT = 17,

@@ -15,7 +15,7 @@ static int64_t metadata_bytes(const mu_tensor_snapshot *s, const mu_tensor_write
     int64_t bytes = 8192;
     for (size_t i = 0; i < w->n; i++)
         if (s->item[i].part == p || p == s->n_shards)
-            bytes += 512 + 2 * (int64_t)strlen(w->item[i].path);
+            bytes += 512 + 2 * (int64_t)strlen(w->item[i].path) + TENSOR_CHECKSUM_TEXT;
     return bytes;
 }
 
@@ -38,10 +38,11 @@ static mu_err note_checksum(hid_t dataset, uint64_t hash)
 
 static mu_err describe(tensor_part *part, const tensor_declared *it, tensor_placed *to, size_t order, hid_t dataset)
 {
-    MU_TRY(note_checksum(dataset, to->hash));
+    if (!to->late)
+        MU_TRY(note_checksum(dataset, to->hash));
     MU_TRY(mu_h5_set_i64(dataset, TENSOR_ORDER, (int64_t)order));
     MU_TRY(mu_h5_dataset_offset(dataset, to->bytes, &to->at));
-    if (!to->small)
+    if (!to->small || to->late)
         return MU_OK;
     return mu_pwrite(part->scratch.fd, to->data, (size_t)to->bytes, to->at, it->path);
 }
@@ -104,6 +105,17 @@ static mu_err index_shards(const mu_tensor_snapshot *s, const mu_tensor_writer *
     return err;
 }
 
+/* Room for the checksums that are not known yet: tensor_late.c. */
+static mu_err place_checksums(const mu_tensor_snapshot *s, tensor_part *part)
+{
+    hid_t dataset;
+    size_t bytes = s->n * TENSOR_CHECKSUM_TEXT;
+    MU_TRY(mu_h5_text_create(part->scratch.file, TENSOR_CHECKSUMS, bytes, &dataset));
+    mu_err err = mu_h5_dataset_offset(dataset, (int64_t)bytes, &part->checksums);
+    mu_h5_close(dataset);
+    return err;
+}
+
 static mu_err identify(const mu_tensor_snapshot *s, const mu_tensor_writer *w, const tensor_part *part)
 {
     char *format;
@@ -127,6 +139,9 @@ mu_err tensor_lay_out(mu_tensor_snapshot *s, const mu_tensor_writer *w, int p)
         for (size_t i = 0; i < s->n; i++)
             if (s->item[i].part == p && s->item[i].small != large)
                 MU_TRY(place(s, w, part, i));
+    for (size_t i = 0; i < s->n && !part->checksums; i++)
+        if (s->item[i].part == p && s->item[i].late)
+            MU_TRY(place_checksums(s, part));
     if (p == s->n_shards && s->n_shards > 0)
         MU_TRY(index_shards(s, w, part));
     return mu_scratch_finish(&part->scratch, &part->bytes);

@@ -161,13 +161,25 @@ static bool is_copied(const tensor_declared *it, bool all)
     return !it->owned && (it->source || it->collected || all);
 }
 
+void mu_tensor_room_release(mu_tensor_room *room)
+{
+    if (room->data && room->dealloc)
+        room->dealloc(room->user, room->data);
+    else
+        mu_free(room->data);
+    room->data = NULL;
+    room->bytes = 0;
+}
+
 static mu_err grow(mu_tensor_room *room, size_t bytes)
 {
     if (room->data && bytes <= room->bytes)
         return MU_OK;
-    mu_free(room->data);
-    *room = (mu_tensor_room){0};
-    MU_TRY(mu_alloc(&room->data, bytes));
+    mu_tensor_room_release(room);
+    if (room->alloc)
+        MU_TRY(room->alloc(room->user, bytes, &room->data));
+    else
+        MU_TRY(mu_alloc(&room->data, bytes));
     room->bytes = bytes;
     return MU_OK;
 }
@@ -217,7 +229,7 @@ static mu_err fill_mine(mu_tensor_snapshot *s, const mu_tensor_writer *w)
         const tensor_declared *it = &w->item[i];
         tensor_placed *to = &s->item[i];
         char *host = (char *)(uintptr_t)to->data;
-        if (to->owner != s->rank)
+        if (to->owner != s->rank || to->late)
             continue;
         mu_err err = it->source ? it->source(it->user, it->path, &it->type, host) : MU_OK;
         if (err) {
@@ -231,6 +243,34 @@ static mu_err fill_mine(mu_tensor_snapshot *s, const mu_tensor_writer *w)
     return MU_OK;
 }
 
+/* What was begun in vain ends; the error of before stays. */
+static mu_err end_begun(const mu_tensor_writer *w, mu_err err)
+{
+    mu_error kept = *mu_error_last();
+    mu_err ended = w->wait(w->late_user);
+    return err ? mu_error_restore(&kept) : ended;
+}
+
+/* Collective. Late, when all ranks have begun. */
+static mu_err begin_late(mu_tensor_snapshot *s, const mu_tensor_writer *w, mu_comm *comm, const mu_tensor_slot *slot, int n)
+{
+    bool begun = false;
+    mu_err err = mu_comm_agree(comm, w->begin(w->late_user, slot, n, &begun));
+    int32_t missing = !begun;
+    if (!err)
+        err = mu_comm_all_reduce(comm, &missing, 1, MU_I32, MU_COMM_MAX);
+    if (err)
+        return begun ? end_begun(w, err) : err;
+    if (missing)
+        return mu_comm_agree(comm, begun ? end_begun(w, MU_OK) : MU_OK);
+    s->late = true;
+    s->wait = w->wait;
+    s->wait_user = w->late_user;
+    for (size_t i = 0; i < s->n; i++)
+        s->item[i].late = w->item[i].collected;
+    return MU_OK;
+}
+
 /* Collective. */
 static mu_err fill(mu_tensor_snapshot *s, const mu_tensor_writer *w, mu_comm *comm, bool all)
 {
@@ -238,7 +278,9 @@ static mu_err fill(mu_tensor_snapshot *s, const mu_tensor_writer *w, mu_comm *co
     int n = 0;
     mu_err err = make_room(s, w, all);
     err = mu_comm_agree(comm, err ? err : list_slots(s, w, &slot, &n));
-    if (!err && n > 0) {
+    if (!err && n > 0 && all && w->begin)
+        err = begin_late(s, w, comm, slot, n);
+    if (!err && n > 0 && !s->late) {
         err = w->collect(w->collect_user, comm, slot, n);
         if (err)
             mu_error_context("'%s'", s->part[s->n_shards].path);
@@ -357,6 +399,6 @@ void mu_tensor_snapshot_release(mu_tensor_snapshot *s)
     }
     mu_free(s->part);
     mu_free(s->item);
-    mu_free(s->own.data);
+    mu_tensor_room_release(&s->own);
     mu_free(s);
 }

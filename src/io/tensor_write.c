@@ -66,6 +66,7 @@ static mu_err commit_all(mu_tensor_snapshot *s, mu_comm *comm)
 mu_err mu_tensor_snapshot_write(mu_tensor_snapshot *s, mu_comm *comm, int64_t *bytes)
 {
     int64_t total = 0;
+    MU_TRY(tensor_finish_late(s, comm));
     MU_TRY(mu_comm_agree_patiently(comm, write_mine(s)));
     MU_TRY(commit_all(s, comm));
     for (int p = 0; p <= s->n_shards; p++)

@@ -118,6 +118,13 @@ void mu_tensor_writer_set_collect(mu_tensor_writer *w, mu_tensor_collect *collec
     w->collect_user = user;
 }
 
+void mu_tensor_writer_set_late(mu_tensor_writer *w, mu_tensor_begin *begin, mu_tensor_wait *wait, void *user)
+{
+    w->begin = begin;
+    w->wait = wait;
+    w->late_user = user;
+}
+
 mu_err mu_tensor_writer_set_shards(mu_tensor_writer *w, int n)
 {
     if (n < 0 || n > TENSOR_MAX_SHARDS)

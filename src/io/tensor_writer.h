@@ -23,6 +23,9 @@ struct mu_tensor_writer {
     tensor_index index;
     mu_tensor_collect *collect;
     void *collect_user;
+    mu_tensor_begin *begin;
+    mu_tensor_wait *wait;
+    void *late_user;
     int n_shards; /* 0: one file */
 };
 

@@ -43,8 +43,26 @@ bool ckpt_is_trained(const mu_param_info *param, const char *part);
 /* What decides the learning rates, as one line of JSON: param_scheduler, and optimizer and paramwise_cfg of the wrapper. Freed by mu_free. */
 MU_CHECKED mu_err ckpt_schedule_text(const mu_cfg *config, char **out);
 
-/* Collective, and agreed on. The state of the run as it is now. */
-MU_CHECKED mu_err ckpt_snapshot(mu_runner *runner, const char *path, mu_checkpoint_parts parts, mu_tensor_room *room,
+/* Where the bytes of a tensor come from: the tag of its slot. */
+typedef struct {
+    void *arena; /* NULL: the parameter or state itself */
+    int param;
+} ckpt_origin;
+
+/* Tensors on their way from a device beside its kernels (checkpoint_copy.c). *out NULL where the backend has no lanes. All but wait: the main thread. */
+typedef struct ckpt_copy ckpt_copy;
+MU_CHECKED mu_err ckpt_copy_new(mu_backend *backend, mu_params *params, ckpt_copy **out); /* both borrowed */
+void ckpt_copy_release(ckpt_copy *copy); /* NULL is allowed, as in end and tidy */
+/* A mu_tensor_begin and a mu_tensor_wait; user: the copy. *begun false: there is no memory for it, or parameters are in pieces. */
+mu_err ckpt_copy_begin(void *user, const mu_tensor_slot *slot, int n, bool *begun);
+mu_err ckpt_copy_wait(void *user);
+/* Waits for what nobody waited for. */
+void ckpt_copy_end(ckpt_copy *copy);
+/* Gives the device's memory back when it is no longer used. */
+void ckpt_copy_tidy(ckpt_copy *copy);
+
+/* Collective, and agreed on. The state of the run as it is now. copy: what brings it from a device; NULL: training waits for it. */
+MU_CHECKED mu_err ckpt_snapshot(mu_runner *runner, const char *path, mu_checkpoint_parts parts, mu_tensor_room *room, ckpt_copy *copy,
                                 mu_tensor_snapshot **out);
 /* Rank 0. last_checkpoint names `checkpoint`. */
 MU_CHECKED mu_err ckpt_write_last(const char *work_dir, const char *checkpoint);

@@ -10,16 +10,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Where the bytes of a tensor come from. */
-typedef struct {
-    void *arena; /* NULL: the parameter or state itself */
-    int param;
-} origin;
+typedef ckpt_origin origin;
 
 typedef struct {
     mu_runner *runner;
     mu_tensor_writer *writer;
     mu_params *params;
+    ckpt_copy *copy; /* NULL: everything is waited for */
     origin *origin;
     size_t n_origins;
     char path[1024];
@@ -339,6 +336,8 @@ static mu_err declare(job *j, mu_checkpoint_parts parts)
     }
     MU_TRY(mu_tensor_writer_new(MU_CHECKPOINT_FORMAT, MU_CHECKPOINT_VERSION, &j->writer));
     mu_tensor_writer_set_collect(j->writer, collect, j->params);
+    if (j->copy)
+        mu_tensor_writer_set_late(j->writer, ckpt_copy_begin, ckpt_copy_wait, j->copy);
     MU_TRY(mu_calloc(&j->origin, n_params * kinds, sizeof *j->origin));
     MU_TRY(mu_calloc(&j->values, n_groups * (CKPT_N_FIELDS + (size_t)r->n_schedulers), sizeof *j->values));
     MU_TRY(add_meta(j, &at));
@@ -367,9 +366,10 @@ static void job_release(job *j)
     mu_free(j->origin);
 }
 
-mu_err ckpt_snapshot(mu_runner *runner, const char *path, mu_checkpoint_parts parts, mu_tensor_room *room, mu_tensor_snapshot **out)
+mu_err ckpt_snapshot(mu_runner *runner, const char *path, mu_checkpoint_parts parts, mu_tensor_room *room, ckpt_copy *copy,
+                     mu_tensor_snapshot **out)
 {
-    job j = {.runner = runner, .params = mu_model_params(runner->model)};
+    job j = {.runner = runner, .params = mu_model_params(runner->model), .copy = copy};
     mu_err err = prepare(&j, parts);
     err = err ? err : mu_tensor_writer_snapshot(j.writer, runner->comm, path, room, out);
     job_release(&j);

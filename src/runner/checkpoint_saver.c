@@ -1,6 +1,7 @@
 /* A checkpoint on its way to the disk, in the background where ranks can talk there. */
 #include "config.h"
 
+#include "backend/lanes.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -17,6 +18,7 @@ struct mu_checkpoint_saver {
     mu_comm *comm; /* the background's own; NULL: there is no background */
     mu_pool *pool; /* one thread */
     mu_tensor_room room; /* kept: it is wanted again, at the same time of a run */
+    ckpt_copy *copy; /* from a device with lanes; else NULL */
     bool busy;     /* a job was given and is not waited for; this, and all above, are the main thread's */
 
     /* Of the job, which has them until it is waited for. */
@@ -119,19 +121,41 @@ static void release(mu_checkpoint_saver *s)
         return;
     mu_pool_release(s->pool); /* ends what it has begun */
     forget_job(s);
+    ckpt_copy_release(s->copy);
     mu_comm_release(s->comm);
-    mu_free(s->room.data);
+    mu_tensor_room_release(&s->room);
     mu_free(s);
 }
 
-/* Collective. */
-static mu_err make(mu_comm *comm, mu_checkpoint_saver **out)
+static mu_err pinned_new(void *backend, size_t bytes, void **out)
 {
+    return mu_host_room_new(backend, bytes, out);
+}
+
+static void pinned_release(void *backend, void *data)
+{
+    mu_host_room_release(backend, data);
+}
+
+/* Copies from a device go to memory that it reaches beside its kernels. */
+static mu_err make_copy(mu_checkpoint_saver *s, const mu_runner *runner)
+{
+    MU_TRY(ckpt_copy_new(runner->backend, mu_model_params(runner->model), &s->copy));
+    if (s->copy)
+        s->room = (mu_tensor_room){.alloc = pinned_new, .dealloc = pinned_release, .user = runner->backend};
+    return MU_OK;
+}
+
+/* Collective. */
+static mu_err make(const mu_runner *runner, mu_checkpoint_saver **out)
+{
+    mu_comm *comm = runner->comm;
     mu_checkpoint_saver *s;
     mu_err err = mu_calloc(&s, 1, sizeof *s);
     if (!err) {
         atomic_init(&s->seconds, -1);
         err = comm->threads ? mu_pool_new(1, 1, &s->pool) : MU_OK;
+        err = err ? err : make_copy(s, runner);
     }
     err = mu_comm_agree(comm, err);
     if (!err && comm->threads)
@@ -146,6 +170,8 @@ static mu_err make(mu_comm *comm, mu_checkpoint_saver **out)
 
 bool mu_checkpoint_failed(const mu_runner *runner)
 {
+    if (runner->saver)
+        ckpt_copy_tidy(runner->saver->copy);
     return runner->saver && atomic_load(&runner->saver->failed);
 }
 
@@ -172,6 +198,7 @@ mu_err mu_checkpoint_wait(mu_runner *runner)
     s->busy = false;
     atomic_store(&s->failed, false);
     forget_job(s);
+    ckpt_copy_end(s->copy);
     return mu_runner_agreed(runner, err);
 }
 
@@ -187,9 +214,10 @@ static mu_err begin(mu_runner *runner, const char *path, mu_checkpoint_parts par
     mu_checkpoint_saver *s = runner->saver;
     double begun = mu_clock();
     mu_err err = mu_comm_agree(runner->comm, note_sequel(s, path, runner->work_dir, sequel));
-    err = err ? err : ckpt_snapshot(runner, path, parts, &s->room, &s->snapshot);
+    err = err ? err : ckpt_snapshot(runner, path, parts, &s->room, s->copy, &s->snapshot);
     if (err) {
         forget_job(s);
+        ckpt_copy_end(s->copy);
         return err;
     }
     s->begun = begun;
@@ -201,6 +229,7 @@ static mu_err begin(mu_runner *runner, const char *path, mu_checkpoint_parts par
     }
     err = save(s);
     forget_job(s);
+    ckpt_copy_end(s->copy);
     return err;
 }
 
@@ -209,7 +238,7 @@ mu_err mu_checkpoint_begin(mu_runner *runner, const char *path, mu_checkpoint_pa
 {
     MU_TRY(mu_checkpoint_wait(runner));
     if (!runner->saver)
-        MU_TRY(mu_runner_agreed(runner, make(runner->comm, &runner->saver)));
+        MU_TRY(mu_runner_agreed(runner, make(runner, &runner->saver)));
     mu_watch_phase before = mu_watch_enter(runner->watch, MU_WATCH_CHECKPOINT);
     mu_watch_note(runner->watch, "write checkpoint", NULL, runner->iters_done);
     mu_err err = begin(runner, path, parts, sequel, background && runner->saver->comm);

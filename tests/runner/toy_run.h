@@ -30,6 +30,7 @@ typedef struct {
     mu_runner r;
 } run;
 
+static const char *toy_device = "cpu";
 static char folder[64], path[128], other[128], warnings[8192];
 static mu_comm *comm;
 static const mu_checkpoint_parts everything = {.optimizer = true, .schedulers = true};
@@ -94,7 +95,7 @@ static void run_open(run *t, const char *yaml, uint64_t seed)
     ck_ok(mu_config_parse(yaml, strlen(yaml), "yaml", &t->config));
     *r = (mu_runner){.comm = comm, .config = t->config, .cfg = mu_config_root(t->config), .seed = seed, .by_epoch = true,
                      .work_dir = folder, .experiment_name = "toy"};
-    ck_ok(mu_backend_open("cpu", &(mu_backend_options){.n_threads = 1, .deterministic = true, .cache_dir = ""}, &r->backend));
+    ck_ok(mu_backend_open(toy_device, &(mu_backend_options){.n_threads = 1, .deterministic = true, .cache_dir = ""}, &r->backend));
     ck_ok(mu_loader_new(mu_cfg_get(r->cfg, "train_dataloader"), "train_dataloader",
                         &(mu_loader_options){.world_size = 1, .seed = seed, .training = true}, &r->train_loader));
     r->epoch_length = mu_loader_length(r->train_loader);
