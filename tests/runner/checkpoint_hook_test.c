@@ -28,6 +28,7 @@ static void make_model(void)
     runner.config = run_config;
     runner.cfg = mu_config_root(run_config);
     ck_ok(mu_backend_open("cpu:ref", &(mu_backend_options){.cache_dir = ""}, &backend));
+    runner.backend = backend;
     ck_ok(mu_build("model", mu_cfg_get(runner.cfg, "model"), NULL, "model", (void **)&runner.model));
     ck_ok(mu_model_bind(runner.model, &(mu_model_options){.backend = backend}));
     ck_ok(mu_model_prepare(runner.model, &batch, true));
