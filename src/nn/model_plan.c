@@ -81,6 +81,20 @@ static mu_err declare_params(const mu_model *model, const mu_modules *modules)
     return MU_OK;
 }
 
+/* Of all parts, before the first plan lays the states out. */
+static mu_err declare_loss_scales(const mu_model *model)
+{
+    int n = mu_model_n_parts(model);
+    for (int i = 0; model->state->options.loss_scale && i < (n ? n : 1); i++) {
+        char *name;
+        MU_TRY(mu_loss_scale_name(mu_model_part(model, i), &name));
+        mu_err err = mu_params_declare(model->state->params, name, MU_TYPE(MU_F32, 1), false);
+        mu_free(name);
+        MU_TRY(err);
+    }
+    return MU_OK;
+}
+
 typedef struct {
     mu_model_state *state;
     const char *part; /* NULL: all parameters */
@@ -129,6 +143,7 @@ static mu_err plan_graph(request *r, const mu_modules *modules, const mu_graph *
     mu_plan *plan;
     mu_err err;
     MU_TRY(declare_params(r->model, modules));
+    MU_TRY(declare_loss_scales(r->model));
     if (mu_plan_kind_trains(r->kind))
         MU_TRY(list_unused(r->model, graph, (int)r->kind));
     MU_TRY(mu_plan_new(graph, state->options.backend, state->params, &options, &plan));

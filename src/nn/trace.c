@@ -218,13 +218,17 @@ static bool is_loss(const char *name)
     return strstr(name, "loss") != NULL;
 }
 
+mu_err mu_loss_scale_name(const char *part, char **out)
+{
+    MU_TRY(mu_asprintf(out, "%s%s%s", MU_LOSS_SCALE, part ? "." : "", part ? part : ""));
+    return MU_OK;
+}
+
 /* The logged losses know nothing of it: only their gradients start from it. */
 static mu_value loss_scale(mu_trace *t)
 {
     char *name;
-    if (!t->part)
-        return mu_graph_state(t->graph, MU_LOSS_SCALE, MU_TYPE(MU_F32, 1));
-    if (mu_asprintf(&name, MU_LOSS_SCALE ".%s", t->part) != MU_OK) {
+    if (mu_loss_scale_name(t->part, &name) != MU_OK) {
         mu_graph_fail(t->graph);
         return MU_NO_VALUE;
     }

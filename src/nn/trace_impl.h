@@ -22,6 +22,8 @@ MU_CHECKED mu_err mu_trace_begin(mu_trace *t, mu_mode mode, bool training, const
                                  const char *type, const mu_cfg *init_cfg);
 /* Leaves the model and declares the graph's outputs; of MU_MODE_LOSS sums the losses up and, with `gradients`, differentiates. The graph
  * and the names go to the caller. Releases the rest, also on an error. */
+/* Of the state that gradients of a part's losses start from (graph/params.h); NULL: of the model's. Freed by mu_free. */
+MU_CHECKED mu_err mu_loss_scale_name(const char *part, char **out);
 MU_CHECKED mu_err mu_trace_end(mu_trace *t, bool gradients, mu_graph **graph, mu_trace_names *names);
 /* Gives up: for callers that failed elsewhere. */
 void mu_trace_abandon(mu_trace *t);

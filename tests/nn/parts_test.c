@@ -77,6 +77,8 @@ static void initialise(mu_params *params)
 {
     for (int p = 0; p < mu_params_count(params); p++) {
         const mu_param_info *info = mu_params_at(params, p);
+        if (!mu_param_is_weight(info->name))
+            continue;
         int64_t n = mu_type_count(&info->type);
         double bound = info->type.ndim > 1 ? sqrt(6.0 / ((double)n / (double)info->type.dim[0])) : 0.1, raw[256];
         ck_assert_int_le(n, 256);
@@ -88,13 +90,18 @@ static void initialise(mu_params *params)
     }
 }
 
-static void bind_part(built *optim, mu_backend *backend, mu_params *params, const char *part)
+static void bind_part(built *optim, mu_backend *backend, mu_params *params, const char *part, bool scaled)
 {
+    const mu_loss_scaling scaling = {.init_scale = *part == 'g' ? 16 : 1024, .growth_factor = 2, .backoff_factor = 0.5, .growth_interval = 7};
+    char state[64];
     int group_of[16];
     ck_assert_int_le(mu_params_count(params), 16);
     for (int p = 0; p < mu_params_count(params); p++)
         group_of[p] = mu_name_is_under(mu_params_at(params, p)->name, part) ? 0 : -1;
     ck_ok(mu_optim_bind(optim->object, backend, params, group_of, NULL, 1));
+    snprintf(state, sizeof state, MU_LOSS_SCALE ".%s", part);
+    if (scaled)
+        ck_ok(mu_optim_set_scaling(optim->object, &scaling, state));
 }
 
 static double find(const mu_log_vars *vars, const char *name)
@@ -110,7 +117,8 @@ static const struct {
     const char *device;
     mu_dtype dtype;
     double tolerance;
-} places[] = {{"cpu:ref", MU_F64, 1e-12}, {"cpu:ref", MU_F32, 1e-4}, {"cpu", MU_F32, 1e-4}};
+    bool scaled; /* each part's loss by a power of two of its own, which moves: that changes nothing */
+} places[] = {{"cpu:ref", MU_F64, 1e-12, false}, {"cpu:ref", MU_F32, 1e-4, false}, {"cpu", MU_F32, 1e-4, false}, {"cpu:ref", MU_F64, 1e-12, true}};
 
 START_TEST(test_as_pytorch)
 {
@@ -120,7 +128,7 @@ START_TEST(test_as_pytorch)
     static gan_batch b;
     b.dtype = places[_i].dtype;
     ck_ok(mu_backend_open(places[_i].device, &(mu_backend_options){.cache_dir = "", .deterministic = true}, &backend));
-    ck_ok(mu_model_bind(model.object, &(mu_model_options){.backend = backend}));
+    ck_ok(mu_model_bind(model.object, &(mu_model_options){.backend = backend, .loss_scale = places[_i].scaled}));
     fill(&b, 0);
     ck_ok(mu_model_prepare(model.object, &b.batch, true));
     mu_params *params = mu_model_params(model.object);
@@ -128,7 +136,7 @@ START_TEST(test_as_pytorch)
     ck_assert_int_eq(mu_model_unused_params(model.object, NULL, NULL), 0);
     initialise(params);
     for (int p = 0; p < 2; p++)
-        bind_part(&optim[p], backend, params, mu_model_part(model.object, p));
+        bind_part(&optim[p], backend, params, mu_model_part(model.object, p), places[_i].scaled);
     for (int step = 0; step < STEPS; step++) {
         mu_log_vars vars[2];
         fill(&b, step);
@@ -148,8 +156,12 @@ START_TEST(test_as_pytorch)
         ck_assert_double_eq_tol(vars[1].item[0].value, got[1] + got[2], 1e-6);
         ck_assert_str_eq(vars[1].item[0].name, "loss");
     }
-    for (int p = 0; p < 2; p++)
+    for (int p = 0; p < 2; p++) {
+        double control[MU_CONTROL_N];
+        ck_ok(mu_optim_read_control(optim[p].object, control));
+        ck_assert_double_eq(control[MU_CONTROL_LOSS_SCALE], places[_i].scaled ? (p ? 1024 : 16) * 128 : 1); /* 50 / 7 times */
         drop(&optim[p]);
+    }
     drop(&model);
     mu_backend_close(backend);
 }
