@@ -366,6 +366,12 @@ mu_guard *mu_parallel_guard(const mu_parallel *parallel)
     return parallel->state->guard;
 }
 
+void mu_parallel_give_up(mu_parallel *parallel)
+{
+    if (parallel->state && parallel->state->guard)
+        mu_guard_give_up(parallel->state->guard);
+}
+
 void mu_parallel_drain(mu_parallel *parallel)
 {
     mu_parallel_state *s = parallel->state;

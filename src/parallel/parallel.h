@@ -73,6 +73,9 @@ void mu_parallel_destroy(void *object);
 
 /* Since bind, on devices and several ranks: who speaks between kernels adds its communicator of devices. Else NULL. */
 mu_guard *mu_parallel_guard(const mu_parallel *parallel);
+/* Not collective. This rank has failed and leaves out what the others go on with: on no device anything waits for another any more, and none exchanges
+ * anything again. Nothing on hosts. Leaves the error record as it is. */
+void mu_parallel_give_up(mu_parallel *parallel);
 /* Collective, once bound. Memory of the backend becomes that of rank 0, or the mean over the ranks: at once on hosts; on devices in order with the kernels,
  * and nothing waits. */
 MU_CHECKED mu_err mu_parallel_broadcast(mu_parallel *parallel, void *data, size_t bytes);

@@ -191,8 +191,8 @@ static void check_failure(bool accumulates, bool on_host)
     run_end(&r);
 }
 
-/* The last rank's device is lost while gradients travel: the others' are freed by it, whatever they wait for. */
-static void check_lost_device(bool updates)
+/* The last rank's device is lost while gradients travel, or it gives up: the others' are freed by it, whatever they wait for. */
+static void check_lost_device(bool updates, bool lost)
 {
     run r;
     mu_device_comm *between = NULL; /* of kernels */
@@ -210,12 +210,14 @@ static void check_lost_device(bool updates)
     bool failing = world->rank == world->size - 1;
     mu_parallel_begin(r.parallel, updates);
     write_gradients(&r, 5);
-    r.device.lost = failing;
+    r.device.lost = failing && lost;
     mu_err err = failing ? MU_FAIL(MU_ERR_BACKEND, "a kernel has failed") : MU_OK;
     if (failing)
         err = mu_parallel_end_run(r.parallel, err);
     else
         tell(&r, 2);
+    if (failing && !lost)
+        mu_parallel_give_up(r.parallel);
     for (double until = mu_clock() + 20; !mu_guard_gave_up(guard) && mu_clock() < until;)
         usleep(1000);
     CHECK(between->aborted && r.device.aborts == 2, "%d communicators have been aborted", (int)r.device.aborts);
@@ -395,8 +397,9 @@ int main(void)
         check_states(true, on_host);
         check_states(false, on_host);
     }
-    check_lost_device(true);
-    check_lost_device(false);
+    check_lost_device(true, true);
+    check_lost_device(false, true);
+    check_lost_device(true, false);
     check_order();
     check_fixed_order();
     check_hierarchy();

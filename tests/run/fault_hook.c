@@ -17,9 +17,9 @@ typedef struct {
     int action;
 } fault_hook;
 
-enum { ACTION_ERROR, ACTION_KILL, ACTION_TERM, ACTION_SLEEP, ACTION_FULL, ACTION_COMMAND, ACTION_SLOW, ACTION_STOP };
+enum { ACTION_ERROR, ACTION_KILL, ACTION_TERM, ACTION_SLEEP, ACTION_FULL, ACTION_COMMAND, ACTION_SLOW, ACTION_STOP, ACTION_LOSE };
 enum { FULL_BYTES = 40000, SLOW_MICROSECONDS = 100000, SLOW_SAMPLE_MICROSECONDS = 5000 };
-static const char *const actions[] = {"error", "kill", "term", "sleep", "full", "command", "slow", "stop", NULL};
+static const char *const actions[] = {"error", "kill", "term", "sleep", "full", "command", "slow", "stop", "lose", NULL};
 
 static const mu_option options[] = {
     MU_OPTION(fault_hook, point, MU_OPT_STRING, .text_default = "after_train_iter", .help = "where"),
@@ -49,6 +49,10 @@ static mu_err strike(mu_hook *base, mu_runner *runner, mu_hook_point point)
     case ACTION_COMMAND:
         if (system(hook->command) != 0)
             return MU_FAIL(MU_ERR_SYSTEM, "'%s' failed", hook->command);
+        break;
+    case ACTION_LOSE: /* the emulated device */
+        if (setenv("MUSTER_EMULATE_ERROR", "lost", 1) != 0)
+            return MU_FAIL(MU_ERR_SYSTEM, "the device is not lost");
         break;
     case ACTION_SLOW: usleep(SLOW_MICROSECONDS); break;
     default: return MU_FAIL(MU_ERR_SYSTEM, "struck by a test");
