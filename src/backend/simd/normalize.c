@@ -2,9 +2,6 @@
 
 /* Images to normalised planes, f32 or bf16. */
 
-typedef uint8_t vb __attribute__((vector_size(VL)));
-typedef uint8_t vb_any __attribute__((vector_size(VL), aligned(1), may_alias));
-
 typedef struct {
     const mu_normalize_attrs *attrs;
     const float *mean, *std; /* [1] or [C]; NULL: none */
@@ -16,24 +13,38 @@ typedef struct {
     float mean, std;
 } channel;
 
-/* VL pixels from i on, or the `left` that there are. */
-SIMD_INLINE vf get_pixels(const void *x, int64_t i, int64_t left, bool bytes)
+enum { PIECE = 64 }; /* a fixed length, of which the compiler makes vectors */
+
+/* A function of its own, that the compiler may know what does not overlap. */
+static __attribute__((noinline)) void bytes_to_f32(const uint8_t *restrict x, float *restrict y, int64_t n, float mean, float std)
 {
-    if (!bytes)
-        return get(x, i, left, false, 0);
-    vb b = {0};
-    if (left >= VL)
-        b = *(const vb_any *)((const uint8_t *)x + i);
-    else
-        for (int l = 0; l < left; l++)
-            b[l] = ((const uint8_t *)x)[i + l];
-    return __builtin_convertvector(b, vf);
+    int64_t i = 0;
+    for (; i + PIECE <= n; i += PIECE)
+        for (int k = 0; k < PIECE; k++)
+            y[i + k] = ((float)x[i + k] - mean) / std;
+    for (; i < n; i++)
+        y[i] = ((float)x[i] - mean) / std;
+}
+
+static void bytes_to_bf16(const uint8_t *x, uint16_t *y, int64_t n, channel ch)
+{
+    float made[4 * PIECE];
+    for (int64_t i = 0; i < n; i += 4 * PIECE) {
+        int64_t left = n - i < 4 * PIECE ? n - i : 4 * PIECE;
+        bytes_to_f32(x + i, made, left, ch.mean, ch.std);
+        for (int64_t k = 0; k < left; k += VL)
+            put(y, i + k, left - k, true, get(made, k, left - k, false, 0));
+    }
 }
 
 SIMD_INLINE void line(const void *x, int64_t from, void *y, int64_t to, int64_t n, channel ch, bool bytes, bool half)
 {
-    for (int64_t i = 0; i < n; i += VL)
-        put(y, to + i, n - i, half, (get_pixels(x, from + i, n - i, bytes) - ch.mean) / ch.std);
+    if (bytes && half)
+        bytes_to_bf16((const uint8_t *)x + from, (uint16_t *)y + to, n, ch);
+    else if (bytes)
+        bytes_to_f32((const uint8_t *)x + from, (float *)y + to, n, ch.mean, ch.std);
+    for (int64_t i = 0; !bytes && i < n; i += VL)
+        put(y, to + i, n - i, half, (get(x, from + i, n - i, false, 0) - ch.mean) / ch.std);
 }
 
 SIMD_INLINE void fill(void *y, int64_t to, int64_t n, float value, bool half)
