@@ -14,17 +14,24 @@ mu_err mu_cuda_record_begin(mu_backend *backend)
     return MU_OK;
 }
 
-static mu_err instantiate(cudaGraph_t graph, mu_recording **out)
+/* Brought to the device at once, so that the first replay is as fast as the others. */
+static mu_err prepare(mu_cuda *self, cudaGraph_t graph, mu_recording *recording)
+{
+    MU_TRY_CUDA(cudaGraphInstantiate(&recording->exec, graph, 0));
+    MU_TRY_CUDA(cudaGraphUpload(recording->exec, self->stream));
+    return MU_OK;
+}
+
+static mu_err instantiate(mu_cuda *self, cudaGraph_t graph, mu_recording **out)
 {
     mu_recording *recording;
     MU_TRY(mu_calloc(&recording, 1, sizeof *recording));
-    cudaError_t status = cudaGraphInstantiate(&recording->exec, graph, 0);
-    if (status != cudaSuccess) {
-        mu_free(recording);
-        return mu_cuda_fail(status, "cudaGraphInstantiate", __FILE__, __LINE__, __func__);
-    }
-    *out = recording;
-    return MU_OK;
+    mu_err err = prepare(self, graph, recording);
+    if (err)
+        mu_cuda_recording_release(&self->base, recording);
+    else
+        *out = recording;
+    return err;
 }
 
 /* After this the stream runs kernels again, however it went. */
@@ -34,7 +41,7 @@ mu_err mu_cuda_record_end(mu_backend *backend, mu_recording **out)
     cudaGraph_t graph = NULL;
     *out = NULL;
     MU_TRY_CUDA(cudaStreamEndCapture(self->stream, &graph));
-    mu_err err = graph ? instantiate(graph, out) : MU_FAIL(MU_ERR_BACKEND, "CUDA: nothing was captured");
+    mu_err err = graph ? instantiate(self, graph, out) : MU_FAIL(MU_ERR_BACKEND, "CUDA: nothing was captured");
     if (graph)
         (void)cudaGraphDestroy(graph);
     return err;
@@ -51,6 +58,7 @@ void mu_cuda_recording_release(mu_backend *backend, mu_recording *recording)
     (void)backend;
     if (!recording)
         return;
-    (void)cudaGraphExecDestroy(recording->exec);
+    if (recording->exec)
+        (void)cudaGraphExecDestroy(recording->exec);
     mu_free(recording);
 }

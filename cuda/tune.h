@@ -8,7 +8,7 @@
 /* cache_dir as in mu_backend_options. Closed by mu_choices_close. */
 MU_CHECKED mu_err mu_cuda_tune_open(const mu_cuda *self, const char *cache_dir, mu_cuda_tune **out);
 
-/* Least time of a few runs of an unbound kernel on buffers made for the occasion, in seconds. */
+/* Least time of recorded runs of an unbound kernel on buffers made for the occasion, in seconds. */
 MU_CHECKED mu_err mu_cuda_time(mu_cuda *self, mu_kernel *kernel, double *seconds);
 
 #endif
