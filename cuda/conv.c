@@ -90,6 +90,7 @@ void mu_cuda_conv_release(mu_kernel *kernel)
 {
     mu_cuda_conv *c = (mu_cuda_conv *)kernel;
     mu_kernel_release(c->end);
+    mu_kernel_release(c->matrices);
     mu_dnn_release(&c->addresses);
     mu_dnn_release(&c->plan);
 }
@@ -132,8 +133,8 @@ mu_err mu_cuda_conv_setup(mu_cuda_conv *c, mu_cuda_conv_product product)
     if (forward && !c->relu)
         MU_TRY(mu_cuda_activation_prepare(c->base.self, a->activation, a->alpha, r.y, kernel->out_layout[0], &c->end));
     MU_TRY(mu_cuda_conv_choose(c));
-    if (c->way == MU_CUDA_CONV_KERNEL)
-        kernel->impl = "cuda";
+    if (c->way != MU_CUDA_CONV_ENGINE)
+        kernel->impl = c->way == MU_CUDA_CONV_PRODUCT ? c->matrices->impl : "cuda";
     return MU_OK;
 }
 
@@ -150,15 +151,13 @@ static void *images(const mu_cuda_conv *c, void *x)
     return is_padded(c) ? c->base.base.scratch : x;
 }
 
-static mu_err bind(mu_kernel *kernel)
+static mu_err bind_plan(mu_cuda_conv *c)
 {
-    mu_cuda_conv *c = (mu_cuda_conv *)kernel;
+    const mu_kernel *kernel = &c->base.base;
     int64_t uid[5] = {MU_CUDA_CONV_X, MU_CUDA_CONV_W, MU_CUDA_CONV_Y, MU_CUDA_CONV_BIAS, MU_CUDA_CONV_RESIDUAL};
     void *address[5] = {NULL}, *const *in = kernel->in;
     int n = 3;
     mu_dnn_release(&c->addresses);
-    if (c->way != MU_CUDA_CONV_ENGINE)
-        return MU_OK;
     switch (c->product) {
     case MU_CUDA_CONV_FORWARD:
         memcpy(address, (void *[]){images(c, in[0]), in[1], kernel->out[0], mu_cuda_address(kernel, 2), mu_cuda_address(kernel, 3)}, sizeof address);
@@ -173,9 +172,31 @@ static mu_err bind(mu_kernel *kernel)
     return MU_OK;
 }
 
-static mu_err execute(const mu_cuda_conv *c)
+/* The product's operands are the call's own, but for a gradient's to w: dw = dy^T x. */
+static mu_err bind_matrices(mu_cuda_conv *c)
 {
-    MU_TRY_CUDNN(cudnnBackendExecute(c->base.self->dnn, c->plan, c->addresses));
+    const mu_kernel *kernel = &c->base.base;
+    void *turned[2] = {kernel->in[1], kernel->in[0]}, *in[3] = {kernel->in[0], kernel->in[1], mu_cuda_address(kernel, 2)};
+    MU_TRY(mu_kernel_bind(c->matrices, c->product == MU_CUDA_CONV_GRAD_WEIGHT ? turned : in, kernel->out, place(c, c->workspace)));
+    return MU_OK;
+}
+
+static mu_err bind(mu_kernel *kernel)
+{
+    mu_cuda_conv *c = (mu_cuda_conv *)kernel;
+    if (c->way == MU_CUDA_CONV_ENGINE)
+        MU_TRY(bind_plan(c));
+    else if (c->way == MU_CUDA_CONV_PRODUCT)
+        MU_TRY(bind_matrices(c));
+    return MU_OK;
+}
+
+static mu_err execute(const mu_cuda_conv *c, const mu_run *run)
+{
+    if (c->way == MU_CUDA_CONV_PRODUCT)
+        MU_TRY(mu_kernel_run(c->matrices, run));
+    else
+        MU_TRY_CUDNN(cudnnBackendExecute(c->base.self->dnn, c->plan, c->addresses));
     return MU_OK;
 }
 
@@ -199,16 +220,16 @@ static mu_err run_forward(const mu_cuda_conv *c, const mu_run *run)
         MU_TRY(mu_cuda_conv_own_forward(self, c->dtype, &c->shape, kernel->in[0], kernel->in[1], bias, residual, c->relu, y));
     } else {
         MU_TRY(pad_images(c));
-        if (c->ends.bias && !bias)
+        if (c->way == MU_CUDA_CONV_ENGINE && c->ends.bias && !bias)
             MU_TRY_CUDA(cudaMemsetAsync(place(c, c->zeros), 0, (size_t)c->shape.k * mu_dtype_size(c->dtype), self->stream));
-        MU_TRY(execute(c));
+        MU_TRY(execute(c, run));
     }
     MU_TRY(mu_cuda_activation_run(c->end, y, run));
     return MU_OK;
 }
 
 /* With a bias dx starts as it: the sum is rounded once. */
-static mu_err run_grad_input(const mu_cuda_conv *c)
+static mu_err run_grad_input(const mu_cuda_conv *c, const mu_run *run)
 {
     const mu_kernel *kernel = &c->base.base;
     const mu_cuda *self = c->base.self;
@@ -219,13 +240,13 @@ static mu_err run_grad_input(const mu_cuda_conv *c)
         return mu_cuda_conv_own_grad_input(self, c->dtype, s, kernel->in[0], kernel->in[1], bias, kernel->out[0]);
     if (bias)
         MU_TRY(mu_cuda_conv_preset(self, c->dtype, bias, dx, p->n * p->h * p->w, p->c));
-    MU_TRY(execute(c));
+    MU_TRY(execute(c, run));
     if (is_padded(c))
         MU_TRY(mu_cuda_conv_border(self, c->dtype, dx, s->n, p->h, p->w, s->c, kernel->out[0], s->h, s->w, -s->padding[0], -s->padding[1]));
     return MU_OK;
 }
 
-static mu_err run_grad_weight(const mu_cuda_conv *c)
+static mu_err run_grad_weight(const mu_cuda_conv *c, const mu_run *run)
 {
     const mu_kernel *kernel = &c->base.base;
     const mu_cuda *self = c->base.self;
@@ -235,7 +256,7 @@ static mu_err run_grad_weight(const mu_cuda_conv *c)
     if (c->way == MU_CUDA_CONV_KERNEL)
         return mu_cuda_conv_own_grad_weight(self, c->dtype, s, kernel->in[0], kernel->in[1], kernel->out[0]);
     MU_TRY(pad_images(c));
-    MU_TRY(execute(c));
+    MU_TRY(execute(c, run));
     return MU_OK;
 }
 
@@ -258,7 +279,7 @@ mu_err mu_cuda_conv_run(mu_kernel *kernel, const mu_run *run)
         return run_empty(c);
     switch (c->product) {
     case MU_CUDA_CONV_FORWARD: return run_forward(c, run);
-    case MU_CUDA_CONV_GRAD_INPUT: return run_grad_input(c);
-    default: return run_grad_weight(c);
+    case MU_CUDA_CONV_GRAD_INPUT: return run_grad_input(c, run);
+    default: return run_grad_weight(c, run);
     }
 }

@@ -25,6 +25,7 @@ typedef struct {
 typedef enum {
     MU_CUDA_CONV_NOTHING, /* is to be computed */
     MU_CUDA_CONV_ENGINE,  /* of cuDNN: plan */
+    MU_CUDA_CONV_PRODUCT, /* of matrices, where every place is for itself: 1x1, by cuBLASLt */
     MU_CUDA_CONV_KERNEL   /* of our own */
 } mu_cuda_conv_way;
 
@@ -38,6 +39,7 @@ typedef struct {
     mu_cuda_conv_ends ends; /* of the plan */
     mu_cuda_conv_way way;
     cudnnBackendDescriptor_t plan, addresses; /* addresses: made at bind */
+    mu_kernel *matrices;                      /* PRODUCT */
     size_t zeros, sums, workspace, workspace_bytes; /* places in the scratch memory, after the padded images */
 } mu_cuda_conv;
 

@@ -9,7 +9,23 @@
 /* FEW: where cuDNN's first list has fewer engines that may be used, its second is looked into, whose engines take anything and their time. */
 enum { MOST = 10, FEW = 4 };
 static const size_t workspace_max = (size_t)1 << 30;
-static const char own[] = "own";
+
+/* A way to compute; its text is what is kept. */
+typedef struct {
+    mu_cuda_conv_way way;
+    mu_dnn_engine engine; /* ENGINE */
+} candidate;
+
+static const char *format(const candidate *what, char name[MU_DNN_NAME])
+{
+    return what->way == MU_CUDA_CONV_ENGINE ? mu_dnn_engine_format(&what->engine, name) : what->way == MU_CUDA_CONV_PRODUCT ? "product" : "own";
+}
+
+static bool parse(const char *name, candidate *out)
+{
+    out->way = strcmp(name, "product") == 0 ? MU_CUDA_CONV_PRODUCT : strcmp(name, "own") == 0 ? MU_CUDA_CONV_KERNEL : MU_CUDA_CONV_ENGINE;
+    return out->way != MU_CUDA_CONV_ENGINE || mu_dnn_engine_parse(name, &out->engine);
+}
 
 static mu_err make_key(const mu_cuda_conv *c, char **out)
 {
@@ -32,84 +48,120 @@ static mu_err make_key(const mu_cuda_conv *c, char **out)
 
 /* ---- one way ---- */
 
-static void take_own(mu_cuda_conv *c)
+static bool is_product(const mu_cuda_conv *c)
 {
-    mu_dnn_release(&c->addresses);
-    mu_dnn_release(&c->plan);
-    c->way = MU_CUDA_CONV_KERNEL;
-    c->workspace_bytes = 0;
-    mu_cuda_conv_place(c);
+    static const int64_t ones[2] = {1, 1}, none[4] = {0};
+    const mu_cuda_conv_shape *s = &c->shape;
+    bool adds_to_itself = c->ends.residual || (c->product == MU_CUDA_CONV_GRAD_INPUT && c->ends.bias);
+    return s->kh == 1 && s->kw == 1 && s->groups == 1 && memcmp(s->stride, ones, sizeof ones) == 0 &&
+           memcmp(s->padding, none, sizeof none) == 0 && !adds_to_itself;
 }
 
-static mu_err take(mu_cuda_conv *c, const mu_dnn_graph *graph, const mu_dnn_engine *engine)
+/* y = act(x w^T + bias), dx = dy w, dw = dy^T x, of x [rows,c], w [k,c], y [rows,k]. */
+static mu_err make_matrices(const mu_cuda_conv *c, mu_kernel **out)
 {
-    cudnnBackendDescriptor_t plan;
-    size_t workspace;
-    MU_TRY(mu_dnn_plan(graph, engine, &plan, &workspace));
-    mu_dnn_release(&c->addresses);
-    mu_dnn_release(&c->plan);
-    c->plan = plan;
-    c->way = MU_CUDA_CONV_ENGINE;
-    c->workspace_bytes = workspace;
-    mu_cuda_conv_place(c);
-    if (workspace > workspace_max)
-        return MU_FAIL(MU_ERR_UNSUPPORTED, "it wants %zu bytes of scratch memory", workspace);
+    const mu_cuda_conv_shape *s = &c->shape;
+    int64_t rows = s->n * s->h * s->w;
+    const mu_type x = MU_TYPE(c->dtype, rows, s->c), w = MU_TYPE(c->dtype, s->k, s->c), y = MU_TYPE(c->dtype, rows, s->k);
+    const mu_type *bias = mu_cuda_in(&c->base.base.call, 2);
+    const mu_linear_attrs ends = {.activation = c->relu ? MU_ACT_RELU : MU_ACT_NONE};
+    const mu_matmul_attrs straight = {0}, turned = {.trans_a = true};
+    mu_type in[3] = {x, w}, result = y;
+    mu_call call = {.op = &mu_op_linear, .attrs = &ends, .n_in = 3, .n_out = 1, .in = in, .out = &result};
+    if (c->product == MU_CUDA_CONV_FORWARD) {
+        if (bias)
+            in[2] = *bias;
+    } else {
+        bool to_weight = c->product == MU_CUDA_CONV_GRAD_WEIGHT;
+        call.op = &mu_op_matmul;
+        call.attrs = to_weight ? &turned : &straight;
+        call.n_in = 2;
+        in[0] = y;
+        in[1] = to_weight ? x : w;
+        result = to_weight ? w : x;
+    }
+    MU_TRY(mu_cuda_prepare(&c->base.self->base, &call, NULL, NULL, out));
     return MU_OK;
 }
 
-/* engine NULL: the own kernels. */
-static mu_err take_either(mu_cuda_conv *c, const mu_dnn_graph *graph, const mu_dnn_engine *engine)
+static void leave(mu_cuda_conv *c)
 {
-    if (engine)
-        MU_TRY(take(c, graph, engine));
-    else
-        take_own(c);
+    mu_dnn_release(&c->addresses);
+    mu_dnn_release(&c->plan);
+    mu_kernel_release(c->matrices);
+    c->matrices = NULL;
+    c->workspace_bytes = 0;
+}
+
+/* A failure leaves the kernel without a way. */
+static mu_err take(mu_cuda_conv *c, const mu_dnn_graph *graph, const candidate *what)
+{
+    leave(c);
+    c->way = what->way;
+    if (what->way == MU_CUDA_CONV_ENGINE) {
+        if (!graph->graph)
+            return MU_FAIL(MU_ERR_UNSUPPORTED, "cuDNN has no graph for it");
+        MU_TRY(mu_dnn_plan(graph, &what->engine, &c->plan, &c->workspace_bytes));
+    } else if (what->way == MU_CUDA_CONV_PRODUCT) {
+        if (!is_product(c))
+            return MU_FAIL(MU_ERR_UNSUPPORTED, "the convolution is no product of matrices");
+        MU_TRY(make_matrices(c, &c->matrices));
+        c->workspace_bytes = c->matrices->scratch_bytes;
+    }
+    if (c->workspace_bytes > workspace_max)
+        return MU_FAIL(MU_ERR_UNSUPPORTED, "it wants %zu bytes of scratch memory", c->workspace_bytes);
+    mu_cuda_conv_place(c);
     return MU_OK;
 }
 
 /* ---- the choice ---- */
 
-/* Those that may be used; none where cuDNN takes no such graph. */
-static int list_engines(const mu_cuda_conv *c, const mu_dnn_graph *graph, mu_dnn_engine *list)
+/* cuDNN's engines that may be used, none where it takes no such graph; a product where it is one; the own kernels. */
+static int list_all(const mu_cuda_conv *c, const mu_dnn_graph *graph, candidate list[MOST + 2])
 {
     static const cudnnBackendHeurMode_t modes[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
     unsigned refused = mu_cuda_conv_refused(c->dtype, c->base.self->tf32, c->base.self->deterministic);
+    mu_dnn_engine engine[MOST];
     int n = 0;
     for (int m = 0; m < 2 && n < FEW; m++)
-        if (graph->graph && mu_dnn_engines(graph, modes[m], refused, list, MOST, &n) != MU_OK)
+        if (graph->graph && mu_dnn_engines(graph, modes[m], refused, engine, MOST, &n) != MU_OK)
             MU_DEBUG("cuda", "%s: cuDNN lists no engines: %s", c->base.base.call.op->name, mu_error_last()->message);
+    for (int i = 0; i < n; i++)
+        list[i] = (candidate){.way = MU_CUDA_CONV_ENGINE, .engine = engine[i]};
+    if (is_product(c))
+        list[n++].way = MU_CUDA_CONV_PRODUCT;
+    list[n++].way = MU_CUDA_CONV_KERNEL;
     return n;
 }
 
-static mu_err try(mu_cuda_conv *c, const mu_dnn_graph *graph, const mu_dnn_engine *engine, double *seconds)
+/* The own kernels are no match for the others, except where there is one channel a group. */
+static bool worth_trying(const mu_cuda_conv *c, const candidate *what, bool found)
 {
-    char name[MU_DNN_NAME];
-    mu_err err = take_either(c, graph, engine);
-    if (err == MU_OK)
-        err = mu_cuda_time(c->base.self, &c->base.base, seconds);
-    if (err != MU_OK)
-        MU_DEBUG("cuda", "%s does not compute by %s: %s", c->base.base.call.op->name, engine ? mu_dnn_engine_format(engine, name) : own,
-                 mu_error_last()->message);
-    return err;
+    return !found || (!c->base.self->deterministic && (what->way != MU_CUDA_CONV_KERNEL || c->shape.groups == c->shape.c));
 }
 
-/* *best: the index of the fastest, -1: the own kernels. Those are no match for cuDNN's, except where there is one channel a group. A failure is none of
- * the choice, unless nothing works. */
-static mu_err measure(mu_cuda_conv *c, const mu_dnn_graph *graph, const mu_dnn_engine *list, int n, int *best, double *seconds)
+/* *best: the index of the fastest; deterministic instances take the first that works. A failure is none of the choice, unless nothing works. */
+static mu_err measure(mu_cuda_conv *c, const mu_dnn_graph *graph, const candidate *list, int n, int *best, double *seconds)
 {
-    bool depthwise = c->shape.groups == c->shape.c, found = false;
+    char name[MU_DNN_NAME];
+    bool found = false;
     mu_err err = MU_OK;
-    for (int i = 0; i <= n; i++) {
+    for (int i = 0; i < n; i++) {
         double took;
-        bool last = i == n;
-        if (found && (c->base.self->deterministic || (last && !depthwise)))
-            break;
-        err = try(c, graph, last ? NULL : &list[i], &took);
-        if (err == MU_OK && (!found || took < *seconds)) {
-            found = true;
-            *best = last ? -1 : i;
+        if (!worth_trying(c, &list[i], found))
+            continue;
+        err = take(c, graph, &list[i]);
+        if (err == MU_OK)
+            err = mu_cuda_time(c->base.self, &c->base.base, &took);
+        if (err != MU_OK) {
+            MU_DEBUG("cuda", "%s does not compute by %s: %s", c->base.base.call.op->name, format(&list[i], name), mu_error_last()->message);
+            continue;
+        }
+        if (!found || took < *seconds) {
+            *best = i;
             *seconds = took;
         }
+        found = true;
     }
     if (!found)
         return err;
@@ -119,32 +171,26 @@ static mu_err measure(mu_cuda_conv *c, const mu_dnn_graph *graph, const mu_dnn_e
 
 static mu_err choose_new(mu_cuda_conv *c, const mu_dnn_graph *graph, const char *key, mu_cuda_tune *tune)
 {
-    mu_dnn_engine list[MOST];
+    candidate list[MOST + 2];
     char name[MU_DNN_NAME];
-    int best = -1, n = list_engines(c, graph, list);
+    int best = -1, n = list_all(c, graph, list);
     double seconds = 0;
     MU_TRY(measure(c, graph, list, n, &best, &seconds));
-    MU_TRY(take_either(c, graph, best < 0 ? NULL : &list[best]));
-    const char *choice = best < 0 ? own : mu_dnn_engine_format(&list[best], name);
-    MU_DEBUG("cuda", "%s: %s %.3f ms", key, choice, seconds * 1e3);
+    MU_TRY(take(c, graph, &list[best]));
+    MU_DEBUG("cuda", "%s: %s %.3f ms", key, format(&list[best], name), seconds * 1e3);
     if (tune)
-        MU_TRY(mu_choices_put(tune, key, choice, seconds));
+        MU_TRY(mu_choices_put(tune, key, format(&list[best], name), seconds));
     return MU_OK;
 }
 
 /* What another version of the file's writer has chosen may fail here: then it is chosen anew. */
 static bool take_known(mu_cuda_conv *c, const mu_dnn_graph *graph, const char *name)
 {
-    mu_dnn_engine engine;
-    if (strcmp(name, own) == 0) {
-        take_own(c);
-        return true;
-    }
-    if (!graph->graph || !mu_dnn_engine_parse(name, &engine) || take(c, graph, &engine) != MU_OK) {
+    candidate known;
+    bool taken = parse(name, &known) && take(c, graph, &known) == MU_OK;
+    if (!taken)
         mu_error_clear();
-        return false;
-    }
-    return true;
+    return taken;
 }
 
 static mu_err choose_for(mu_cuda_conv *c, const mu_dnn_graph *graph, const char *key)

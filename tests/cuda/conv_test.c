@@ -9,20 +9,22 @@
 
 static char dir[] = "/tmp/muster-cuda-conv-XXXXXX";
 
-/* Those of the emulated cuDNN (cudnn_backend.c), the own kernels, and what cannot be taken. */
+/* Those of the emulated cuDNN (cudnn_backend.c), a product of matrices, the own kernels, and what cannot be taken. */
+enum { OWN = -1, NEVER = -2, PRODUCT = -3 };
 static const struct {
     const char *name;
-    int engine; /* -1: own kernels, -2: never taken */
+    int engine;
 } names[] = {
-    {"0", 0},           {"3:2=2,13=0", 3},  {"3:2=0,13=1", 3}, {"4", 4},       {"own", -1},   {"3:2=3,13=1", -2},
-    {"3:2=9,13=0", -2}, {"3:2=0", -2},      {"0:2=1", -2},     {"12", -2},     {"9", -2},     {"data-1", -2},
+    {"0", 0},           {"3:2=2,13=0", 3},  {"3:2=0,13=1", 3}, {"4", 4},       {"own", OWN},  {"product", PRODUCT}, {"3:2=3,13=1", NEVER},
+    {"3:2=9,13=0", NEVER}, {"3:2=0", NEVER}, {"0:2=1", NEVER}, {"12", NEVER}, {"9", NEVER}, {"data-1", NEVER},
 };
 enum { N_NAMES = sizeof names / sizeof *names };
 
 #define ATTRS(...) {.stride = {1, 1}, .dilation = {1, 1}, .groups = 1, __VA_ARGS__}
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Woverride-init"
-static const mu_conv2d_attrs plain = ATTRS(.padding = {1, 1, 1, 1}), uneven = ATTRS(.stride = {2, 3}, .padding = {0, 2, 1, 1}),
+static const mu_conv2d_attrs flat = ATTRS(), flat_positive = ATTRS(.activation = MU_ACT_RELU), flat_smooth = ATTRS(.activation = MU_ACT_SILU),
+                             plain = ATTRS(.padding = {1, 1, 1, 1}), uneven = ATTRS(.stride = {2, 3}, .padding = {0, 2, 1, 1}),
                              dilated = ATTRS(.dilation = {2, 3}, .padding = {2, 1, 2, 1}, .groups = 2),
                              depthwise = ATTRS(.padding = {1, 1, 1, 1}, .groups = 8),
                              positive = ATTRS(.padding = {1, 1, 1, 1}, .activation = MU_ACT_RELU),
@@ -40,6 +42,9 @@ static const struct {
     {&uneven, {3, 3, 9, 8}, {5, 3, 3, 2}, true, false},  {&dilated, {2, 6, 9, 11}, {4, 3, 3, 3}, true, false},
     {&depthwise, {2, 8, 7, 6}, {16, 1, 3, 3}, true, true}, {&positive, {2, 5, 6, 7}, {4, 5, 3, 3}, false, false},
     {&positive, {2, 5, 6, 7}, {40, 5, 3, 3}, true, true},  {&smooth, {1, 4, 6, 5}, {3, 4, 2, 2}, true, true},
+    {&flat, {2, 8, 5, 4}, {16, 8, 1, 1}, true, false},     {&flat, {3, 5, 4, 4}, {7, 5, 1, 1}, false, false},
+    {&flat, {2, 8, 5, 4}, {16, 8, 1, 1}, true, true},      {&flat_positive, {2, 8, 5, 4}, {16, 8, 1, 1}, true, false},
+    {&flat_positive, {2, 8, 5, 4}, {16, 8, 1, 1}, false, false}, {&flat_smooth, {2, 8, 5, 4}, {16, 8, 1, 1}, true, false},
 };
 
 enum { N_CASES = sizeof cases / sizeof *cases, N_PRODUCTS = 3 };
@@ -140,13 +145,15 @@ static void measure(const mu_call *call, char *path, char *line, char *key, size
     *strchr(key, '\t') = '\0';
 }
 
-/* The engine that a kernel's plan is of; -1: the own kernels. */
+/* The engine that a kernel's plan is of. */
 static int engine_of(const mu_kernel *kernel)
 {
     cudnnBackendDescriptor_t config, engine, plan = ((const mu_cuda_conv *)kernel)->plan;
     int64_t n, number = -1;
     if (strcmp(kernel->impl, "cuda") == 0)
-        return -1;
+        return OWN;
+    if (strcmp(kernel->impl, "cublaslt") == 0)
+        return PRODUCT;
     ck_assert_str_eq(kernel->impl, "cudnn");
     ck_assert_int_eq(cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &config), 0);
     ck_assert_int_eq(cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINE_DESCRIPTOR, &engine), 0);
@@ -171,9 +178,18 @@ static bool fits_tensor_cores(const problem *p)
     return x->dtype == MU_F32 || (x->dim[1] / p->attrs.groups % 8 == 0 && y->dim[1] / p->attrs.groups % 8 == 0);
 }
 
+/* 1x1, with nothing to add that it would start from. */
+static bool is_product(const problem *p)
+{
+    const mu_conv2d_attrs *a = &p->attrs;
+    const mu_type *w = p->call.op == &mu_op_conv2d_grad_weight ? &p->out_type[0] : &p->type[1];
+    int start = p->call.op == &mu_op_conv2d ? 3 : p->call.op == &mu_op_conv2d_grad_input ? 2 : 4;
+    return w->dim[2] * w->dim[3] == 1 && a->stride[0] == 1 && a->padding[0] == 0 && (start == 4 || p->type[start].dtype == MU_NONE);
+}
+
 static bool can_be_taken(const problem *p, int engine)
 {
-    return engine != -2 && (engine != 3 || fits_tensor_cores(p)) && (engine != 4 || p->call.op != &mu_op_conv2d);
+    return engine != NEVER && (engine != PRODUCT || is_product(p)) && (engine != 3 || fits_tensor_cores(p)) && (engine != 4 || p->call.op != &mu_op_conv2d);
 }
 
 START_TEST(every_engine_computes_the_same)
@@ -242,7 +258,7 @@ START_TEST(choice)
                 if (deterministic)
                     ck_assert_int_eq(engine, cores ? 3 : 0);
                 else
-                    ck_assert_msg(engine == 0 || (engine == 3 && cores) || (engine == 4 && p.call.op != &mu_op_conv2d) || (engine == -1 && alone),
+                    ck_assert_msg(engine == 0 || (engine == 3 && cores) || (engine == 4 && p.call.op != &mu_op_conv2d) || (engine == OWN && alone) || (engine == PRODUCT && is_product(&p)),
                                   "engine %d", engine);
                 mu_kernel_release(kernel);
             }
