@@ -36,6 +36,67 @@ static mu_err source(void *user, const char *path, const mu_type *type, void *ho
     return MU_OK;
 }
 
+/* ---- tensors that are only begun: their bytes come when somebody waits ---- */
+
+enum { MOST_SLOTS = 64 };
+static mu_tensor_slot begun_slot[MOST_SLOTS];
+static int n_begun;
+
+static bool is(const char *what)
+{
+    return strcmp(mode, what) == 0;
+}
+
+static mu_err bring(void *user, mu_comm *over, const mu_tensor_slot *slot, int n)
+{
+    mu_err err = MU_OK;
+    (void)user;
+    for (int k = 0; k < n && !err; k++)
+        if (slot[k].host)
+            err = source(slot[k].tag, slot[k].path, &slot[k].type, slot[k].host);
+    return mu_comm_agree(over, err);
+}
+
+static mu_err begin(void *user, const mu_tensor_slot *slot, int n, bool *begun)
+{
+    (void)user;
+    *begun = false;
+    if (comm->rank == chosen && is("begun-badly"))
+        return MU_FAIL(MU_ERR_BACKEND, "no beginning");
+    if (comm->rank == chosen && is("not-begun"))
+        return MU_OK;
+    if (n > MOST_SLOTS)
+        return MU_FAIL(MU_ERR_BACKEND, "there are %d slots", n);
+    memcpy(begun_slot, slot, (size_t)n * sizeof *slot);
+    n_begun = n;
+    *begun = true;
+    return MU_OK;
+}
+
+static mu_err wait_for_begun(void *user)
+{
+    (void)user;
+    if (comm->rank == chosen && is("ended-badly"))
+        return MU_FAIL(MU_ERR_BACKEND, "no end");
+    for (int k = 0; k < n_begun; k++)
+        if (begun_slot[k].host)
+            MU_TRY(source(begun_slot[k].tag, begun_slot[k].path, &begun_slot[k].type, begun_slot[k].host));
+    return MU_OK;
+}
+
+static bool begins(void)
+{
+    return is("begun") || is("begun-badly") || is("not-begun") || is("ended-badly");
+}
+
+static mu_err add(mu_tensor_writer *w, const char *path, mu_type type, int rank, int k)
+{
+    void *tag = (void *)(intptr_t)k;
+    if (begins())
+        return mu_tensor_writer_add_collected(w, path, type, rank, tag);
+    return rank < 0 ? mu_tensor_writer_add(w, path, type, source, tag) : mu_tensor_writer_add_on(w, path, type, rank, source, tag);
+}
+
 static mu_err declare(mu_tensor_writer *w)
 {
     static const double lr[2] = {0.1, 0.25};
@@ -45,11 +106,11 @@ static mu_err declare(mu_tensor_writer *w)
                                              "\"time\": \"now\", \"version\": \"0\"}"));
     for (int i = 0; i < N_LARGE; i++) {
         snprintf(path, sizeof path, "/state_dict/layer%d.weight", i);
-        MU_TRY(mu_tensor_writer_add(w, path, MU_TYPE(MU_F32, i + 1, LARGE), source, (void *)(intptr_t)i));
+        MU_TRY(add(w, path, MU_TYPE(MU_F32, i + 1, LARGE), -1, i));
         snprintf(path, sizeof path, "/state_dict/layer%d.bias", i);
-        MU_TRY(mu_tensor_writer_add(w, path, MU_TYPE(MU_F32, i + 1), source, (void *)(intptr_t)i));
+        MU_TRY(add(w, path, MU_TYPE(MU_F32, i + 1), -1, i));
     }
-    MU_TRY(mu_tensor_writer_add_on(w, "/state_dict/layer0.running_mean", MU_TYPE(MU_F32, 2, LARGE), 0, source, NULL));
+    MU_TRY(add(w, "/state_dict/layer0.running_mean", MU_TYPE(MU_F32, 2, LARGE), 0, 0));
     MU_TRY(mu_tensor_writer_text(w, "/optimizer/type", "SGD"));
     MU_TRY(mu_tensor_writer_i64(w, "/optimizer/steps", 40));
     return mu_tensor_writer_add(w, "/optimizer/groups/lr", MU_TYPE(MU_F64, 2), NULL, (void *)lr);
@@ -100,10 +161,14 @@ static mu_err write_in_background(mu_tensor_writer *w, const char *path)
 static mu_err write_file(const char *path)
 {
     mu_tensor_writer *w = NULL;
-    bool background = strcmp(mode, "late") == 0 || strcmp(mode, "killed") == 0;
+    bool background = is("late") || is("killed") || begins();
     mu_err err = mu_tensor_writer_new("checkpoint", 1, &w);
     err = err ? err : declare(w);
     err = err ? err : mu_tensor_writer_set_shards(w, n_shards);
+    if (!err && begins()) {
+        mu_tensor_writer_set_collect(w, bring, NULL);
+        mu_tensor_writer_set_late(w, begin, wait_for_begun, NULL);
+    }
     err = mu_comm_agree(comm, err);
     if (!err)
         err = background ? write_in_background(w, path) : mu_tensor_writer_write(w, comm, path, NULL);

@@ -78,6 +78,16 @@ if [ $mpi = yes ]; then
         ckpt 0 diff d/one.h5 d/b$n.h5
         run 0 $n late d/b$n.h5 -1 2
         ckpt 0 diff d/one.h5 d/b$n.h5
+        # Tensors that come after the file was laid out; on one rank they do not.
+        for kind in begun not-begun; do
+            for shards in 0 2; do
+                run 0 $n $kind d/c$n.h5 0 $shards
+                ckpt 0 verify d/c$n.h5
+                has 'sound'
+                ckpt 0 diff d/one.h5 d/c$n.h5
+                has '^bit-identical: 21 datasets'
+            done
+        done
     done
     for n in 2 3; do
         for r in 0 $((n - 1)); do
@@ -89,6 +99,11 @@ if [ $mpi = yes ]; then
             [ "$(grep -c "'d/s4-0000$r-of-0000$n.h5' cannot be written: File too large" out)" -eq "$n" ] ||
                 complain "late $r of $n, in shards: not every rank has the message"
             ckpt 0 verify d/s4.h5
+            for kind in begun-badly:beginning ended-badly:end; do
+                run 1 $n ${kind%:*} d/a2.h5 $r
+                [ "$(grep -c "no ${kind#*:}\$" out)" -eq "$n" ] || complain "${kind%:*} $r of $n: not every rank has the message"
+                cmp -s d/a2.h5 before.h5 || complain "${kind%:*} $r of $n: the old file was changed"
+            done
         done
     done
     ls d/*.tmp >out 2>&1 && complain "something is left behind"
