@@ -112,6 +112,7 @@ const mu_backend_ops mu_backend_cuda = {
     .download = mu_cuda_download,
     .synchronize = synchronize_cuda,
     .devices = mu_cuda_devices,
+    .library = mu_cuda_library,
     .free_memory = mu_cuda_free_memory,
     .alloc_host = mu_cuda_alloc_host,
     .dealloc_host = mu_cuda_dealloc_host,

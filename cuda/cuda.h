@@ -108,6 +108,7 @@ mu_err mu_cuda_replay(mu_backend *backend, mu_recording *recording);
 void mu_cuda_recording_release(mu_backend *backend, mu_recording *recording);
 mu_err mu_cuda_devices(mu_device *out, int most, int *n);
 mu_err mu_cuda_free_memory(int device, size_t *out);
+bool mu_cuda_library(int i, const char **name, char version[32]);
 
 /* ---- lanes (lane.c) ---- */
 MU_CHECKED mu_err mu_cuda_lane(mu_cuda *self, mu_lane lane, cudaStream_t *out);

@@ -1,4 +1,4 @@
-#include "cuda.h"
+#include "comm.h"
 
 #include <stdio.h>
 
@@ -57,4 +57,46 @@ mu_err mu_cuda_devices(mu_device *out, int most, int *n)
     for (int i = 0; i < *n && i < most; i++)
         MU_TRY(fill(i, &out[i]));
     return MU_OK;
+}
+
+static void parts(char version[32], long n, long major, long minor)
+{
+    snprintf(version, 32, "%ld.%ld.%ld", n / major, n % major / minor, n % minor);
+}
+
+bool mu_cuda_library(int i, const char **name, char version[32])
+{
+    int n = 0;
+    switch (i) {
+    case 0:
+        *name = "CUDA driver";
+        if (cudaDriverGetVersion(&n) != cudaSuccess || n == 0)
+            snprintf(version, 32, "none");
+        else
+            snprintf(version, 32, "for CUDA %d.%d", n / 1000, n % 1000 / 10);
+        return true;
+    case 1:
+        *name = "CUDA runtime";
+        (void)cudaRuntimeGetVersion(&n);
+        snprintf(version, 32, "%d.%d", n / 1000, n % 1000 / 10);
+        return true;
+    case 2:
+        *name = "cuBLASLt";
+        parts(version, (long)cublasLtGetVersion(), 10000, 100);
+        return true;
+    case 3:
+        *name = "cuDNN";
+        parts(version, (long)cudnnGetVersion(), 10000, 100);
+        return true;
+    case 4:
+        *name = "NCCL";
+#ifdef HAVE_NCCL
+        if (ncclGetVersion(&n) == ncclSuccess)
+            parts(version, n, 10000, 100);
+        else
+#endif
+            snprintf(version, 32, "no");
+        return true;
+    default: return false;
+    }
 }

@@ -157,6 +157,8 @@ typedef struct {
     /* Its devices, as this process sees them: *n of them, the first `most` in out. MU_ERR_UNSUPPORTED tells why there is none ("the driver is
      * too old: ..."). Needs no instance, and opens no device: ranks ask about all devices of their node. */
     mu_err (*devices)(mu_device *out, int most, int *n);
+    /* Library i of those that it uses: "cuDNN", "9.14.0"; false past the end. */
+    bool (*library)(int i, const char **name, char version[32]);
     /* Bytes of a device that nobody has. Opens it for this process. */
     mu_err (*free_memory)(int device, size_t *out);
 

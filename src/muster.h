@@ -3,6 +3,7 @@
 #define MUSTER_H
 
 #include "backend.h"
+#include "backend/device.h"
 #include "config/collect.h"
 #include "config/config.h"
 #include "core/clock.h"

@@ -93,6 +93,16 @@ static void backends(char *buf, size_t size)
                  info.why_off ? " (" : "", info.why_off ? info.why_off : "", info.why_off ? ")" : "");
 }
 
+static void libraries(report *r)
+{
+    mu_backend_info info;
+    const char *name;
+    char version[32];
+    for (int i = 0; mu_backend_at(i, &info); i++)
+        for (int k = 0; info.ops && info.ops->library && info.ops->library(k, &name, version); k++)
+            line(r, name, "%s", version);
+}
+
 /* One line each: "NVIDIA H100 80GB HBM3, 0000:3b:00.0, GPU-..., compute capability 9.0, 79.2 GiB, 78.6 free". */
 static void devices(report *r)
 {
@@ -154,6 +164,7 @@ static void fill(report *r)
         line(r, "launched by", "%s, rank %d of %d", launcher.name, launcher.rank, launcher.size);
     else
         line(r, "launched by", "nobody");
+    libraries(r);
     backends(text, sizeof text);
     line(r, "backends", "%s", text);
     devices(r);

@@ -1,5 +1,6 @@
 #include "runner/log_processor.h"
 
+#include "backend/device.h"
 #include "config/config.h"
 #include "core/mem.h"
 #include "core/text.h"
@@ -400,10 +401,12 @@ static void append_eta(mu_text *line, double seconds)
     mu_text_printf(line, "%d:%02d:%02d", (int)(whole / 3600 % 24), (int)(whole / 60 % 60), (int)(whole % 60));
 }
 
-/* Peak of resident memory, MB. */
-static int64_t peak_memory(void)
+/* Of the device, or of the process's resident memory; MB. */
+static int64_t peak_memory(const mu_runner *runner)
 {
     struct rusage usage;
+    if (runner->backend && !runner->backend->host_memory)
+        return mu_get_max_cuda_memory(runner->backend);
     return getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_maxrss / 1024 : 0;
 }
 
@@ -503,7 +506,7 @@ static void shorten(const view *v, mu_log_record *record)
 static mu_err fill_iter(const view *v, mu_log_record *record)
 {
     mu_text line = {0};
-    int64_t memory = peak_memory();
+    int64_t memory = peak_memory(v->runner);
     bool train = v->phase == MU_PHASE_TRAIN;
     MU_TRY(collect(v, record));
     append_iter_line(&line, v, record, memory);

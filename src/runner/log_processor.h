@@ -23,7 +23,8 @@ typedef struct {
 void mu_log_record_release(mu_log_record *record);
 
 /* After batch `batch_index` of a phase; and at the end of a validation or a test, with its metrics (tables are left out; may be NULL). In the
- * reference's format (semantics of its LogProcessor). memory is the peak of resident memory of this process in MB. */
+ * reference's format (semantics of its LogProcessor). memory is the peak in MB of what this rank has of its device, or of the process's
+ * resident memory. */
 MU_CHECKED mu_err mu_log_processor_iter(mu_log_processor *processor, const mu_runner *runner, int64_t batch_index, mu_phase phase,
                                         mu_log_record *out);
 MU_CHECKED mu_err mu_log_processor_epoch(mu_log_processor *processor, const mu_runner *runner, int64_t batches, mu_phase phase,

@@ -1,6 +1,7 @@
 /* The instance of the CUDA backend on the emulated device: what it says when something is wrong, memory and copies, reorders, and what runs on
  * the host instead. */
 #include "backend/fallback.h"
+#include "backend/device.h"
 #include "backend/host.h"
 #include "graph/plan.h"
 #include "ops/ops.h"
@@ -83,6 +84,47 @@ START_TEST(device_names)
     ck_fails(mu_backend_open("cuda:1x", NULL, &b), MU_ERR_NOT_FOUND, "");
     ck_fails(mu_backend_open("cpu:cuda", NULL, &b), MU_ERR_NOT_FOUND, "");
     ck_fails(mu_backend_open("check:cuda", NULL, &b), MU_ERR_UNSUPPORTED, "it cannot be checked");
+    ck_assert_int_eq(mu_mem_get_counts().live_blocks, 0);
+}
+END_TEST
+
+START_TEST(what_there_is)
+{
+    void *block;
+    mu_backend *b = opened(), *cpu;
+    mu_backend_choice choice;
+    ck_assert(mu_is_cuda_available());
+    ck_assert_str_eq(mu_get_device(), "cuda");
+    int64_t before = mu_get_max_cuda_memory(b);
+    ck_ok(b->ops->alloc(b, 8 << 20, &block));
+    b->ops->dealloc(b, block);
+    ck_assert_int_eq(mu_get_max_cuda_memory(b), before + 8);
+    mu_backend_close(b);
+    ck_ok(mu_backend_open("cpu:ref", NULL, &cpu));
+    ck_assert_int_eq(mu_get_max_cuda_memory(cpu), 0);
+    mu_backend_close(cpu);
+    unsetenv("MUSTER_DEVICE");
+    unsetenv("MUSTER_EMULATE_DEVICES");
+    ck_ok(mu_backend_find("auto", NULL, &choice));
+    ck_assert_str_ne(choice.ops->name, "cuda"); /* an emulated one that nobody asked for */
+    setenv("MUSTER_EMULATE_DEVICES", "2", 1);
+    ck_ok(mu_backend_find("auto", NULL, &choice));
+    ck_assert_str_eq(choice.ops->name, "cuda");
+    ck_assert(!choice.numbered);
+    ck_ok(mu_backend_find("cuda:1", NULL, &choice));
+    ck_assert_int_eq(choice.device, 1);
+    ck_assert(choice.numbered);
+    ck_fails(mu_backend_find("cuda:2", NULL, &choice), MU_ERR_UNSUPPORTED, "this process sees 2");
+    setenv("MUSTER_DEVICE", "cpu:ref", 1);
+    ck_ok(mu_backend_find("auto", NULL, &choice));
+    ck_assert_str_eq(choice.ops->name, "ref");
+    setenv("MUSTER_DEVICE", "nothing", 1);
+    ck_fails(mu_backend_find("auto", NULL, &choice), MU_ERR_NOT_FOUND, "there is no device \"nothing\"");
+    unsetenv("MUSTER_DEVICE");
+    setenv("CUDA_VISIBLE_DEVICES", "", 1);
+    ck_assert_str_eq(mu_get_device(), "cpu");
+    ck_ok(mu_backend_find("auto", NULL, &choice));
+    ck_assert_str_ne(choice.ops->name, "cuda");
     ck_assert_int_eq(mu_mem_get_counts().live_blocks, 0);
 }
 END_TEST
@@ -366,6 +408,7 @@ int main(void)
     tcase_add_test(tests, no_device);
     tcase_add_test(tests, old_driver);
     tcase_add_test(tests, device_names);
+    tcase_add_test(tests, what_there_is);
     tcase_add_test(tests, out_of_memory);
     tcase_add_test(tests, out_of_memory_by_name);
     tcase_add_test(tests, lost_device);

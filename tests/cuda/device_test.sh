@@ -17,6 +17,9 @@ export MUSTER_EMULATE_DEVICES=3
 "$muster" env >out 2>err || complain 'muster env'
 has out '^cuda:0 .*Emulated H100, 0000:3B:00.0, GPU-10111213-1415-1617-1819-1a1b1c1d1e00'
 has out '^cuda:2 .*0000:3D:00.0'
+for library in 'CUDA driver        for CUDA 13.0' 'CUDA runtime       13.0' 'cuBLASLt           [0-9]' 'cuDNN              9' 'NCCL               2'; do
+    has out "^$library"
+done
 CUDA_VISIBLE_DEVICES=2,GPU-10111213-1415-1617-1819-1a1b1c1d1e01,9,0 "$muster" env >out 2>err || complain 'muster env'
 has out '^cuda:0 .*0000:3D:00.0'
 has out '^cuda:1 .*0000:3C:00.0'
@@ -48,6 +51,10 @@ train 0 2 two device=cuda
 has err 'rank 0: .*, cuda:0, Emulated H100, 0000:3B:00.0, GPU-.*e00$'
 has err 'rank 1: .*, cuda:1, Emulated H100, 0000:3C:00.0, GPU-.*e01$'
 [ "$(grep -c 'rank 1: .*cuda:1' err)" -eq 1 ] || complain 'the map is not printed once'
+
+# What a rank has of its device, which is little; its process has more.
+memory=$(sed -n 's/.*memory: \([0-9]*\) .*/\1/p' err | head -n 1)
+[ "${memory:-99}" -lt 20 ] || complain "memory: $memory"
 
 train 2 2 same device=cuda:1
 has err 'ranks 0 and 1 would share a device: Emulated H100 on node .*, 0000:3C:00.0, GPU-.*e01 (CUDA_VISIBLE_DEVICES of rank 0 is not set'
