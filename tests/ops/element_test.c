@@ -373,6 +373,27 @@ static mu_value sgd(bool nesterov, mu_value param, mu_value gradient, mu_value b
     return out[0];
 }
 
+static mu_value control(mu_value block, mu_value request, mu_value groups, mu_value sums, mu_value scale)
+{
+    mu_value out[MU_OP_MAX_OUT];
+    mu_graph_apply(g, &mu_op_update_control, NULL, (mu_value[]){block, request, groups, sums, scale}, 5, out);
+    return out[1];
+}
+
+START_TEST(control_types)
+{
+    GIVES("f64[3,12]", control(IN(F64, 8), IN(F64, 8), IN(F64, 3, 12), IN(F64, 5), IN(F32, 1)));
+    GIVES("f64[3,12]", control(IN(F64, 8), IN(F64, 8), IN(F64, 3, 12), MU_NO_VALUE, MU_NO_VALUE));
+    REFUSES(MU_ERR_SHAPE, "the control block must be f64[8], got f64[9]", control(IN(F64, 9), IN(F64, 8), IN(F64, 3, 12), MU_NO_VALUE, MU_NO_VALUE));
+    REFUSES(MU_ERR_SHAPE, "the request must be f64[8], got f32[8]", control(IN(F64, 8), IN(F32, 8), IN(F64, 3, 12), MU_NO_VALUE, MU_NO_VALUE));
+    REFUSES(MU_ERR_SHAPE, "the groups must be f64 [g,12], got f64[12]", control(IN(F64, 8), IN(F64, 8), IN(F64, 12), MU_NO_VALUE, MU_NO_VALUE));
+    REFUSES(MU_ERR_SHAPE, "the sums of squares must be f64 [n], got f64[5,1]",
+            control(IN(F64, 8), IN(F64, 8), IN(F64, 3, 12), IN(F64, 5, 1), MU_NO_VALUE));
+    REFUSES(MU_ERR_SHAPE, "the loss scale must be f32[1], got f64[1]",
+            control(IN(F64, 8), IN(F64, 8), IN(F64, 3, 12), IN(F64, 5), IN(F64, 1)));
+}
+END_TEST
+
 START_TEST(update_types)
 {
     GIVES("f32[9]", sgd(false, IN(F32, 9), IN(F32, 9), MU_NO_VALUE, IN(F64, 12)));
@@ -402,6 +423,7 @@ int main(void)
     tcase_add_test(tests, host_callbacks);
     tcase_add_test(tests, chains);
     tcase_add_test(tests, update_types);
+    tcase_add_test(tests, control_types);
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }
