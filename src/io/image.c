@@ -45,7 +45,7 @@ static mu_err find(const void *data, size_t size, const char *name, const codec 
 
 mu_err mu_image_probe(const void *data, size_t size, const char *name, mu_image_info *out)
 {
-    const codec *c;
+    const codec *c = NULL;
     mu_image_info info;
     MU_TRY(find(data, size, name, &c));
     MU_TRY(c->probe(data, size, name, &info));
@@ -57,7 +57,7 @@ mu_err mu_image_probe(const void *data, size_t size, const char *name, mu_image_
 mu_err mu_image_decode(const void *data, size_t size, const char *name, const mu_image_info *info,
                        mu_image_channels channels, uint8_t *out)
 {
-    const codec *c;
+    const codec *c = NULL;
     MU_TRY(find(data, size, name, &c));
     MU_TRY(c->decode(data, size, name, info, channels, out));
     return MU_OK;
