@@ -78,7 +78,9 @@ tests_unit_optim_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_optim_test_LDADD = $(TEST_LDADD)
 EXTRA_DIST += tests/golden/optim.py
 EXTRA_PROGRAMS += tests/unit/make_images
+if WITH_JPEG
 check_DATA += tests/unit/make_images
+endif
 CLEANFILES += tests/unit/make_images
 tests_unit_make_images_SOURCES = tests/unit/make_images.c tests/data/encode.h
 tests_unit_make_images_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/data
