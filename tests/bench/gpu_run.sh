@@ -42,7 +42,7 @@ stage_env() {
         echo "Muster $(cat "$here/version"), $(date -u +%FT%TZ)"
         nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm,power.limit --format=csv 2>&1
         nproc
-        UNDER=ldd on muster | grep 'not found'
+        env UNDER=ldd "$here/on" muster | grep 'not found'
         on muster env 2>&1
         python3 -c 'import torch; print("PyTorch", torch.__version__, "CUDA", torch.version.cuda, "cuDNN", torch.backends.cudnn.version())' 2>&1 | tail -n 1
     } | tee "$out/env.txt"
@@ -125,8 +125,8 @@ stage_memcheck() {
     fi
     n=${SLICES:-8}
     for i in $(seq 0 $((n - 1))); do
-        UNDER="compute-sanitizer --tool memcheck --error-exitcode 99 --print-limit 20" within "$here/on" conform_test --backend "$backend" --slice "$i/$n" \
-            >"$out/memcheck.$i" 2>&1 &
+        within env UNDER="compute-sanitizer --tool memcheck --error-exitcode 99 --print-limit 20" "$here/on" conform_test --backend "$backend" \
+            --slice "$i/$n" >"$out/memcheck.$i" 2>&1 &
         eval "pid_$i=$!"
     done
     bad=0
