@@ -98,8 +98,9 @@ tests_cuda_rows_test_SOURCES = tests/cuda/rows_test.c
 tests_cuda_rows_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_cuda_rows_test_LDADD = $(SUITE_LDADD)
 if WITH_CUDA
-dist_check_SCRIPTS += tests/cuda/device_test.sh tests/cuda/ranks_test.sh tests/cuda/step_test.sh tests/cuda/train_test.sh
-SLOW_TESTS += tests/cuda/ranks_test.sh tests/cuda/step_test.sh tests/cuda/train_test.sh
+dist_check_SCRIPTS += tests/cuda/device_test.sh tests/cuda/lost_rank_test.sh tests/cuda/ranks_test.sh tests/cuda/step_test.sh \
+	tests/cuda/train_test.sh
+SLOW_TESTS += tests/cuda/device_test.sh tests/cuda/lost_rank_test.sh tests/cuda/ranks_test.sh tests/cuda/step_test.sh tests/cuda/train_test.sh
 endif
 
 # Ranks with a device each. Like tests/mpi/comm_test.

@@ -5,33 +5,6 @@ pack
 small_config
 host=$(hostname)
 
-# strike POINT ACTION RANK ITER: writes strike.yaml, small.yaml with a hook that does it.
-strike() {
-    cat >strike.yaml <<END
-_base_: small.yaml
-custom_imports: {imports: [fault_hook]}
-custom_hooks: [{type: FaultHook, point: $1, action: $2, rank: $3, iter: $4, command: '${5-true}'}]
-END
-}
-
-# ends STATUS SECONDS RANKS ARGUMENTS...: the run ends by itself in time, with one message. The time counts from what the rank notes in `struck`.
-ends() {
-    wanted=$1 most=$2
-    shift 2
-    what="-n $*"
-    begun=$(date +%s%N)
-    rm -f struck
-    mpi "$@"
-    now=$(date +%s%N)
-    [ ! -s struck ] || begun=$(cat struck)
-    took=$(((now - begun) / 1000000))
-    message
-    [ "$status" -eq "$wanted" ] || complain "$what: status $status instead of $wanted"
-    [ "$took" -le $((most * 1000)) ] || complain "$what: ended after $took ms, more than $most s"
-    [ "$(grep -c '^muster' message)" -eq 1 ] || complain "$what: not one message"
-    echo "$took ms: $(head -n 1 message)"
-}
-
 # ---- a rank hangs, or is stopped: its phase has a limit of 2 s, and the verdict comes within 5 s more ----
 limits='watch_cfg.setup=60 watch_cfg.step=60 watch_cfg.checkpoint=60 watch_cfg.evaluation=60'
 hangs() {
