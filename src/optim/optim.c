@@ -29,7 +29,7 @@ typedef struct mu_optim_binding {
     mu_loss_scaling scaling; /* init_scale 0: none */
     int64_t attempts;
     double *numbers;  /* host: the request, then the groups [n_groups][MU_UPDATE_SCALARS] */
-    /* On the device: the same; what update_control makes of it; and sums of squares [n_sums], those of all ranks' pieces (one more, for a word about errors). */
+    /* On the device: the same; what update_control makes of it; sums of squares [n_sums]; those of all ranks' pieces, and a word about errors. */
     double *control, *device_numbers, *scalars, *sums, *total; /* total: sums itself where nothing is in pieces */
     float *loss_scale; /* where the model reads it, else behind the control block */
     size_t n_sums; /* at least n_ranges, the same on all ranks; the rest stays 0 */

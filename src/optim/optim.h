@@ -3,8 +3,9 @@
  * An optimizer is built from its config, then bound to a parameter store: its states are arenas like the data, and every run
  * of neighbouring parameters (or pieces of them) of one group is one kernel. A step runs kernels and neither allocates nor looks anything up.
  *
- * What a step depends on is decided where the gradients are (update_control in ops/ops.h): whether they are finite, by what they are multiplied, how far
- * Adam's bias is corrected, the loss scale. On devices nothing waits for it, and the kernels of a step are recorded and replayed. */
+ * What a step depends on is decided where the gradients are (update_control in ops/ops.h): whether they are finite, by what they are
+ * multiplied, how far Adam's bias is corrected, the loss scale. On devices nothing waits for it, and the kernels of a step are recorded
+ * and replayed. */
 #ifndef MU_OPTIM_OPTIM_H
 #define MU_OPTIM_OPTIM_H
 
@@ -61,8 +62,8 @@ mu_optim_group *mu_optim_group_at(mu_optim *optim, int i);
 /* As it was when it was bound. */
 mu_optim_group mu_optim_initial_group(const mu_optim *optim, int i);
 
-/* The control block (MU_CONTROL_STEPS...): zeros, and 1 for the loss scale, when it is bound; to be written when states are restored. Reading waits for
- * the device. A loss scale that does not move stays what it was set to. */
+/* The control block (MU_CONTROL_STEPS...): zeros, and 1 for the loss scale, when it is bound; to be written when states are restored.
+ * Reading waits for the device. A loss scale that does not move stays what it was set to. */
 MU_CHECKED mu_err mu_optim_read_control(const mu_optim *optim, double control[MU_CONTROL_N]);
 MU_CHECKED mu_err mu_optim_write_control(mu_optim *optim, const double control[MU_CONTROL_N]);
 /* Its address on the device, f64 [MU_CONTROL_N], for mu_readback: behind a step it tells what became of it. bytes may be NULL. */
@@ -80,17 +81,19 @@ typedef struct {
     bool check;            /* looks whether all gradients are finite; done in any case on devices, and where a norm is wanted */
 } mu_optim_step_options;
 
-/* Gradients are those of a loss that was multiplied (graph/params.h: MU_LOSS_SCALE). Steps whose gradients are not finite are skipped, and no error. */
+/* Gradients are those of a loss that was multiplied (graph/params.h: MU_LOSS_SCALE). Steps whose gradients are not finite are skipped,
+ * which is no error. */
 typedef struct {
     double init_scale, growth_factor, backoff_factor;
     int64_t growth_interval; /* good steps; 0: the scale stays as it is */
 } mu_loss_scaling;
-/* Of a bound optimizer, before its first step. scaling NULL, as it begins: gradients that are not finite stop all updates. state: where the store's model
- * reads the scale; NULL: it does not. As it begins MU_LOSS_SCALE, if there is one. */
+/* Of a bound optimizer, before its first step. scaling NULL, as it begins: gradients that are not finite stop all updates. state: where the
+ * store's model reads the scale; NULL: it does not. As it begins MU_LOSS_SCALE, if there is one. */
 MU_CHECKED mu_err mu_optim_set_scaling(mu_optim *optim, const mu_loss_scaling *scaling, const char *state);
 
-/* One step; of this rank's pieces, where they are all that it has: collective then, when gradients are looked at. options may be NULL. norm (may be NULL) receives the 2-norm of all gradients that belong to a group, unscaled, before clipping. MU_ERR_NUMERIC when they are looked
- * at and are not finite: nothing is updated, and nothing counted. Waits for the device. */
+/* One step; of this rank's pieces, where they are all that it has: collective then, when gradients are looked at. options may be NULL. norm
+ * (may be NULL) receives the 2-norm of all gradients that belong to a group, unscaled, before clipping. MU_ERR_NUMERIC when they are looked at
+ * and are not finite: nothing is updated, and nothing counted. Waits for the device. */
 MU_CHECKED mu_err mu_optim_step(mu_optim *optim, const mu_optim_step_options *options, double *norm);
 /* The same without waiting: what became of it is in the control block. Gradients that are not finite are no error here. */
 MU_CHECKED mu_err mu_optim_step_late(mu_optim *optim, const mu_optim_step_options *options);
