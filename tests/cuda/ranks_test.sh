@@ -45,6 +45,25 @@ learn 2 thin sharded.yaml $short $wrapper.mixed_precision.param_dtype=bfloat16 $
 "$muster" ckpt diff one/epoch_4.h5 thin/epoch_4.h5 --tolerance 5e-2 >out 2>err || complain 'bfloat16 between pieces leads elsewhere'
 "$muster" ckpt diff one/epoch_4.h5 thin/epoch_4.h5 --tolerance 1e-5 >out 2>err && complain 'bfloat16 between pieces rounds nothing'
 
+# ---- an average of the weights, whole and in pieces: validated and saved on devices as on processors ----
+cat >average.yaml <<END
+_base_: $configs/adamw_bn.yaml
+custom_hooks: [{type: EMAHook, ema_type: MomentumAnnealingEMA, gamma: 10, momentum: 0.05, interval: 2, update_buffers: true}]
+train_cfg: {max_epochs: 2}
+END
+learn 2 average average.yaml
+expect 0 2 train average.yaml --work-dir processors --cfg-options device=cpu train_dataloader.batch_size=24
+"$muster" ckpt diff processors/epoch_2.h5 average/epoch_2.h5 --tolerance 1e-3 >out 2>err || complain 'another average than on processors'
+for stage in SHARD_OPTIMIZER SHARD_GRAD_OP FULL_SHARD; do
+    learn 2 average-$stage average.yaml $wrapper.type=MMFullyShardedDataParallel $wrapper.fsdp_auto_wrap_policy.min_num_params=2000 \
+        $wrapper.sharding_strategy=$stage
+    "$muster" ckpt diff average/epoch_2.h5 average-$stage/epoch_2.h5 --tolerance 1e-4 >out 2>err || complain "$stage: another average"
+    for dir in average average-$stage; do
+        scalars $dir | grep '^accuracy' >$dir.accuracies
+    done
+    [ -s average.accuracies ] && cmp -s average.accuracies average-$stage.accuracies || complain "$stage: the average has other accuracies"
+done
+
 # ---- parts, each with an optimizer of its own ----
 gan=$source/doc/examples/gan.yaml
 MUSTER_PLUGIN_PATH=$build/doc/examples/.libs:$MUSTER_PLUGIN_PATH
