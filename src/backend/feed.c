@@ -96,11 +96,13 @@ static mu_err land(mu_feed *feed, turn *t, char *device, const mu_feed_range *ra
     mu_backend *backend = feed->backend;
     MU_TRY(backend->ops->follow(backend, MU_LANE_IN, t->read));
     for (size_t i = 0; i < n; i++)
-        MU_TRY(backend->ops->copy(backend, MU_LANE_IN, t->landing + range[i].offset, t->host + range[i].offset, range[i].bytes));
+        MU_TRY(backend->ops->copy(backend, MU_LANE_IN, t->landing + range[i].offset, t->host + range[i].offset,
+                                  range[i].bytes));
     MU_TRY(backend->ops->mark(backend, t->landed, MU_LANE_IN));
     MU_TRY(backend->ops->follow(backend, MU_LANE_KERNELS, t->landed));
     for (size_t i = 0; i < n; i++)
-        MU_TRY(backend->ops->copy(backend, MU_LANE_KERNELS, device + range[i].offset, t->landing + range[i].offset, range[i].bytes));
+        MU_TRY(backend->ops->copy(backend, MU_LANE_KERNELS, device + range[i].offset, t->landing + range[i].offset,
+                                  range[i].bytes));
     MU_TRY(backend->ops->mark(backend, t->read, MU_LANE_KERNELS));
     return MU_OK;
 }
@@ -118,7 +120,8 @@ mu_err mu_feed_send_ranges(mu_feed *feed, void *device, const mu_feed_range *ran
     turn *t = &feed->turns[feed->at];
     for (size_t i = 0; i < n; i++)
         if (range[i].offset > feed->bytes || range[i].bytes > feed->bytes - range[i].offset)
-            return MU_FAIL(MU_ERR_USAGE, "%zu bytes at %zu are not in a slot of %zu", range[i].bytes, range[i].offset, feed->bytes);
+            return MU_FAIL(MU_ERR_USAGE, "%zu bytes at %zu are not in a slot of %zu", range[i].bytes, range[i].offset,
+                           feed->bytes);
     MU_TRY(t->landing ? land(feed, t, device, range, n) : upload(feed, t, device, range, n));
     feed->at = (feed->at + 1) % N_TURNS;
     return MU_OK;

@@ -64,16 +64,17 @@ static void explain(const mu_backend *backend, size_t bytes, const char *what)
     for (const mu_holder *holder = backend->holders; holder; holder = holder->next)
         holder->tell(holder->user, &h);
     for (int i = 0; i < h.n && length < sizeof text; i++)
-        length += (size_t)snprintf(text + length, sizeof text - length, "%s%s %.1f MiB", i ? ", " : "", h.largest[i].name, mib(h.largest[i].bytes));
+        length += (size_t)snprintf(text + length, sizeof text - length, "%s%s %.1f MiB", i ? ", " : "",
+                                   h.largest[i].name, mib(h.largest[i].bytes));
     kept.hint[0] = '\0';
     mu_error_restore(&kept);
     mu_error_context("%.1f MiB for %s (largest: %s)", mib(bytes), what, text);
     if (h.sum[MU_HELD_BY_STORE] > h.sum[MU_HELD_BY_PLAN])
-        mu_error_hint("parameters, gradients and optimizer states take most of it: share them among ranks (model_wrapper_cfg: "
-                      "MMFullyShardedDataParallel), or take an optimizer with fewer states");
+        mu_error_hint("parameters, gradients and optimizer states take most of it: share them among ranks "
+                      "(model_wrapper_cfg: MMFullyShardedDataParallel), or take an optimizer with fewer states");
     else
-        mu_error_hint("use a smaller batch (with accumulative_counts the optimizer sees as many samples), smaller images, or a half type "
-                      "(optim_wrapper: AmpOptimWrapper)");
+        mu_error_hint("use a smaller batch (with accumulative_counts the optimizer sees as many samples), "
+                      "smaller images, or a half type (optim_wrapper: AmpOptimWrapper)");
 }
 
 mu_err mu_backend_alloc(mu_backend *backend, size_t bytes, const char *what, void **out)

@@ -12,8 +12,8 @@ struct mu_readback {
     mu_backend *backend; /* borrowed */
     size_t bytes, step;  /* step: from slot to slot in `room` */
     int depth, first, pending;
-    slot *slots;         /* [depth] a ring; `pending` of them from `first` on */
-    char *room;          /* pinned where there is such */
+    slot *slots; /* [depth] a ring; `pending` of them from `first` on */
+    char *room;  /* pinned where there is such */
 };
 
 static char *bytes_of(const mu_readback *r, int i)
@@ -90,7 +90,8 @@ mu_err mu_readback_post(mu_readback *r, const mu_span *span, int n, int64_t tag)
     slot *s = &r->slots[at];
     size_t left = r->bytes;
     if (r->pending == r->depth)
-        return MU_FAIL(MU_ERR_USAGE, "all %d places for numbers on their way are taken: mu_readback_take comes first", r->depth);
+        return MU_FAIL(MU_ERR_USAGE, "all %d places for numbers on their way are taken: mu_readback_take comes first",
+                       r->depth);
     for (int i = 0; i < n; i++) {
         if (span[i].bytes > left)
             return MU_FAIL(MU_ERR_USAGE, "there is room for %zu bytes from the device, and more are wanted", r->bytes);

@@ -1,4 +1,5 @@
-/* Captures and graphs. A capture notes what follows what: it spreads to other streams by events, and they must have come back when it ends. */
+/* Captures and graphs. A capture notes what follows what: it spreads to other streams by events, and they must have
+ * come back when it ends. */
 #include "emulate_stream.h"
 
 #include <stdlib.h>
@@ -34,7 +35,8 @@ static cudaError_t nodes_add(emulate_nodes *self, int k)
         if (self->node[i] == k)
             return cudaSuccess;
     if (self->n == self->capacity) {
-        int capacity = self->capacity > 0 ? 2 * self->capacity : 4, *grown = realloc(self->node, (size_t)capacity * sizeof *grown);
+        int capacity = self->capacity > 0 ? 2 * self->capacity : 4,
+            *grown = realloc(self->node, (size_t)capacity * sizeof *grown);
         if (grown == NULL)
             return cudaErrorMemoryAllocation;
         self->node = grown;
@@ -53,7 +55,8 @@ static cudaError_t nodes_add_all(emulate_nodes *self, const emulate_nodes *more)
 }
 
 /* The next node, which follows those of `after`. */
-static cudaError_t graph_add(cudaGraph_t graph, emulate_run run, const void *closure, size_t bytes, const emulate_nodes *after)
+static cudaError_t graph_add(cudaGraph_t graph, emulate_run run, const void *closure, size_t bytes,
+                             const emulate_nodes *after)
 {
     if (graph->n == graph->capacity) {
         int capacity = graph->capacity > 0 ? 2 * graph->capacity : 64;
@@ -246,9 +249,9 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out)
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureStatus *status)
 {
     cudaGraph_t graph = stream != NULL ? stream->capture : NULL;
-    *status = graph == NULL      ? cudaStreamCaptureStatusNone
+    *status = graph == NULL   ? cudaStreamCaptureStatusNone
               : graph->broken ? cudaStreamCaptureStatusInvalidated
-                                 : cudaStreamCaptureStatusActive;
+                              : cudaStreamCaptureStatusActive;
     return cudaSuccess;
 }
 

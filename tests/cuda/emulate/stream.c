@@ -1,4 +1,5 @@
-/* Streams and events. Every stream has a queue; what is at the heads of several is done in a pseudo-random order, as far as events allow. */
+/* Streams and events. Every stream has a queue; what is at the heads of several is done in a pseudo-random order, as
+ * far as events allow. */
 #include "emulate_stream.h"
 
 #include <stdlib.h>
@@ -46,7 +47,8 @@ static void point_release(point *self)
         free(self);
 }
 
-static cudaError_t append(cudaStream_t stream, emulate_run run, const void *closure, size_t bytes, point *at, bool waits)
+static cudaError_t append(cudaStream_t stream, emulate_run run, const void *closure, size_t bytes, point *at,
+                          bool waits)
 {
     work *self = malloc(sizeof *self + bytes);
     if (self == NULL)
