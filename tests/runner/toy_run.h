@@ -112,6 +112,7 @@ static void run_open(run *t, const char *yaml, uint64_t seed)
 static void run_close(run *t)
 {
     mu_runner *r = &t->r;
+    mu_checkpoint_close(r);
     for (int i = 0; i < r->n_schedulers; i++)
         mu_destroy(r->scheduler[i]);
     free(r->scheduler);
