@@ -395,6 +395,12 @@ mu_type mu_plan_output_type(const mu_plan *plan, const char *output)
     return slot ? slot->type : (mu_type){.dtype = MU_NONE};
 }
 
+void *mu_plan_output(const mu_plan *plan, const char *output)
+{
+    const mu_plan_slot *slot = find_slot(plan->outputs, plan->n_outputs, output);
+    return slot ? plan->buffers[slot->buffer].address : NULL;
+}
+
 mu_err mu_plan_read(mu_plan *plan, const char *output, void *host, size_t bytes)
 {
     const mu_plan_slot *slot = find_slot(plan->outputs, plan->n_outputs, output);

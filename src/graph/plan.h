@@ -47,6 +47,8 @@ void mu_plan_refresh(mu_plan *plan);
 
 /* Copies an output, row-major in its dtype, to the host. */
 MU_CHECKED mu_err mu_plan_read(mu_plan *plan, const char *output, void *host, size_t bytes);
+/* Where an output is in the device's memory, row-major, until the next run; NULL when there is none of this name. */
+void *mu_plan_output(const mu_plan *plan, const char *output);
 /* The type of an output; MU_NONE when there is none of this name. */
 mu_type mu_plan_output_type(const mu_plan *plan, const char *output);
 

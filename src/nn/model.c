@@ -27,9 +27,14 @@ void mu_model_select_part(mu_model *model, int i)
     model->state->part = i;
 }
 
+static mu_plan_kind train_kind(int part)
+{
+    return (mu_plan_kind)(MU_PLAN_TRAIN + part);
+}
+
 static mu_plan_kind selected(const mu_model *model)
 {
-    return (mu_plan_kind)(MU_PLAN_TRAIN + model->state->part);
+    return train_kind(model->state->part);
 }
 
 /* Passes through the training plan, or those of all parts. */
@@ -108,7 +113,7 @@ mu_err mu_model_prepare(mu_model *model, const mu_batch *example, bool training)
     if (!training)
         MU_TRY(mu_model_plan(model, MU_PLAN_PREDICT, &example->fields, &slot));
     for (int i = 0; training && i < n_train_plans(model); i++)
-        MU_TRY(mu_model_plan(model, (mu_plan_kind)(MU_PLAN_TRAIN + i), &example->fields, &slot));
+        MU_TRY(mu_model_plan(model, train_kind(i), &example->fields, &slot));
     return MU_OK;
 }
 
@@ -265,16 +270,36 @@ static mu_err load(mu_model *model, const mu_batch *batch, mu_plan_kind kind, mu
     return MU_OK;
 }
 
-static mu_err read_log_vars(const mu_model_state *state, mu_plan_kind kind, const mu_model_slot *slot, mu_log_vars *out)
+static size_t name_losses(const mu_model_state *state, mu_plan_kind kind, const mu_type *type, const void *raw, mu_log_vars *out)
 {
-    double wide[MU_MAX_LOSSES], raw[MU_MAX_LOSSES];
+    double wide[MU_MAX_LOSSES];
     const mu_trace_names *names = &state->names[kind];
-    MU_TRY(mu_plan_read(slot->plan, MU_TRACE_LOG_VARS, raw, mu_type_bytes(&slot->output[0])));
-    mu_convert(wide, MU_F64, raw, slot->output[0].dtype, names->n);
+    mu_convert(wide, MU_F64, raw, type->dtype, names->n);
     out->n = names->n;
     for (int i = 0; i < names->n; i++)
         out->item[i] = (mu_log_var){.name = names->name[i], .value = wide[i]};
+    return mu_type_bytes(type);
+}
+
+static mu_err read_log_vars(const mu_model_state *state, mu_plan_kind kind, const mu_model_slot *slot, mu_log_vars *out)
+{
+    double raw[MU_MAX_LOSSES];
+    MU_TRY(mu_plan_read(slot->plan, MU_TRACE_LOG_VARS, raw, mu_type_bytes(&slot->output[0])));
+    name_losses(state, kind, &slot->output[0], raw, out);
     return MU_OK;
+}
+
+void *mu_model_losses(const mu_model *model, int part, mu_type *type)
+{
+    const mu_model_slot *slot = &model->state->slot[train_kind(part)];
+    *type = slot->output[0];
+    return mu_plan_output(slot->plan, MU_TRACE_LOG_VARS);
+}
+
+size_t mu_model_read_losses(const mu_model *model, int part, const void *bytes, mu_log_vars *out)
+{
+    const mu_model_state *state = model->state;
+    return name_losses(state, train_kind(part), &state->slot[train_kind(part)].output[0], bytes, out);
 }
 
 mu_err mu_model_check_gradients(const mu_model *model)
@@ -326,9 +351,9 @@ mu_err mu_model_load_train(mu_model *model, const mu_batch *batch)
     int n = n_train_plans(model);
     MU_TRY(bound(model));
     for (int i = 0; n > 1 && model->state->prepared && i < n; i++) /* making one plan may cost the others their slots */
-        MU_TRY(mu_model_plan(model, (mu_plan_kind)(MU_PLAN_TRAIN + i), &batch->fields, &slot));
+        MU_TRY(mu_model_plan(model, train_kind(i), &batch->fields, &slot));
     for (int i = 0; i < n; i++)
-        MU_TRY(load(model, batch, (mu_plan_kind)(MU_PLAN_TRAIN + i), &slot));
+        MU_TRY(load(model, batch, train_kind(i), &slot));
     model->state->run = (mu_run){.sample_offset = batch->first, .sample_stride = batch->stride};
     return MU_OK;
 }
@@ -343,6 +368,8 @@ mu_err mu_model_run_train(mu_model *model, uint64_t seed, int64_t step, mu_log_v
     state->run.seed = seed;
     state->run.step = step;
     MU_TRY(mu_plan_run(slot->plan, &state->run));
+    if (!out)
+        return MU_OK;
     MU_TRY(read_log_vars(state, selected(model), slot, &vars));
     state->loss = vars.item[0].value;
     if (!isfinite(state->loss)) {

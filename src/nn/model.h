@@ -79,6 +79,10 @@ typedef struct {
  * Of what was loaded; seed and step are those of its random numbers. A loss that is not finite is MU_ERR_NUMERIC. */
 MU_CHECKED mu_err mu_model_load_train(mu_model *model, const mu_batch *batch);
 MU_CHECKED mu_err mu_model_run_train(mu_model *model, uint64_t seed, int64_t step, mu_log_vars *out);
+/* With `out` NULL a device is only told to run, and nobody waits for it. What its losses are is then looked at in its memory, up to the next run of the
+ * part: address and type ([n] of floats); and, once these bytes have come to the host, by name: returns how many bytes they are. */
+void *mu_model_losses(const mu_model *model, int part, mu_type *type);
+size_t mu_model_read_losses(const mu_model *model, int part, const void *bytes, mu_log_vars *out);
 /* Not where the loss is scaled. MU_ERR_NUMERIC when a gradient in host memory (this rank's piece of it) is not finite: an activation that hides a NaN from the loss does not hide it from them. Where they travel:
  * when they have arrived. */
 MU_CHECKED mu_err mu_model_check_gradients(const mu_model *model);

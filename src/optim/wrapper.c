@@ -405,6 +405,11 @@ mu_err mu_optim_wrapper_update(mu_optim_wrapper *wrapper, int64_t batches, mu_up
     return MU_OK;
 }
 
+bool mu_optim_wrapper_clips_norm(const mu_optim_wrapper *wrapper)
+{
+    return wrapper->state->max_norm > 0;
+}
+
 const mu_component mu_component_optim_wrapper = {
     .kind = "optim_wrapper",
     .name = "OptimWrapper",

@@ -60,5 +60,7 @@ bool mu_optim_wrapper_updates(const mu_optim_wrapper *wrapper);
 MU_CHECKED mu_err mu_optim_wrapper_update(mu_optim_wrapper *wrapper, int64_t batches, mu_update_info *out);
 /* The same without waiting for the device: what became of it, the norm too, is in the control block (mu_optim_control). Numbers are no error. */
 MU_CHECKED mu_err mu_optim_wrapper_update_late(mu_optim_wrapper *wrapper, int64_t batches, bool *updated);
+/* Are gradients clipped by their norm, which is told then? */
+bool mu_optim_wrapper_clips_norm(const mu_optim_wrapper *wrapper);
 
 #endif

@@ -28,7 +28,7 @@ const char *mu_hook_point_name(mu_hook_point point); /* "before_train_iter" */
 typedef struct {
     int64_t batch_index;            /* in the epoch, from 0 */
     const mu_batch *batch;
-    const mu_log_vars *log_vars;    /* AFTER_TRAIN_ITER */
+    const mu_log_vars *log_vars;    /* AFTER_TRAIN_ITER; NULL on devices, where they are not known yet: `values` tells */
     double grad_norm;               /* AFTER_TRAIN_ITER; NaN: not known */
     const mu_tensors *outputs;      /* AFTER_VAL_ITER, AFTER_TEST_ITER: predictions */
     const mu_results *metrics;      /* AFTER_VAL_EPOCH, AFTER_TEST_EPOCH */
@@ -50,6 +50,10 @@ typedef mu_err mu_hook_fn(mu_hook *hook, mu_runner *runner, const mu_hook_event 
 typedef struct {
     int priority;
     mu_hook_fn *at[MU_HOOK_POINT_COUNT]; /* NULL: not interested */
+    /* Losses and the norm of the gradients (NaN: not known) of training iteration `iter`, from 0 on: once for each, in order, when they are known. On host
+     * memory before its AFTER_TRAIN_ITER, on devices some iterations later; before validation, checkpoints and the end in any case
+     * (mu_runner_values). May be NULL. */
+    mu_err (*values)(mu_hook *hook, mu_runner *runner, int64_t iter, const mu_log_vars *vars, double grad_norm);
     /* What does not go with the rest of the config: the evaluators stand, if they are asked for, but nothing runs. For `muster check`; a run
      * tells it on its own. Not collective. May be NULL. */
     mu_err (*check)(const mu_hook *hook, const mu_runner *runner);

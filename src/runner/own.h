@@ -16,6 +16,7 @@ struct mu_runner_own {
     mu_comm *norm_comm;           /* all ranks, for SyncBN; NULL: one rank */
     bool sync_bn;                 /* the model speaks over norm_comm */
     mu_device_comm *norm_device;  /* the same of their devices; NULL: hosts, or no SyncBN */
+    struct mu_values *values;     /* of iterations, on their way (runner/values.h); NULL: there are none */
 };
 
 /* Of the config; NULL when it is absent or null. */

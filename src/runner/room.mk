@@ -18,6 +18,7 @@ libmuster_la_SOURCES += src/runner/message_hub.c
 libmuster_la_SOURCES += src/runner/run_log.c
 libmuster_la_SOURCES += src/runner/signals.c
 libmuster_la_SOURCES += src/runner/stop.c src/runner/stop.h
+libmuster_la_SOURCES += src/runner/values.c src/runner/values.h
 libmuster_la_SOURCES += src/runner/work_dir.c
 libmuster_la_SOURCES += src/runner/build.c src/runner/inspect.c src/runner/inspect.h src/runner/loop.h src/runner/mistake.c src/runner/mistake.h src/runner/own.h src/runner/run.c src/runner/runner.c
 libmuster_la_SOURCES += src/runner/loops/epoch_based_train_loop.c src/runner/loops/eval_loop.c \

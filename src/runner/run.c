@@ -7,6 +7,7 @@
 #include "runner/loop.h"
 #include "runner/own.h"
 #include "runner/stop.h"
+#include "runner/values.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -182,7 +183,9 @@ static mu_err train(mu_runner *runner, int *status)
     MU_TRY(mu_runner_call(runner, MU_BEFORE_RUN, NULL));
     MU_TRY(load_weights(runner));
     runner->phase = MU_PHASE_TRAIN;
+    runner->late = mu_values_are_late(runner);
     MU_TRY(loop->run(runner->train_loop, runner, NULL));
+    MU_TRY(mu_runner_values(runner));
     tell_traffic(runner);
     if (runner->stop_reason)
         MU_TRY(mu_checkpoint_hook_save_now(runner));

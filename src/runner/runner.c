@@ -6,6 +6,7 @@
 #include "runner/checkpoint.h"
 #include "runner/log_processor.h"
 #include "runner/own.h"
+#include "runner/values.h"
 #include "runner/stop.h"
 
 #include <errno.h>
@@ -206,6 +207,8 @@ void mu_runner_release(mu_runner *runner)
     if (!runner)
         return;
     mu_checkpoint_close(runner);
+    if (runner->own)
+        mu_values_release(runner->own->values);
     for (int i = runner->n_hooks; i > 0; i--)
         mu_destroy(runner->hook[i - 1]);
     mu_free(runner->hook);

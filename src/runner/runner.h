@@ -77,6 +77,7 @@ struct mu_runner {
     bool stop_requested;           /* a hook of any rank wants training to end: early stopping */
     bool stopping;                 /* all ranks agreed to; the iteration in which they do is finished */
     bool agreed;                   /* the error on its way is known to all ranks */
+    bool late;                     /* training on a device: what an iteration finds is told some iterations later (mu_hook_ops.values) */
     double own_seconds;            /* of the last iteration's step (no hooks after it); less waiting for other ranks, if mu_runner_time_waits */
     double data_seconds;           /* of these: waiting for the batch */
     int64_t last_saved_iter;       /* of the newest checkpoint; -1: none */
@@ -130,6 +131,8 @@ static inline mu_err mu_runner_agreed(mu_runner *runner, mu_err err)
 
 /* Collective. Rank 0's states (running statistics) to all: before validation. Only they are kept in checkpoints. */
 MU_CHECKED mu_err mu_runner_sync_states(mu_runner *runner);
+/* Not collective. Waits until what all iterations begun so far have found is told; for hooks that must know. */
+MU_CHECKED mu_err mu_runner_values(mu_runner *runner);
 /* For hooks before training: own_seconds is to leave waits out. Costs two readings of the clock a collective call. */
 void mu_runner_time_waits(mu_runner *runner);
 void mu_runner_progress(const mu_runner *runner, const char *label, int64_t done, int64_t total);

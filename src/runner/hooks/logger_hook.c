@@ -72,6 +72,7 @@ static mu_err after_train_iter(mu_hook *hook, mu_runner *runner, const mu_hook_e
         MU_INFO("run", "Exp name: %s", runner->experiment_name);
     if (!due(self, runner, event->batch_index))
         return MU_OK;
+    MU_TRY(mu_runner_values(runner));
     MU_TRY(mu_log_processor_iter(runner->log_processor, runner, event->batch_index, MU_PHASE_TRAIN, &what));
     MU_INFO("run", "%s", what.line);
     record(self, runner, runner->iter + 1, &what);

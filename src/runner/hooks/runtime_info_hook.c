@@ -70,13 +70,13 @@ static mu_err tell(mu_runner *runner, const char *phase, const char *tag, double
     return MU_OK;
 }
 
-static mu_err after_train_iter(mu_hook *hook, mu_runner *runner, const mu_hook_event *event)
+static mu_err values(mu_hook *hook, mu_runner *runner, int64_t iter, const mu_log_vars *vars, double grad_norm)
 {
-    (void)hook;
-    if (!isnan(event->grad_norm))
-        MU_TRY(tell(runner, "train", "grad_norm", event->grad_norm));
-    for (int i = 0; event->log_vars && i < event->log_vars->n; i++)
-        MU_TRY(tell(runner, "train", event->log_vars->item[i].name, event->log_vars->item[i].value));
+    (void)hook, (void)iter;
+    if (!isnan(grad_norm))
+        MU_TRY(tell(runner, "train", "grad_norm", grad_norm));
+    for (int i = 0; i < vars->n; i++)
+        MU_TRY(tell(runner, "train", vars->item[i].name, vars->item[i].value));
     return MU_OK;
 }
 
@@ -111,11 +111,11 @@ const mu_component mu_component_runtime_info_hook = {
     .size = sizeof(runtime_info_hook),
     .options = options,
     .ops = &(const mu_hook_ops){.priority = MU_PRIORITY_VERY_HIGH,
+                                .values = values,
                                 .at = {[MU_BEFORE_RUN] = before_run,
                                        [MU_BEFORE_TRAIN] = before_train,
                                        [MU_BEFORE_TRAIN_EPOCH] = before_train_epoch,
                                        [MU_BEFORE_TRAIN_ITER] = before_train_iter,
-                                       [MU_AFTER_TRAIN_ITER] = after_train_iter,
                                        [MU_AFTER_VAL_EPOCH] = after_val_epoch,
                                        [MU_AFTER_TEST_EPOCH] = after_test_epoch}},
 };

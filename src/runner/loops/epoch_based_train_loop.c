@@ -28,6 +28,7 @@ static mu_err run_epoch(mu_runner *runner)
         if (mu_train_loop_ends(runner) && runner->epoch_iter < runner->epoch_length)
             return MU_OK;
     }
+    MU_TRY(mu_runner_values(runner));
     return mu_runner_call(runner, MU_AFTER_TRAIN_EPOCH, NULL);
 }
 

@@ -34,6 +34,7 @@ static mu_err run(mu_loop *base, mu_runner *runner, mu_results *metrics)
     }
     if (runner->stop_reason)
         return MU_OK;
+    MU_TRY(mu_runner_values(runner));
     MU_TRY(mu_runner_call(runner, MU_AFTER_TRAIN_EPOCH, NULL));
     runner->epoch++;
     return mu_runner_call(runner, MU_AFTER_TRAIN, NULL);

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "runner/own.h"
+#include "runner/values.h"
 
 #include <math.h>
 #include <string.h>
@@ -176,25 +177,6 @@ static mu_err step(mu_runner *runner, mu_log_vars *vars, mu_update_info *info)
     return update(runner, info);
 }
 
-/* "loss" is the sum of the parts' losses, and the rest comes one part after the other; the norm is that of all gradients. */
-static mu_err merge(mu_runner *runner, const mu_log_vars *vars, const mu_update_info *info, mu_log_vars *all, double *grad_norm)
-{
-    if (all->n == 0)
-        all->item[all->n++] = (mu_log_var){.name = vars->item[0].name};
-    all->item[0].value += vars->item[0].value;
-    for (int i = 1; i < vars->n; i++) {
-        for (int k = 1; k < all->n; k++)
-            if (strcmp(all->item[k].name, vars->item[i].name) == 0)
-                return MU_FAIL(MU_ERR_CONFIG, "two parts of %s record \"%s\"", mu_component_of(runner->model)->name, vars->item[i].name);
-        if (all->n == MU_MAX_LOSSES)
-            return MU_FAIL(MU_ERR_OVERFLOW, "the parts of %s record more than %d losses", mu_component_of(runner->model)->name, MU_MAX_LOSSES - 1);
-        all->item[all->n++] = vars->item[i];
-    }
-    if (!isnan(info->grad_norm))
-        *grad_norm = isnan(*grad_norm) ? info->grad_norm : hypot(*grad_norm, info->grad_norm);
-    return MU_OK;
-}
-
 /* Collective. One part after the other; each sees what the ones before it have become. */
 static mu_err step_parts(mu_runner *runner, mu_log_vars *vars, mu_update_info *info)
 {
@@ -208,7 +190,7 @@ static mu_err step_parts(mu_runner *runner, mu_log_vars *vars, mu_update_info *i
         if (err)
             mu_error_context("part \"%s\"", runner->part[i].name);
         MU_TRY(err);
-        MU_TRY(merge(runner, vars, info, &all, &grad_norm));
+        MU_TRY(mu_values_merge(runner, vars, info->grad_norm, &all, &grad_norm));
     }
     *vars = all;
     info->grad_norm = grad_norm;
@@ -229,23 +211,83 @@ static double waited(const mu_runner *runner)
     return runner->comm->waited + (norm ? norm->waited : 0);
 }
 
+/* Collective. The iteration, on host memory: what it found is known at its end. */
+static mu_err run_now(mu_runner *runner, mu_hook_event *event, mu_log_vars *vars)
+{
+    mu_update_info info;
+    MU_TRY(runner->n_parts ? step_parts(runner, vars, &info) : step(runner, vars, &info));
+    event->log_vars = vars;
+    event->grad_norm = info.grad_norm;
+    return MU_OK;
+}
+
+/* ---- on devices ---- */
+
+/* Collective. Gives the device a step of the model, or of the part that is selected (else 0), and waits for nothing. */
+static mu_err launch(mu_runner *runner, int part, bool *updated)
+{
+    mu_type type;
+    int64_t batches;
+    mu_optim_wrapper_set_progress(runner->optim, runner->iter, runner->max_iters);
+    mu_watch_note(runner->watch, "forward, backward and update", NULL, runner->iter + 1);
+    mu_parallel_begin(runner->parallel, mu_optim_wrapper_updates(runner->optim));
+    mu_err err = mu_model_run_train(runner->model, runner->seed, runner->iter, NULL);
+    MU_TRY(mu_parallel_end_run(runner->parallel, err));
+    void *losses = mu_model_losses(runner->model, part, &type);
+    MU_TRY(mu_parallel_mean(runner->parallel, losses, mu_type_count(&type), type.dtype));
+    MU_TRY(mu_parallel_finish(runner->parallel, &batches));
+    MU_TRY(mu_optim_wrapper_update_late(runner->optim, batches, updated));
+    if (*updated)
+        MU_TRY(mu_parallel_publish(runner->parallel));
+    mu_model_changed(runner->model);
+    return MU_OK;
+}
+
+static mu_err launch_parts(mu_runner *runner, bool *updated)
+{
+    if (!runner->n_parts)
+        return launch(runner, 0, updated);
+    for (int i = 0; i < runner->n_parts; i++) {
+        runner->optim = runner->part[i].optim;
+        mu_model_select_part(runner->model, i);
+        mu_parallel_select(runner->parallel, runner->part[i].first_unit, runner->part[i].n_units);
+        mu_err err = launch(runner, i, updated);
+        if (err)
+            mu_error_context("part \"%s\"", runner->part[i].name);
+        MU_TRY(err);
+    }
+    return MU_OK;
+}
+
+/* Collective. The iteration, on a device: what earlier ones have found is told, if it is known. */
+static mu_err run_late(mu_runner *runner)
+{
+    bool updated;
+    mu_err err = launch_parts(runner, &updated);
+    if (!err)
+        err = mu_values_post(runner, updated);
+    if (!err)
+        err = mu_values_look(runner, false);
+    MU_TRY(mu_runner_agree(runner, err));
+    return MU_OK;
+}
+
 mu_err mu_train_loop_iter(mu_runner *runner)
 {
     double began = mu_clock() - waited(runner);
     mu_log_vars vars;
-    mu_update_info info;
-    mu_hook_event event = {.batch_index = runner->by_epoch ? runner->epoch_iter : runner->iter};
+    mu_hook_event event = {.batch_index = runner->by_epoch ? runner->epoch_iter : runner->iter, .grad_norm = NAN};
     mu_err err = load(runner, &event);
     if (err && !runner->agreed)
         name_iteration(runner);
     MU_TRY(mu_runner_agree(runner, err));
     MU_TRY(mu_parallel_share_states(runner->parallel));
-    MU_TRY(runner->n_parts ? step_parts(runner, &vars, &info) : step(runner, &vars, &info));
+    MU_TRY(runner->late ? run_late(runner) : run_now(runner, &event, &vars));
     runner->own_seconds = mu_clock() - waited(runner) - began;
-    event.log_vars = &vars;
-    event.grad_norm = info.grad_norm;
     runner->epoch_iter++;
     runner->iters_done++;
+    if (event.log_vars)
+        MU_TRY(mu_values_tell(runner, runner->iter, event.log_vars, event.grad_norm));
     MU_TRY(mu_runner_call(runner, MU_AFTER_TRAIN_ITER, &event));
     runner->iter++;
     mu_watch_enter(runner->watch, MU_WATCH_STEP);
@@ -261,6 +303,7 @@ mu_err mu_train_loop_validate(const mu_train_loop *loop, mu_runner *runner, int6
     if ((done % interval && done != total) || (last && mu_cfg_int(last) == done))
         return MU_OK;
     const mu_loop_ops *ops = mu_component_of(runner->val_loop)->ops;
+    MU_TRY(mu_runner_values(runner));
     MU_TRY(ops->run(runner->val_loop, runner, NULL));
     if (runner->val_left) { /* a resumed run does it again */
         if (mu_runner_is_main(runner))
