@@ -17,6 +17,7 @@ struct mu_runner_own {
     bool sync_bn;                 /* the model speaks over norm_comm */
     mu_device_comm *norm_device;  /* the same of their devices; NULL: hosts, or no SyncBN */
     struct mu_values *values;     /* of iterations, on their way (runner/values.h); NULL: there are none */
+    bool found_failure;           /* the error on its way is what an earlier iteration found, whoever looked */
 };
 
 /* Of the config; NULL when it is absent or null. */

@@ -180,6 +180,7 @@ mu_err mu_values_look(mu_runner *runner, bool wait)
         const posted *at = &values->posted[number % DEPTH];
         mu_err err = tell_one(runner, at, bytes);
         if (err == MU_ERR_NUMERIC) {
+            runner->own->found_failure = true;
             mu_error_context("training, epoch %lld, iteration %lld", (long long)at->epoch + 1, (long long)at->iter + 1);
             return mu_error_hint("a smaller learning rate, a warm-up or clip_grad often help; look at the data first; MU_LATE=0 names the operation");
         }

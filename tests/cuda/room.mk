@@ -1,6 +1,7 @@
 # CUDA's runtime, cuBLASLt, cuDNN and NCCL for the CPU, as far as cuda/ uses them: for tests without a GPU.
 EXTRA_DIST += \
 	tests/cuda/emulate/capture.c \
+	tests/cuda/emulate/count.c \
 	tests/cuda/emulate/convert.h \
 	tests/cuda/emulate/cublasLt.h \
 	tests/cuda/emulate/cublaslt.c \
@@ -24,6 +25,7 @@ if CUDA_EMULATED
 noinst_LTLIBRARIES += libmuemulate.la
 libmuemulate_la_SOURCES = \
 	tests/cuda/emulate/capture.c \
+	tests/cuda/emulate/count.c \
 	tests/cuda/emulate/cublaslt.c \
 	tests/cuda/emulate/cudnn.c \
 	tests/cuda/emulate/cudnn_backend.c \
@@ -98,8 +100,8 @@ tests_cuda_rows_test_SOURCES = tests/cuda/rows_test.c
 tests_cuda_rows_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_cuda_rows_test_LDADD = $(SUITE_LDADD)
 if WITH_CUDA
-dist_check_SCRIPTS += tests/cuda/device_test.sh tests/cuda/lost_rank_test.sh tests/cuda/ranks_test.sh tests/cuda/step_test.sh \
-	tests/cuda/train_test.sh
+dist_check_SCRIPTS += tests/cuda/device_test.sh tests/cuda/late_test.sh tests/cuda/lost_rank_test.sh tests/cuda/ranks_test.sh \
+	tests/cuda/step_test.sh tests/cuda/train_test.sh
 SLOW_TESTS += tests/cuda/device_test.sh tests/cuda/lost_rank_test.sh tests/cuda/ranks_test.sh tests/cuda/step_test.sh tests/cuda/train_test.sh
 endif
 

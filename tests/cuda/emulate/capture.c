@@ -311,6 +311,8 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
     bool *given = calloc((size_t)graph->n + 1, sizeof *given);
     if (given == NULL)
         return emulate_error(cudaErrorMemoryAllocation);
+    emulate_count(EMULATE_CALL);
+    stream->replays = true;
     for (int first = 0; first < graph->n && status == cudaSuccess;) {
         pthread_mutex_lock(&emulate_lock);
         int next = choose(graph, given, first);
@@ -321,6 +323,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
         const node *it = &graph->nodes[next];
         status = emulate_submit(stream, it->run, it->closure, it->bytes);
     }
+    stream->replays = false;
     free(given);
     return emulate_error(status);
 }

@@ -34,6 +34,7 @@ struct CUstream_st {
     emulate_work *first, **end;
     cudaGraph_t capture;  /* that it takes part in; NULL: none */
     emulate_nodes last;   /* what comes next in the capture follows these */
+    bool replays;         /* is being given the nodes of a graph */
     cudaStream_t next;
 };
 
@@ -61,5 +62,11 @@ cudaError_t emulate_capture_break(void);
 /* The same for the default stream, when a blocking one captures. */
 cudaError_t emulate_capture_break_blocking(void);
 void emulate_capture_leave(cudaStream_t stream);
+
+/* ---- count.c ---- */
+
+/* Calls that give a stream something to do (a graph: one) or ask for what was done; those in which the host waited for the device. */
+typedef enum { EMULATE_CALL, EMULATE_WAIT, EMULATE_COUNTS } emulate_counted;
+void emulate_count(emulate_counted what);
 
 #endif

@@ -239,6 +239,8 @@ cudaError_t emulate_submit(cudaStream_t stream, emulate_run run, const void *clo
         return emulate_error(status);
     pthread_mutex_lock(&emulate_lock);
     bool captured = stream->capture != NULL;
+    if (!captured && !stream->replays)
+        emulate_count(EMULATE_CALL);
     if (captured) {
         status = emulate_capture_work(stream, run, closure, bytes);
     } else {
@@ -268,6 +270,7 @@ cudaError_t emulate_outside_capture(void)
 cudaError_t cudaDeviceSynchronize(void)
 {
     cudaError_t status = emulate_outside_capture();
+    emulate_count(EMULATE_WAIT);
     return status != cudaSuccess ? emulate_error(status) : emulate_finish();
 }
 
@@ -312,6 +315,8 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
     cudaError_t status = emulate_outside_capture();
+    if (stream_of(stream)->first != NULL)
+        emulate_count(EMULATE_WAIT);
     return status != cudaSuccess ? emulate_error(status) : emulate_finish_stream(stream);
 }
 
@@ -366,6 +371,8 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
         return emulate_error(status);
     stream = stream_of(stream);
     pthread_mutex_lock(&emulate_lock);
+    if (stream->capture == NULL)
+        emulate_count(EMULATE_CALL);
     if (stream->capture != NULL) {
         status = emulate_capture_record(stream, event);
     } else {
@@ -391,6 +398,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
         return emulate_error(status);
     stream = stream_of(stream);
     pthread_mutex_lock(&emulate_lock);
+    if (stream->capture == NULL)
+        emulate_count(EMULATE_CALL);
     if (stream->capture != NULL || event->capture != 0)
         status = emulate_capture_wait(stream, event);
     else if (event->point != NULL && !event->point->passed)
@@ -426,6 +435,8 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
 {
     point *at;
     cudaError_t status = event_point(event, &at);
+    if (status == cudaSuccess && at != NULL && !at->passed)
+        emulate_count(EMULATE_WAIT);
     if (status == cudaSuccess && at != NULL)
         status = advance((goal){.stream = at->stream, .point = at}, INT32_MAX);
     point_let_go(at);
@@ -442,6 +453,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event)
     bool passed = at == NULL || at->passed;
     point_release(at);
     pthread_mutex_unlock(&emulate_lock);
+    emulate_count(EMULATE_CALL);
     if (!passed)
         pass_time();
     return passed ? cudaSuccess : cudaErrorNotReady;

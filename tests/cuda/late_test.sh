@@ -1,0 +1,45 @@
+#!/bin/sh
+# Training on a device waits for nothing: losses are those of a run that waits in every iteration, a line of the log costs one wait, an iteration a few
+# calls, and numbers that are not finite are told with their iteration.
+. "${srcdir:-.}/tests/run/common.sh"
+grep -q '^#define HAVE_CUDA_EMULATED 1' "$build/config.h" || { echo "skipped: the device is not emulated"; exit 77; }
+export MU_FALLBACK=error MUSTER_EMULATE_COUNT="$PWD/count.txt"
+pack
+run="device=cuda:0 default_hooks.checkpoint=null val_cfg=null val_dataloader=null val_evaluator=null"
+
+# count NAME of the newest run
+count() {
+    tail -n 1 count.txt | sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p"
+}
+
+few="default_hooks.logger.interval=10"
+expect 0 1 train "$configs/lenet.yaml" --work-dir short --cfg-options $run $few train_cfg.max_epochs=1
+waits=$(count waits) calls=$(count calls)
+expect 0 1 train "$configs/lenet.yaml" --work-dir longer --cfg-options $run $few train_cfg.max_epochs=3
+waits=$(($(count waits) - waits)) calls=$(($(count calls) - calls))
+[ $failed -eq 0 ] || exit 1
+# 50 iterations more, with 4 lines of the log and the ends of 2 epochs; now and then a slot for inputs is still on its way, for the emulated device does
+# nothing before it is asked. One that waited in each iteration would wait for losses, norm and inputs.
+echo "50 iterations: $waits waits, $calls calls"
+[ "$waits" -le 25 ] || complain "$waits waits in 50 iterations with 4 lines"
+[ "$calls" -le $((50 * 16)) ] || complain "$calls calls in 50 iterations"
+
+expect 0 1 train "$configs/lenet.yaml" --work-dir late --cfg-options $run train_cfg.max_epochs=1
+export MU_LATE=0
+expect 0 1 train "$configs/lenet.yaml" --work-dir now --cfg-options $run train_cfg.max_epochs=1
+unset MU_LATE
+[ $failed -eq 0 ] || exit 1
+same_scalars late now 25
+
+# A learning rate that leads to infinity, in the same iteration whenever one looks.
+bad="optim_wrapper.optimizer.lr=1e30 param_scheduler=null optim_wrapper.clip_grad=null train_cfg.max_epochs=1"
+expect 1 1 train "$configs/lenet.yaml" --work-dir bad --cfg-options $run $bad
+cat err
+grep -o 'epoch [0-9]*, iteration [0-9]*' err >late.place || complain 'no iteration is told'
+grep -q 'MU_LATE=0' err || complain 'no hint'
+grep -q Hook err && complain 'a hook is blamed'
+export MU_LATE=0
+expect 1 1 train "$configs/lenet.yaml" --work-dir bad_now --cfg-options $run $bad
+grep -o 'epoch [0-9]*, iteration [0-9]*' err >now.place
+cmp late.place now.place || complain "late: $(cat late.place), at once: $(cat now.place)"
+exit $failed
