@@ -33,7 +33,7 @@ mu_err mu_runner_call(mu_runner *runner, mu_hook_point point, const mu_hook_even
         if (at)
             mu_watch_note(runner->watch, component->name, mu_hook_point_name(point), runner->iter + in_iteration);
         mu_err err = at ? at(runner->hook[i], runner, event ? event : &nothing) : MU_OK;
-        if (err && !runner->agreed && !runner->own->found_failure)
+        if (err && !runner->agreed && !(runner->own && runner->own->found_failure))
             mu_error_context("%s, %s", component->name, mu_hook_point_name(point));
         MU_TRY(err);
     }

@@ -170,7 +170,7 @@ mu_err mu_values_post(mu_runner *runner, bool updated)
 
 mu_err mu_values_look(mu_runner *runner, bool wait)
 {
-    mu_values *values = runner->own->values;
+    mu_values *values = runner->own ? runner->own->values : NULL;
     while (values && mu_readback_pending(values->readback) > 0) {
         const void *bytes;
         int64_t number;

@@ -1,5 +1,6 @@
 /* RuntimeInfoHook, IterTimerHook, LoggerHook, EarlyStoppingHook, and what is the best of a metric. */
 #include "run_hook.h"
+#include "runner/values.h"
 
 #include "runner/hooks/hooks.h"
 #include "runner/hooks/monitor.h"
@@ -38,10 +39,10 @@ START_TEST(runtime_info)
     runner.epoch = 2;
     ck_ok(call(MU_BEFORE_TRAIN_EPOCH, NULL));
     ck_assert_int_eq(mu_cfg_int(mu_message_hub_get(runner.hub, "epoch")), 2);
-    ck_ok(call(MU_AFTER_TRAIN_ITER, &(mu_hook_event){.log_vars = &vars, .grad_norm = NAN}));
+    ck_ok(mu_values_tell(&runner, 0, &vars, NAN));
     ck_assert_ptr_null(mu_message_hub_history(runner.hub, "train/grad_norm"));
     ck_assert(current("train/loss") == 0.5 && current("train/aux_acc") == 3);
-    ck_ok(call(MU_AFTER_TRAIN_ITER, &(mu_hook_event){.log_vars = &vars, .grad_norm = 2}));
+    ck_ok(mu_values_tell(&runner, 1, &vars, 2));
     ck_assert(current("train/grad_norm") == 2);
 
     mu_results results = one_metric("accuracy/top1", 50);
@@ -56,7 +57,7 @@ START_TEST(runtime_info)
     memset(longest, 'x', sizeof longest - 1);
     longest[sizeof longest - 1] = '\0';
     vars.item[0].name = longest;
-    ck_fails(call(MU_AFTER_TRAIN_ITER, &(mu_hook_event){.log_vars = &vars, .grad_norm = NAN}), MU_ERR_CONFIG, "too long for the name");
+    ck_fails(mu_values_tell(&runner, 2, &vars, NAN), MU_ERR_CONFIG, "too long for the name");
 }
 END_TEST
 

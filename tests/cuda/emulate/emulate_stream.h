@@ -65,7 +65,7 @@ void emulate_capture_leave(cudaStream_t stream);
 
 /* ---- count.c ---- */
 
-/* Calls that give a stream something to do (a graph: one) or ask for what was done; those in which the host waited for the device. */
+/* Calls that give a stream something to do (a graph: one) or ask for what was done; those in which the host waited for all that a stream was given. */
 typedef enum { EMULATE_CALL, EMULATE_WAIT, EMULATE_COUNTS } emulate_counted;
 void emulate_count(emulate_counted what);
 
