@@ -287,14 +287,21 @@ static void they_cross(void)
     ops->dealloc(device, data);
 }
 
-static bool open_device(void)
+/* All ranks on the first device: NCCL refuses, and all hear of it. */
+static void one_device(void)
+{
+    FAILS(ops->comm_open(device, world, &devices), MU_ERR_COMM, "Duplicate GPU detected");
+    CHECK(!devices);
+}
+
+static bool open_device(bool shared)
 {
     int n = 0;
     if (mu_backend_cuda.devices(NULL, 0, &n) != MU_OK || n < world->local_size) {
         printf("skipped: %d ranks and %d devices\n", world->local_size, n);
         return false;
     }
-    OK(mu_backend_open("cuda", &(mu_backend_options){.device = world->local_rank, .cache_dir = ""}, &device));
+    OK(mu_backend_open("cuda", &(mu_backend_options){.device = shared ? 0 : world->local_rank, .cache_dir = ""}, &device));
     if (!device)
         exit(1);
     ops = device->ops;
@@ -308,12 +315,16 @@ int main(int argc, char **argv)
         void (*run)(void);
     } quarrels[] = {{"fail", one_cannot_open}, {"die", one_dies}, {"differ", they_differ}, {"cross", they_cross}};
     ranks_begin();
-    if (!open_device())
+    bool shared = argc > 1 && strcmp(argv[1], "shared") == 0;
+    if (!open_device(shared))
         return 77;
-    mu_err err = ops->comm_open(device, world, &devices);
-    OK(err);
-    if (err)
-        return 1;
+    if (shared) {
+        one_device();
+    } else {
+        OK(ops->comm_open(device, world, &devices));
+        if (!devices)
+            return 1;
+    }
     for (size_t i = 0; i < sizeof quarrels / sizeof *quarrels; i++)
         if (argc > 1 && strcmp(argv[1], quarrels[i].name) == 0)
             quarrels[i].run();

@@ -30,5 +30,6 @@ run any 2 die
 grep -q '^rank 0: NCCL: remote process exited' "$tmp/out" || complain "nobody says that the other rank is gone"
 grep '^rank 0: came out of it' "$tmp/out" || complain "rank 0 did not come out of it"
 run 0 2 differ
+run 0 3 shared
 run 0 2 cross
 exit $failed
