@@ -129,7 +129,7 @@ static mu_err load(bench *b)
 
 static mu_err learn(bench *b)
 {
-    MU_TRY(mu_model_run_train(b->model, WEIGHTS_SEED, b->step, &b->vars));
+    MU_TRY(mu_model_run_train(b->model, WEIGHTS_SEED, b->step, b->backend->host_memory ? &b->vars : NULL));
     MU_TRY(mu_optim_step_late(b->optim, NULL));
     mu_model_changed(b->model);
     b->step++;
@@ -202,6 +202,20 @@ static void print_memory(const bench *b)
            s.arena_bytes, s.lower_bound_bytes, s.n_steps, s.n_reorders, 1e-9 * (double)s.flops);
 }
 
+/* Of the last step: on a device nobody has looked at it yet. */
+static mu_err print_loss(bench *b)
+{
+    char bytes[MU_MAX_LOSSES * sizeof(double)];
+    mu_type type;
+    if (!b->backend->host_memory) {
+        const void *losses = mu_model_losses(b->model, 0, &type);
+        MU_TRY(b->backend->ops->download(b->backend, bytes, losses, mu_type_bytes(&type)));
+        mu_model_read_losses(b->model, 0, bytes, &b->vars);
+    }
+    printf("%.9g", b->vars.n ? b->vars.item[0].value : 0);
+    return MU_OK;
+}
+
 static mu_err answer(bench *b, const char *line)
 {
     struct rusage usage;
@@ -211,7 +225,7 @@ static mu_err answer(bench *b, const char *line)
     } else if (strncmp(line, "memory", 6) == 0) {
         print_memory(b);
     } else if (strncmp(line, "loss", 4) == 0) {
-        printf("%.9g", b->vars.n ? b->vars.item[0].value : 0);
+        MU_TRY(print_loss(b));
     } else if (strncmp(line, "host ", 5) == 0) {
         MU_TRY(run_host(b, atol(line + 5)));
     } else {
