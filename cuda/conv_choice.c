@@ -8,7 +8,8 @@
 
 /* FEW: where cuDNN's first list has fewer engines that may be used, its second is looked into, whose engines take anything and their time. */
 enum { MOST = 10, FEW = 4 };
-static const size_t workspace_max = (size_t)1 << 30;
+/* Scratch memory is shared by the kernels of a plan: this part of the device's memory is what the greediest of them may take. */
+enum { WORKSPACE_PART = 16 };
 
 /* A way to compute; its text is what is kept. */
 typedef struct {
@@ -96,6 +97,7 @@ static void leave(mu_cuda_conv *c)
 /* A failure leaves the kernel without a way. */
 static mu_err take(mu_cuda_conv *c, const mu_dnn_graph *graph, const candidate *what)
 {
+    size_t free, total;
     leave(c);
     c->way = what->way;
     if (what->way == MU_CUDA_CONV_ENGINE) {
@@ -108,7 +110,8 @@ static mu_err take(mu_cuda_conv *c, const mu_dnn_graph *graph, const candidate *
         MU_TRY(make_matrices(c, &c->matrices));
         c->workspace_bytes = c->matrices->scratch_bytes;
     }
-    if (c->workspace_bytes > workspace_max)
+    MU_TRY_CUDA(cudaMemGetInfo(&free, &total));
+    if (c->workspace_bytes > total / WORKSPACE_PART)
         return MU_FAIL(MU_ERR_UNSUPPORTED, "it wants %zu bytes of scratch memory", c->workspace_bytes);
     mu_cuda_conv_place(c);
     return MU_OK;
