@@ -337,7 +337,8 @@ static mu_err prepare_in_turn(mu_runner *runner, mu_loader *loader, bool trainin
 
 static mu_err reopen_deterministic(mu_runner *runner)
 {
-    mu_backend_options options = {.n_threads = runner->backend->n_threads, .deterministic = true};
+    mu_backend_options options = mu_runner_backend_options(runner);
+    options.deterministic = true;
     mu_destroy(runner->model);
     mu_runner_close_norm_device(runner);
     mu_backend_close(runner->backend);

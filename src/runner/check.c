@@ -22,6 +22,7 @@ static const mu_option auto_scale_keys[] = {
 };
 
 static const mu_option env_keys[] = {
+    {"allow_tf32", MU_OPT_BOOL, .help = "GPUs may round the operands of f32 products to 10 bits, which is faster"},
     {"cudnn_benchmark", MU_OPT_BOOL, .help = "accepted, without effect: conv_algorithm decides"},
     {"mp_cfg", MU_OPT_ANY, .help = "accepted, without effect: there are no worker processes"},
     {"dist_cfg", MU_OPT_ANY, .help = "accepted, without effect: ranks come from the MPI launcher"},

@@ -167,14 +167,20 @@ static mu_err compare_seats(mu_runner *runner, const seat *mine)
     return MU_OK;
 }
 
-static mu_err open_seat(mu_runner *runner, const seat *mine)
+mu_backend_options mu_runner_backend_options(const mu_runner *runner)
 {
-    const mu_cfg *algorithm = mu_runner_get(runner, "conv_algorithm");
-    mu_backend_options options = {
+    const mu_cfg *algorithm = mu_runner_get(runner, "conv_algorithm"), *tf32 = mu_runner_get(runner, "env_cfg.allow_tf32");
+    return (mu_backend_options){
         .n_threads = thread_count(runner),
         .direct_convolution = algorithm && strcmp(mu_cfg_string(algorithm), "direct") == 0,
         .deterministic = runner->deterministic,
+        .tf32 = tf32 && mu_cfg_bool(tf32),
     };
+}
+
+static mu_err open_seat(mu_runner *runner, const seat *mine)
+{
+    mu_backend_options options = mu_runner_backend_options(runner);
     if (mine->index >= 0 && !mine->numbered) {
         mu_free(runner->device);
         runner->device = NULL;

@@ -22,6 +22,8 @@ struct mu_runner_own {
 
 /* Of the config; NULL when it is absent or null. */
 const mu_cfg *mu_runner_get(const mu_runner *runner, const char *path);
+/* As the config wants it, on this rank's share of the cores. */
+mu_backend_options mu_runner_backend_options(const mu_runner *runner);
 /* Collective, and agreed on. The backend that `device` names, on this rank's share of the cores; ranks of a node get different devices. Sets
  * runner->device to what opens the same one again. */
 MU_CHECKED mu_err mu_runner_open_device(mu_runner *runner);
