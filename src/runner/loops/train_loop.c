@@ -268,6 +268,8 @@ static mu_err run_late(mu_runner *runner)
         err = mu_values_post(runner, updated);
     if (!err)
         err = mu_values_look(runner, false);
+    if (err && err != MU_ERR_NUMERIC)
+        mu_parallel_give_up(runner->parallel); /* this rank has left out what the others' devices wait for */
     MU_TRY(mu_runner_agree(runner, err));
     return MU_OK;
 }

@@ -40,6 +40,8 @@ typedef cudaError_t (*emulate_run)(const void *closure);
 cudaError_t emulate_submit(cudaStream_t stream, emulate_run run, const void *closure, size_t bytes);
 /* Does all that is waiting, or what a stream was given (nothing where it captures) and others before that. */
 cudaError_t emulate_finish(void);
+/* Some of the work that waits, by any thread. */
+void emulate_go_on(void);
 cudaError_t emulate_finish_stream(cudaStream_t stream);
 /* For calls that cannot be captured: ends what this thread captures with an error, else cudaSuccess. */
 cudaError_t emulate_outside_capture(void);

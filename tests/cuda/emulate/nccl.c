@@ -4,7 +4,8 @@
  *     hangs, and PATIENCE for one that is gone, of which ncclCommGetAsyncError tells at once;
  *   - with a communicator that does not block, a call is only on its way when it returns: it is given to the stream when the error is asked for;
  *   - sums begin at another rank for every piece, means are sums of what was divided before, a maximum drops NaN;
- *   - two ranks on one device are refused.
+ *   - two ranks on one device are refused;
+ *   - while there is a communicator, the device goes on by itself, with a delay: its host may wait for another that waits for the device.
  *
  * What NCCL does not find is a fault of the device here: ranks that do different things, and two that wait for each other in two communicators.
  * MUSTER_EMULATE_ERROR=nccl: no communicator can be made. */
@@ -18,6 +19,7 @@
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,6 +193,39 @@ static ncclResult_t meet(ncclComm_t self)
     return ncclSuccess;
 }
 
+/* Another process may wait for this one's device while this one waits for something else: the device goes on by itself, a little late. */
+static int n_open;
+static bool goes_on;
+
+static void *go_on(void *unused)
+{
+    for (bool more = true; more;) {
+        usleep(1000);
+        emulate_go_on();
+        pthread_mutex_lock(&lock);
+        more = goes_on = n_open > 0;
+        pthread_mutex_unlock(&lock);
+    }
+    return unused;
+}
+
+/* With the lock. */
+static bool start_device(void)
+{
+    pthread_t thread;
+    sigset_t all, old;
+    n_open++;
+    if (goes_on)
+        return true;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    goes_on = pthread_create(&thread, NULL, go_on, NULL) == 0;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (goes_on)
+        pthread_detach(thread);
+    return goes_on;
+}
+
 ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int nranks, ncclUniqueId id, int rank, ncclConfig_t *config)
 {
     const char *wanted = getenv("MUSTER_EMULATE_ERROR");
@@ -213,6 +248,8 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int nranks, ncclUniqueId i
     pthread_mutex_lock(&lock);
     self->next = comms;
     comms = self;
+    if (!start_device())
+        self->state = fail(self, ncclSystemError, "no thread for the device");
     pthread_mutex_unlock(&lock);
     *comm = self;
     while (self->blocking && self->state == ncclInProgress) {
@@ -238,6 +275,7 @@ static ncclResult_t leave(ncclComm_t self, bool aborted)
     munmap(self->slots, (size_t)self->n * sizeof(slot));
     self->slots = NULL;
     self->aborted = aborted;
+    n_open--;
     for (int r = 0; r < self->n; r++)
         if (self->pidfd[r] >= 0)
             close(self->pidfd[r]);
