@@ -42,7 +42,7 @@ awk 'BEGIN { for (i = 0; i < 60; i++) { printf "%d", i % 10; for (j = 0; j < 64;
 "$muster" data pack nan.h5 --csv nan.csv --dtype f32 --shape 1,8,8 >out 2>err || complain 'nan.h5 is not packed'
 for device in cpu cpu:simd cpu:ref; do
     refused 2 train small.yaml --work-dir w --cfg-options train_dataloader.dataset.path=nan.h5 train_dataloader.dataset.indices=60 device=$device
-    says 'rank 1/2: training, epoch 1, iteration ' ': step 0: the loss is ' 'backbone.conv1' '"img" f32[20,1,8,8]' '1 NaN or infinite'
+    says 'rank 1/2: training, epoch 1, iteration ' ': step 0: the loss is ' 'normalize "data_preprocessor"' '"img" f32[20,1,8,8]' '1 NaN or infinite'
 done
 cat >wild.yaml <<END
 _base_: small.yaml
