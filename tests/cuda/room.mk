@@ -102,7 +102,7 @@ tests_cuda_rows_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_cuda_rows_test_LDADD = $(SUITE_LDADD)
 if WITH_CUDA
 dist_check_SCRIPTS += tests/cuda/device_test.sh tests/cuda/late_test.sh tests/cuda/lost_rank_test.sh tests/cuda/ranks_test.sh \
-	tests/cuda/step_test.sh tests/cuda/train_test.sh
+	tests/cuda/recipes_test.sh tests/cuda/step_test.sh tests/cuda/train_test.sh
 SLOW_TESTS += tests/cuda/device_test.sh tests/cuda/lost_rank_test.sh tests/cuda/ranks_test.sh tests/cuda/step_test.sh tests/cuda/train_test.sh
 endif
 
