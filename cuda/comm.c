@@ -21,6 +21,8 @@ struct mu_device_comm {
     cudaStream_t used[MU_N_LANES]; /* streams that it has given work to */
 };
 
+enum { EAGER = 256 }; /* questions without a pause: what NCCL does beside the caller takes some microseconds */
+
 static void nap(void)
 {
     nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
@@ -62,7 +64,7 @@ static mu_err lost(void)
 /* Until NCCL is done with what it was told; *heard counts other ranks' notes that they failed (NULL: they send none), the first of which ends it. */
 static mu_err settle(mu_device_comm *self, const char *call, int *heard)
 {
-    for (;;) {
+    for (int asked = 0;; asked++) {
         ncclResult_t state;
         int from = -1;
         char note;
@@ -77,7 +79,8 @@ static mu_err settle(mu_device_comm *self, const char *call, int *heard)
             ++*heard;
             return MU_OK;
         }
-        nap();
+        if (asked >= EAGER)
+            nap();
     }
 }
 

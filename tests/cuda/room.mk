@@ -92,7 +92,7 @@ endif
 endif
 tests_cuda_dnn_test_SOURCES = tests/cuda/dnn_test.c
 tests_cuda_dnn_test_CPPFLAGS = -I$(top_srcdir)/cuda $(CUDA_CPPFLAGS) $(TEST_CPPFLAGS)
-tests_cuda_dnn_test_LDADD = $(TEST_LDADD)
+tests_cuda_dnn_test_LDADD = $(TEST_LDADD) $(CUDA_LIBS)
 SLOW_TESTS += tests/cuda/dnn_test
 tests_cuda_norms_test_SOURCES = tests/cuda/norms_test.c
 tests_cuda_norms_test_CPPFLAGS = $(TEST_CPPFLAGS)
