@@ -17,6 +17,8 @@ static const struct {
 } backends[] = {
 #ifdef HAVE_CUDA
     {"cuda", "cuda", NULL, &mu_backend_cuda},
+#else
+    {"cuda", "cuda", "not built; configure --with-cuda", NULL},
 #endif
 #ifdef HAVE_ONEDNN
     {"onednn", "cpu:onednn", NULL, &mu_backend_onednn},
