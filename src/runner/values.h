@@ -15,8 +15,8 @@ MU_CHECKED mu_err mu_values_tell(mu_runner *runner, int64_t iter, const mu_log_v
 
 /* Asks for those of the iteration that was begun last, of all parts; `updated`: it had an update. Not collective, like the next one. */
 MU_CHECKED mu_err mu_values_post(mu_runner *runner, bool updated);
-/* Tells of all that have come; wait: of all that were asked for. MU_ERR_NUMERIC names the iteration in which something was not finite: nothing has been
- * updated since. */
+/* Tells of all that have come; wait: of all that were asked for. MU_ERR_NUMERIC names the iteration whose loss or gradients were not finite;
+ * after such gradients nothing has been updated. */
 MU_CHECKED mu_err mu_values_look(mu_runner *runner, bool wait);
 void mu_values_release(mu_values *values); /* NULL is allowed */
 
