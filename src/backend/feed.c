@@ -90,19 +90,47 @@ mu_err mu_feed_slot(mu_feed *feed, void **out)
     return MU_OK;
 }
 
+mu_err mu_feed_wait(mu_feed *feed)
+{
+    for (int i = 0; i < N_TURNS; i++)
+        if (feed->turns[i].landed)
+            MU_TRY(feed->backend->ops->wait(feed->backend, feed->turns[i].landed));
+    return MU_OK;
+}
+
+static const char *source(const turn *t, const mu_feed_range *range)
+{
+    return range->from ? range->from : t->host + range->offset;
+}
+
+/* Bytes that go in one copy, and how many ranges these are. `host`: from it, else from the landing block, where all are. */
+static size_t neighbours(const turn *t, bool host, const mu_feed_range *range, size_t n, size_t *taken)
+{
+    size_t bytes = range[0].bytes, i = 1;
+    for (; i < n && range[i].offset == range[0].offset + bytes; i++) {
+        if (host && (!range[i].from != !range[0].from || source(t, &range[i]) != source(t, &range[0]) + bytes))
+            break;
+        bytes += range[i].bytes;
+    }
+    *taken = i;
+    return bytes;
+}
+
 /* Between the marks, which then say the same as before if this fails. */
 static mu_err land(mu_feed *feed, turn *t, char *device, const mu_feed_range *range, size_t n)
 {
     mu_backend *backend = feed->backend;
     MU_TRY(backend->ops->follow(backend, MU_LANE_IN, t->read));
-    for (size_t i = 0; i < n; i++)
-        MU_TRY(backend->ops->copy(backend, MU_LANE_IN, t->landing + range[i].offset, t->host + range[i].offset,
-                                  range[i].bytes));
+    for (size_t i = 0, taken; i < n; i += taken) {
+        size_t bytes = neighbours(t, true, &range[i], n - i, &taken);
+        MU_TRY(backend->ops->copy(backend, MU_LANE_IN, t->landing + range[i].offset, source(t, &range[i]), bytes));
+    }
     MU_TRY(backend->ops->mark(backend, t->landed, MU_LANE_IN));
     MU_TRY(backend->ops->follow(backend, MU_LANE_KERNELS, t->landed));
-    for (size_t i = 0; i < n; i++)
-        MU_TRY(backend->ops->copy(backend, MU_LANE_KERNELS, device + range[i].offset, t->landing + range[i].offset,
-                                  range[i].bytes));
+    for (size_t i = 0, taken; i < n; i += taken) {
+        size_t bytes = neighbours(t, false, &range[i], n - i, &taken);
+        MU_TRY(backend->ops->copy(backend, MU_LANE_KERNELS, device + range[i].offset, t->landing + range[i].offset, bytes));
+    }
     MU_TRY(backend->ops->mark(backend, t->read, MU_LANE_KERNELS));
     return MU_OK;
 }
@@ -110,8 +138,10 @@ static mu_err land(mu_feed *feed, turn *t, char *device, const mu_feed_range *ra
 static mu_err upload(mu_feed *feed, const turn *t, char *device, const mu_feed_range *range, size_t n)
 {
     mu_backend *backend = feed->backend;
-    for (size_t i = 0; i < n; i++)
-        MU_TRY(backend->ops->upload(backend, device + range[i].offset, t->host + range[i].offset, range[i].bytes));
+    for (size_t i = 0, taken; i < n; i += taken) {
+        size_t bytes = neighbours(t, true, &range[i], n - i, &taken);
+        MU_TRY(backend->ops->upload(backend, device + range[i].offset, source(t, &range[i]), bytes));
+    }
     return MU_OK;
 }
 

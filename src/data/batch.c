@@ -2,7 +2,7 @@
 
 #include "core/mem.h"
 
-/* Memory of field i. */
+/* Of field i: its name, and memory for it when it is not in the room. */
 typedef struct {
     char *name;
     void *data;
@@ -13,6 +13,8 @@ struct mu_batch_buffer {
     mu_batch batch;
     int64_t *index;
     size_t index_capacity;
+    char *room; /* borrowed */
+    size_t room_bytes, room_used;
     batch_block block[MU_MAX_TENSORS];
 };
 
@@ -38,10 +40,25 @@ mu_batch *mu_batch_buffer_batch(mu_batch_buffer *buffer)
     return &buffer->batch;
 }
 
+void mu_batch_buffer_lend(mu_batch_buffer *buffer, void *room, size_t bytes)
+{
+    buffer->room = room;
+    buffer->room_bytes = room ? bytes : 0;
+}
+
+size_t mu_batch_room(const mu_batch *batch)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < batch->fields.n; i++)
+        bytes += mu_align_up(mu_type_bytes(&batch->fields.item[i].type));
+    return bytes;
+}
+
 mu_err mu_batch_buffer_begin(mu_batch_buffer *buffer, int64_t size)
 {
     MU_TRY(mu_grow(&buffer->index, &buffer->index_capacity, (size_t)size, sizeof *buffer->index));
-    buffer->batch = (mu_batch){.size = size, .index = buffer->index, .stride = 1};
+    buffer->batch = (mu_batch){.size = size, .index = buffer->index, .stride = 1, .lent = buffer->room != NULL};
+    buffer->room_used = 0;
     return MU_OK;
 }
 
@@ -61,6 +78,36 @@ static mu_err set_name(batch_block *block, const char *name)
     return MU_OK;
 }
 
+static bool in_room(const mu_batch_buffer *buffer, const void *place)
+{
+    const char *at = place;
+    return buffer->room && at >= buffer->room && at < buffer->room + buffer->room_bytes;
+}
+
+/* The place of a new field, or of one that is there already and does not grow; NULL: not in the room. */
+static void *room_for(mu_batch_buffer *buffer, const mu_tensor *known, size_t bytes)
+{
+    if (known)
+        return in_room(buffer, known->data) && bytes <= mu_type_bytes(&known->type) ? known->data : NULL;
+    size_t left = buffer->room_bytes - buffer->room_used, wanted = mu_align_up(bytes);
+    if (!buffer->room || wanted < bytes || wanted > left)
+        return NULL;
+    void *place = buffer->room + buffer->room_used;
+    buffer->room_used += wanted;
+    return place;
+}
+
+static mu_err make_block(const mu_batch_buffer *buffer, batch_block *block, const mu_tensor *known, size_t bytes)
+{
+    if (!block->data || bytes > block->capacity) {
+        MU_TRY(mu_realloc(&block->data, bytes));
+        block->capacity = bytes;
+    }
+    if (known && in_room(buffer, known->data))
+        memcpy(block->data, known->data, mu_type_bytes(&known->type));
+    return MU_OK;
+}
+
 mu_err mu_batch_buffer_field(mu_batch_buffer *buffer, const char *name, const mu_type *sample, void **data)
 {
     mu_batch *batch = &buffer->batch;
@@ -74,12 +121,14 @@ mu_err mu_batch_buffer_field(mu_batch_buffer *buffer, const char *name, const mu
     MU_TRY(mu_type_init(&type, sample->dtype, sample->ndim + 1, dim));
     batch_block *block = &buffer->block[i];
     MU_TRY(set_name(block, name));
-    if (!block->data || mu_type_bytes(&type) > block->capacity) {
-        MU_TRY(mu_realloc(&block->data, mu_type_bytes(&type)));
-        block->capacity = mu_type_bytes(&type);
+    void *place = room_for(buffer, known, mu_type_bytes(&type));
+    if (!place) {
+        MU_TRY(make_block(buffer, block, known, mu_type_bytes(&type)));
+        place = block->data;
+        batch->lent = false;
     }
-    MU_TRY(mu_tensors_put(&batch->fields, block->name, type, block->data));
-    *data = block->data;
+    MU_TRY(mu_tensors_put(&batch->fields, block->name, type, place));
+    *data = place;
     return MU_OK;
 }
 

@@ -10,6 +10,7 @@ typedef struct {
     const int64_t *index;  /* [size] in the dataset */
     int64_t first, stride; /* sample i is number first + i * stride of the global batch: for random numbers */
     mu_tensors fields;     /* [size, ...] each; of dtype and shape of the samples' */
+    bool lent;             /* all fields lie in the memory that the buffer was lent, each on a multiple of MU_ALIGN that is its own up to the next one */
 } mu_batch;
 
 /* Memory of one batch, used again for the next. One thread at a time. */
@@ -17,6 +18,12 @@ typedef struct mu_batch_buffer mu_batch_buffer;
 MU_CHECKED mu_err mu_batch_buffer_new(mu_batch_buffer **out);
 void mu_batch_buffer_release(mu_batch_buffer *buffer); /* NULL is allowed */
 mu_batch *mu_batch_buffer_batch(mu_batch_buffer *buffer);
+
+/* Memory for fields of batches that begin after this, one after the other, instead of the buffer's own; borrowed. What does not fit in it, and a field that
+ * grows, lies in the buffer's own. NULL, 0: none. */
+void mu_batch_buffer_lend(mu_batch_buffer *buffer, void *room, size_t bytes);
+/* What the fields of the batch as it is would take of it. */
+size_t mu_batch_room(const mu_batch *batch);
 
 /* Empties it, for `size` samples: there are no fields, indices are uninitialised, first is 0 and stride 1. */
 MU_CHECKED mu_err mu_batch_buffer_begin(mu_batch_buffer *buffer, int64_t size);

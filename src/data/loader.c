@@ -3,6 +3,7 @@
 #include "data/loader.h"
 
 #include "core/clock.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "core/pool.h"
 
@@ -15,6 +16,8 @@
 typedef struct {
     mu_loader *loader;
     mu_batch_buffer *buffer;
+    void *room; /* of options.memory, lent to the buffer */
+    size_t room_bytes;
     mu_sample sample;
     int64_t n, *index, *pass; /* wanted */
     bool ready;               /* under the lock */
@@ -43,9 +46,10 @@ struct mu_loader {
     pthread_cond_t some_ready;
     atomic_bool cancelled;
 
-    slot *slot; /* a ring: `filled` slots from `head` on, of which the first may be given out */
-    int64_t n_slots, head, filled;
-    bool given, started;
+    slot *slot; /* a ring: `filled` slots from `head` on, of which the first `given` are given out */
+    int64_t n_slots, head, filled, given;
+    size_t room_bytes; /* what the largest batch so far takes of a slot's room */
+    bool started;
     int64_t asked, used; /* samples of this rank since the stream was taken up: asked of the sampler, given out */
     mu_loader_stats stats;
 };
@@ -64,7 +68,7 @@ const mu_option mu_loader_keys[] = {
     MU_OPTION(settings, prefetch_factor, MU_OPT_INT, .int_default = 2, .nullable = true, .bounded_below = true, .min = 1,
               .bounded_above = true, .max = 1024, .help = "batches ahead of each thread"),
     MU_OPTION(settings, persistent_workers, MU_OPT_BOOL, .help = "accepted, without effect: threads always stay"),
-    MU_OPTION(settings, pin_memory, MU_OPT_BOOL, .help = "accepted, without effect: batches lie in the host's memory"),
+    MU_OPTION(settings, pin_memory, MU_OPT_BOOL, .help = "accepted, without effect: batches for a device always are"),
     MU_OPTION_END,
 };
 
@@ -173,8 +177,9 @@ static mu_err make_slots(mu_loader *loader)
 {
     const settings *s = &loader->set;
     int64_t ahead = s->num_workers * s->prefetch_factor;
-    /* One more for the batch that is given out. */
-    int64_t n = s->num_workers == 0 ? 1 : 1 + (ahead < 2 ? 2 : ahead), size = largest_batch(loader);
+    /* Besides those that are given out. */
+    int64_t n = s->num_workers == 0 ? 0 : ahead < 2 ? 2 : ahead, size = largest_batch(loader);
+    n += loader->options.keep;
     MU_TRY(mu_calloc(&loader->slot, (size_t)n, sizeof *loader->slot));
     loader->n_slots = loader->stats.slots = n;
     for (int64_t i = 0; i < n; i++) {
@@ -210,6 +215,7 @@ mu_err mu_loader_new(const mu_cfg *cfg, const char *path, const mu_loader_option
         return MU_FAIL(MU_ERR_USAGE, "rank %d of %d ranks does not exist", options->rank, options->world_size);
     MU_TRY(mu_calloc(&loader, 1, sizeof *loader));
     loader->options = *options;
+    loader->options.keep = options->keep > 1 ? options->keep : 1;
     pthread_mutex_init(&loader->lock, NULL);
     pthread_cond_init(&loader->some_ready, NULL);
     mu_err err = set_up(loader, cfg, path);
@@ -228,8 +234,16 @@ static void stop(mu_loader *loader)
     mu_err err = loader->pool ? mu_pool_wait(loader->pool) : MU_OK;
     (void)err; /* jobs do not fail */
     atomic_store(&loader->cancelled, false);
-    loader->head = loader->filled = 0;
-    loader->given = false;
+    loader->filled = loader->given; /* may still be read */
+}
+
+static void release_room(const mu_loader *loader, slot *o)
+{
+    mu_batch_buffer_lend(o->buffer, NULL, 0);
+    if (o->room)
+        loader->options.memory.dealloc(loader->options.memory.user, o->room);
+    o->room = NULL;
+    o->room_bytes = 0;
 }
 
 void mu_loader_release(mu_loader *loader)
@@ -239,6 +253,8 @@ void mu_loader_release(mu_loader *loader)
     stop(loader);
     mu_pool_release(loader->pool);
     for (int64_t i = 0; i < loader->n_slots; i++) {
+        if (loader->slot[i].room)
+            release_room(loader, &loader->slot[i]);
         mu_batch_buffer_release(loader->slot[i].buffer);
         mu_sample_release(&loader->slot[i].sample);
         mu_free(loader->slot[i].index);
@@ -374,15 +390,43 @@ static int64_t draw(mu_sampler *sampler, int64_t size, int64_t *index, int64_t *
     return n;
 }
 
-/* Sets the threads to work on all slots that are free. */
+/* In the thread of the loader's caller, who may have a device: the threads of the pool know nothing of it. A slot grows when a larger batch has been seen. */
+static void make_room(mu_loader *loader, slot *o)
+{
+    const mu_loader_memory *memory = &loader->options.memory;
+    void *room;
+    if (!memory->alloc || loader->room_bytes <= o->room_bytes)
+        return;
+    release_room(loader, o);
+    if (memory->alloc(memory->user, loader->room_bytes, &room) == MU_OK) {
+        o->room = room;
+        o->room_bytes = loader->room_bytes;
+        mu_batch_buffer_lend(o->buffer, room, o->room_bytes);
+        return;
+    }
+    MU_WARN("data", "%zu bytes for a batch cannot be had where the device copies from, batches are copied once more: %s", loader->room_bytes,
+            mu_error_last()->message);
+    mu_error_clear();
+    loader->options.memory.alloc = NULL;
+}
+
+static void note_room(mu_loader *loader, const mu_batch *batch)
+{
+    size_t bytes = mu_batch_room(batch);
+    loader->room_bytes = bytes > loader->room_bytes ? bytes : loader->room_bytes;
+}
+
+/* Sets the threads to work on all slots that are free; without threads one batch is made, and no other before it is given. */
 static mu_err fill(mu_loader *loader)
 {
-    while (loader->filled < loader->n_slots) {
+    int64_t most = loader->n_slots - loader->options.keep + 1;
+    while (loader->filled - loader->given < most) {
         slot *o = &loader->slot[(loader->head + loader->filled) % loader->n_slots];
         o->n = draw(loader->sampler, largest_batch(loader), o->index, o->pass);
         loader->asked += o->n;
         if (o->n == 0 || (loader->set.drop_last && o->n < loader->set.batch_size))
             return MU_OK;
+        make_room(loader, o);
         o->ready = false;
         loader->filled++;
         MU_TRY(mu_pool_submit(loader->pool, run_slot, o));
@@ -412,23 +456,24 @@ mu_err mu_loader_next(mu_loader *loader, const mu_batch **out)
 {
     if (!loader->started)
         return MU_FAIL(MU_ERR_USAGE, "the loader was not started");
-    if (loader->given) {
+    if (loader->given == loader->options.keep) {
         loader->head = (loader->head + 1) % loader->n_slots;
         loader->filled--;
-        loader->given = false;
+        loader->given--;
     }
     MU_TRY(fill(loader));
-    if (loader->filled == 0) {
+    if (loader->filled == loader->given) {
         *out = NULL;
         return MU_OK;
     }
-    slot *o = &loader->slot[loader->head];
+    slot *o = &loader->slot[(loader->head + loader->given) % loader->n_slots];
     wait_for(loader, o);
     if (o->err) /* the slot stays: it is told again */
         return mu_error_restore(&o->error);
     const mu_batch *batch = mu_batch_buffer_batch(o->buffer);
-    loader->given = true;
+    loader->given++;
     loader->used += batch->size;
+    note_room(loader, batch);
     count(loader, batch);
     *out = batch;
     return MU_OK;
@@ -447,6 +492,8 @@ mu_err mu_loader_example(mu_loader *loader, int64_t size, mu_batch_buffer **out)
     MU_TRY_GOTO(err, mu_calloc(&o.pass, (size_t)n, sizeof *o.pass), done);
     o.n = draw(sampler, n, o.index, o.pass);
     MU_TRY_GOTO(err, make_batch(loader, &o), done);
+    if (n == largest_batch(loader))
+        note_room(loader, mu_batch_buffer_batch(o.buffer));
     *out = o.buffer;
     o.buffer = NULL;
 done:

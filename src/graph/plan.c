@@ -210,14 +210,15 @@ void mu_plan_release(mu_plan *plan)
 
 /* ---- running ---- */
 
-/* What was filled since the last run; the rest is on the device. The next slot was sent two runs ago. */
+/* What was given since the last run; the rest is on the device. The next slot was sent two runs ago, so when it is there, what the run before was given is
+ * not read any more. Buffers end where the next one begins: neighbours go in one copy. */
 static mu_err send_inputs(mu_plan *plan)
 {
     size_t n = 0;
     for (size_t i = 0; i < plan->n_inputs; i++) {
         const mu_buffer *b = &plan->buffers[plan->inputs[i].buffer];
         if (plan->inputs[i].filled)
-            plan->sent[n++] = (mu_feed_range){.offset = b->offset, .bytes = b->bytes};
+            plan->sent[n++] = (mu_feed_range){.offset = b->offset, .bytes = mu_align_up(b->bytes), .from = plan->inputs[i].from};
     }
     if (n == 0)
         return MU_OK;
@@ -385,8 +386,25 @@ void *mu_plan_input_at(mu_plan *plan, int i)
     if (!slot || plan->options.dry)
         return NULL;
     slot->filled = plan->feed != NULL;
+    slot->from = NULL;
     const mu_buffer *b = &plan->buffers[slot->buffer];
     return plan->feed ? (char *)plan->slot + b->offset : b->address;
+}
+
+void mu_plan_input_from(mu_plan *plan, int i, const void *host)
+{
+    void *to = mu_plan_input_at(plan, i);
+    if (to && plan->feed)
+        plan->inputs[i].from = host;
+    else if (to)
+        memcpy(to, host, plan->buffers[plan->inputs[i].buffer].bytes);
+}
+
+mu_err mu_plan_wait_inputs(mu_plan *plan)
+{
+    if (plan->feed)
+        MU_TRY(mu_feed_wait(plan->feed));
+    return MU_OK;
 }
 
 mu_type mu_plan_output_type(const mu_plan *plan, const char *output)

@@ -49,7 +49,8 @@ typedef struct {
     const char *name; /* of plan->graph */
     mu_type type;
     int32_t buffer;
-    bool filled; /* an input of a device: its address was asked for since the last run */
+    bool filled;      /* an input of a device: its address was asked for since the last run, */
+    const void *from; /* or it is sent from here */
 } mu_plan_slot;
 
 /* Profiling: one timed step. */

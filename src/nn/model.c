@@ -237,18 +237,19 @@ mu_err mu_model_init_weights(mu_model *model, uint64_t seed, mu_init_load_fn *lo
 /* ---- running ---- */
 
 /* An input's place in the plan is good for one run. */
-static void fill_inputs(mu_model_slot *slot, const mu_tensors *fields)
+static void give_inputs(mu_model_slot *slot, const mu_batch *batch)
 {
-    for (int i = 0; i < fields->n; i++) {
+    for (int i = 0; i < batch->fields.n; i++) {
         mu_tensor *input = &slot->inputs.item[i];
-        void *to = mu_plan_input_at(slot->plan, slot->at[i]);
-        input->data = to ? fields->item[i].data : NULL;
-        if (to)
-            memcpy(to, input->data, mu_type_bytes(&input->type));
+        input->data = slot->at[i] >= 0 ? batch->fields.item[i].data : NULL;
+        if (input->data && batch->lent)
+            mu_plan_input_from(slot->plan, slot->at[i], input->data);
+        else if (input->data)
+            memcpy(mu_plan_input_at(slot->plan, slot->at[i]), input->data, mu_type_bytes(&input->type));
     }
 }
 
-/* The plan for this batch, its inputs filled and checked. */
+/* The plan for this batch, its inputs given and checked. */
 static mu_err load(mu_model *model, const mu_batch *batch, mu_plan_kind kind, mu_model_slot **out)
 {
     mu_model_slot *slot;
@@ -257,7 +258,7 @@ static mu_err load(mu_model *model, const mu_batch *batch, mu_plan_kind kind, mu
     if (!state->prepared)
         return MU_FAIL(MU_ERR_USAGE, "the model has no parameters yet: mu_model_prepare comes first");
     MU_TRY(mu_model_plan(model, kind, &batch->fields, &slot));
-    fill_inputs(slot, &batch->fields);
+    give_inputs(slot, batch);
     if (mu_plan_kind_mode(kind) == MU_MODE_LOSS && ops_of(model)->check)
         MU_TRY(ops_of(model)->check(model, &slot->inputs));
     if (mu_plan_kind_trains(kind)) {

@@ -74,7 +74,9 @@ typedef struct {
     mu_log_var item[MU_MAX_LOSSES];
 } mu_log_vars;
 
-/* The training step of one batch, in parts. load: makes the plan where there is none, fills its inputs and checks them: what this rank does alone. run: forward and
+/* The training step of one batch, in parts. load: makes the plan where there is none, gives it its inputs and checks them: what this rank does alone. A batch in memory
+ * that was lent (mu_batch.lent: the backend's alloc_host) is sent from where it lies, and stays as it is until the next one of its loader has been run; any other is
+ * copied at once. run: forward and
  * backward, gradients of the total loss with respect to this rank's mean; where ranks share the parameters they travel meanwhile (graph/exchange.h).
  * Of what was loaded; seed and step are those of its random numbers. A loss that is not finite is MU_ERR_NUMERIC. */
 MU_CHECKED mu_err mu_model_load_train(mu_model *model, const mu_batch *batch);

@@ -225,6 +225,15 @@ static mu_err fill_slot(mu_model_state *state, mu_plan_kind kind, mu_plan *plan,
     return MU_OK;
 }
 
+/* The next batch goes by way of another plan, and that one would not wait for what the last one is still being sent. */
+static mu_err wait_for_inputs(const mu_model_state *state)
+{
+    for (int k = 0; k < MU_N_PLAN_KINDS; k++)
+        if (state->slot[k].plan)
+            MU_TRY(mu_plan_wait_inputs(state->slot[k].plan));
+    return MU_OK;
+}
+
 mu_err mu_model_plan(mu_model *model, mu_plan_kind kind, const mu_tensors *inputs, mu_model_slot **out)
 {
     mu_model_state *state = model->state;
@@ -232,6 +241,7 @@ mu_err mu_model_plan(mu_model *model, mu_plan_kind kind, const mu_tensors *input
     if (!matches(slot, inputs)) {
         char mode[1024]; /* plans are told apart by the names of the inputs, too */
         mu_type types[MU_MAX_TENSORS];
+        MU_TRY(wait_for_inputs(state));
         size_t at = (size_t)snprintf(mode, sizeof mode, "%s", kind_name(kind));
         for (int i = 0; i < inputs->n; i++) {
             types[i] = inputs->item[i].type;

@@ -1,3 +1,4 @@
+#include "backend/lanes.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/text.h"
@@ -113,6 +114,27 @@ static mu_err add_dump(mu_runner *runner, mu_evaluator *evaluator)
     return mu_evaluator_add(evaluator, metric);
 }
 
+/* The backend may be another one by the time (reopen_deterministic). */
+static mu_err batch_memory_new(void *user, size_t bytes, void **out)
+{
+    return mu_host_room_new(((const mu_runner *)user)->backend, bytes, out);
+}
+
+static void batch_memory_release(void *user, void *block)
+{
+    mu_host_room_release(((const mu_runner *)user)->backend, block);
+}
+
+/* A device copies a batch while the next one is loaded. */
+static void set_memory(mu_runner *runner, mu_loader_options *options)
+{
+    const mu_backend *backend = runner->backend;
+    if (backend->host_memory || !backend->ops->alloc_host)
+        return;
+    options->keep = 2;
+    options->memory = (mu_loader_memory){.alloc = batch_memory_new, .dealloc = batch_memory_release, .user = runner};
+}
+
 mu_err mu_runner_build_loader(mu_runner *runner, mu_phase phase)
 {
     mu_loader **loader = phase == MU_PHASE_TRAIN ? &runner->train_loader
@@ -123,6 +145,7 @@ mu_err mu_runner_build_loader(mu_runner *runner, mu_phase phase)
     char path[32];
     mu_loader_options options = {.rank = runner->comm->rank, .world_size = runner->comm->size, .seed = runner->seed,
                                  .training = phase == MU_PHASE_TRAIN};
+    set_memory(runner, &options);
     snprintf(path, sizeof path, "%s_dataloader", name);
     const mu_cfg *cfg = mu_runner_get(runner, path);
     if (!cfg) {

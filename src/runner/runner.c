@@ -214,10 +214,8 @@ void mu_runner_release(mu_runner *runner)
     mu_free(runner->hook);
     mu_loop *loops[] = {runner->train_loop, runner->val_loop, runner->test_loop};
     mu_loader *loaders[] = {runner->train_loader, runner->val_loader, runner->test_loader};
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3; i++)
         mu_destroy(loops[i]);
-        mu_loader_release(loaders[i]);
-    }
     mu_evaluator_release(runner->val_evaluator);
     mu_evaluator_release(runner->test_evaluator);
     for (int i = 0; i < runner->n_schedulers; i++)
@@ -228,7 +226,9 @@ void mu_runner_release(mu_runner *runner)
     if (!runner->n_parts)
         mu_destroy(runner->optim);
     mu_destroy(runner->parallel);
-    mu_destroy(runner->model);
+    mu_destroy(runner->model); /* batches are not read any more */
+    for (int i = 0; i < 3; i++)
+        mu_loader_release(loaders[i]);
     if (runner->own)
         mu_runner_close_norm_device(runner);
     mu_backend_close(runner->backend);
