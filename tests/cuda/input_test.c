@@ -35,6 +35,14 @@ static mu_err watch_wait(mu_backend *b, const mu_mark *mark)
     return mu_backend_cuda.wait(b, mark);
 }
 
+static int n_copies[MU_N_LANES];
+
+static mu_err watch_copy(mu_backend *b, mu_lane lane, void *to, const void *from, size_t bytes)
+{
+    n_copies[lane]++;
+    return mu_backend_cuda.copy(b, lane, to, from, bytes);
+}
+
 static mu_err watch_synchronize(mu_backend *b)
 {
     n_waits++;
@@ -61,6 +69,7 @@ static mu_backend *opened(void)
     watching = mu_backend_cuda;
     watching.mark = watch_mark;
     watching.wait = watch_wait;
+    watching.copy = watch_copy;
     watching.synchronize = watch_synchronize;
     watching.download = watch_download;
     watching.upload = watch_upload;
@@ -152,6 +161,7 @@ START_TEST(nothing_waits)
     ck_ok(b->ops->synchronize(b));
     n_waits = n_in_waits = 0;
     int behind = 0;
+    memset(n_copies, 0, sizeof n_copies);
     for (int i = 0; i < ROUNDS; i++) { /* from the second run on it is a recording */
         fill(&n, "a", 10 * i);
         fill(&n, "b", -i);
@@ -159,6 +169,8 @@ START_TEST(nothing_waits)
         behind += !device_is_done(b);
     }
     ck_assert_int_eq(n_waits, 0);
+    ck_assert_int_eq(n_copies[MU_LANE_IN], ROUNDS); /* both inputs at once */
+    ck_assert_int_eq(n_copies[MU_LANE_KERNELS], ROUNDS);
     ck_assert_int_le(n_in_waits, ROUNDS);
     ck_assert_int_eq(behind, ROUNDS);
     check(&n, 10 * (ROUNDS - 1), -(ROUNDS - 1));
@@ -184,6 +196,134 @@ START_TEST(filled_while_the_device_works)
         check(&n, 100 * i, i);
     }
     network_close(&n);
+    mu_backend_close(b);
+}
+END_TEST
+
+/* ---- inputs that lie where the device copies from ---- */
+
+enum { BYTES = N * sizeof(float) };
+_Static_assert(BYTES % MU_ALIGN == 0, "b is behind a without a gap");
+
+static void put(float *x, int value)
+{
+    for (int i = 0; i < N; i++)
+        x[i] = (float)(value + i % 7);
+}
+
+/* Inputs of run i in a block: a, then b. */
+static void give(network *n, float *block, int a, int b)
+{
+    put(block, a);
+    put(block + N, b);
+    mu_plan_input_from(n->plan, mu_plan_find_input(n->plan, "a"), block);
+    mu_plan_input_from(n->plan, mu_plan_find_input(n->plan, "b"), block + N);
+    mu_plan_input_from(n->plan, -1, block);
+}
+
+static float *pinned(mu_backend *b)
+{
+    void *block;
+    ck_ok(b->ops->alloc_host(b, 2 * BYTES, &block));
+    return block;
+}
+
+/* A run looks at what it was given only until the next one has begun: two blocks go by turns, and nothing waits. */
+START_TEST(sent_from_where_they_lie)
+{
+    network n;
+    mu_backend *b = opened();
+    float *block[] = {pinned(b), pinned(b)};
+    network_open(&n, b, false);
+    ck_ok(b->ops->synchronize(b));
+    n_waits = n_in_waits = 0;
+    memset(n_copies, 0, sizeof n_copies);
+    int behind = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        give(&n, block[i % 2], 10 * i, -i);
+        ck_ok(mu_plan_run(n.plan, NULL));
+        behind += !device_is_done(b);
+    }
+    ck_assert_int_eq(n_waits, 0);
+    ck_assert_int_le(n_in_waits, ROUNDS);
+    ck_assert_int_eq(behind, ROUNDS);
+    ck_assert_int_eq(n_copies[MU_LANE_IN], ROUNDS);
+    ck_assert_int_eq(n_copies[MU_LANE_KERNELS], ROUNDS);
+    check(&n, 10 * (ROUNDS - 1), -(ROUNDS - 1));
+    /* every one of them, and mixed with what is filled or left as it is */
+    for (int i = 0; i < ROUNDS; i++) {
+        give(&n, block[i % 2], 100 * i, i);
+        if (i % 3 == 1)
+            fill(&n, "b", 7 * i); /* instead */
+        ck_ok(mu_plan_run(n.plan, NULL));
+        put(block[(i + 1) % 2], -1000); /* as early as it may be */
+        put(block[(i + 1) % 2] + N, -1000);
+        check(&n, 100 * i, i % 3 == 1 ? 7 * i : i);
+        ck_ok(mu_plan_run(n.plan, NULL)); /* the same again, from the device */
+        check(&n, 100 * i, i % 3 == 1 ? 7 * i : i);
+    }
+    give(&n, block[0], 1, 2);
+    ck_ok(mu_plan_run(n.plan, NULL));
+    ck_ok(mu_plan_wait_inputs(n.plan));
+    give(&n, block[0], 3, 4);
+    ck_ok(mu_plan_run(n.plan, NULL));
+    check(&n, 3, 4);
+    give(&n, block[0], 5, 6);
+    ck_ok(mu_plan_run(n.plan, NULL));
+    network_close(&n); /* nothing is read any more */
+    b->ops->dealloc_host(b, block[0]);
+    b->ops->dealloc_host(b, block[1]);
+    ck_ok(b->ops->synchronize(b));
+    mu_backend_close(b);
+    ck_assert_int_eq(mu_mem_get_counts().live_blocks, 0);
+}
+END_TEST
+
+static bool is_right(network *n, int a, int b)
+{
+    static float y[N];
+    ck_ok(mu_plan_read(n->plan, "y", y, sizeof y));
+    return y[0] == -(float)(a + b) && y[N - 1] == -(float)(a + b + 2 * ((N - 1) % 7));
+}
+
+/* One block is too few: it is written again while it is being sent. So are two where plans go by turns and nobody waits. */
+START_TEST(written_again_too_early)
+{
+    network n[2];
+    mu_backend *b = opened();
+    float *block[] = {pinned(b), pinned(b)};
+    int wrong = 0;
+    network_open(&n[0], b, false);
+    network_open(&n[1], b, false);
+    for (int i = 0; i < ROUNDS; i++) {
+        give(&n[0], block[0], 10 * i, -i);
+        ck_ok(mu_plan_run(n[0].plan, NULL));
+        put(block[0], -1000);
+        wrong += !is_right(&n[0], 10 * i, -i);
+    }
+    ck_assert_int_gt(wrong, 0);
+    for (int waits = 0; waits < 2; waits++) {
+        wrong = 0;
+        for (int i = 0; i < ROUNDS; i++) {
+            give(&n[0], block[0], 10 * i, -i);
+            ck_ok(mu_plan_run(n[0].plan, NULL));
+            if (waits)
+                ck_ok(mu_plan_wait_inputs(n[0].plan));
+            give(&n[1], block[1], i, i);
+            ck_ok(mu_plan_run(n[1].plan, NULL));
+            put(block[0], -1000);
+            wrong += !is_right(&n[0], 10 * i, -i);
+            check(&n[1], i, i);
+        }
+        if (waits)
+            ck_assert_int_eq(wrong, 0);
+        else
+            ck_assert_int_gt(wrong, 0);
+    }
+    network_close(&n[0]);
+    network_close(&n[1]);
+    b->ops->dealloc_host(b, block[0]);
+    b->ops->dealloc_host(b, block[1]);
     mu_backend_close(b);
 }
 END_TEST
@@ -266,6 +406,8 @@ int main(void)
     tcase_set_timeout(tests, 60); /* large tensors */
     tcase_add_test(tests, nothing_waits);
     tcase_add_test(tests, filled_while_the_device_works);
+    tcase_add_test(tests, sent_from_where_they_lie);
+    tcase_add_test(tests, written_again_too_early);
     tcase_add_test(tests, kept_inputs);
     tcase_add_test(tests, no_inputs);
     suite_add_tcase(suite, tests);

@@ -21,7 +21,7 @@ waits=$(($(count waits) - waits)) calls=$(($(count calls) - calls))
 # 50 iterations more, with 4 lines of the log, and the ends of 2 epochs. Lines and slots for inputs wait for an event behind them, nothing for a stream.
 echo "50 iterations: $waits times waited for a stream, $calls calls"
 [ "$waits" -eq 0 ] || complain "a stream was waited for $waits times in 50 iterations"
-[ "$calls" -le $((50 * 16)) ] || complain "$calls calls in 50 iterations"
+[ "$calls" -le $((50 * 13)) ] || complain "$calls calls in 50 iterations"
 
 expect 0 1 train "$configs/lenet.yaml" --work-dir late --cfg-options $run train_cfg.max_epochs=1
 export MU_LATE=0

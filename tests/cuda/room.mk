@@ -55,13 +55,16 @@ tests_cuda_emulate_test_LDADD = tests/cuda/libemulatekernels.la $(TEST_LDADD)
 # The backend itself, with the device above, and whole runs on whatever device there is.
 if WITH_CHECK
 if CUDA_EMULATED
-check_PROGRAMS += tests/cuda/backend_test tests/cuda/checkpoint_test tests/cuda/conv_test tests/cuda/index_test tests/cuda/input_test tests/cuda/lane_test tests/cuda/record_test
+check_PROGRAMS += tests/cuda/backend_test tests/cuda/batch_test tests/cuda/checkpoint_test tests/cuda/conv_test tests/cuda/index_test tests/cuda/input_test tests/cuda/lane_test tests/cuda/record_test
 check_PROGRAMS += tests/cuda/images_test
 endif
 endif
 tests_cuda_backend_test_SOURCES = tests/cuda/backend_test.c
 tests_cuda_backend_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_cuda_backend_test_LDADD = $(TEST_LDADD)
+tests_cuda_batch_test_SOURCES = tests/cuda/batch_test.c
+tests_cuda_batch_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_cuda_batch_test_LDADD = $(TEST_LDADD)
 tests_cuda_checkpoint_test_SOURCES = tests/cuda/checkpoint_test.c
 tests_cuda_checkpoint_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_cuda_checkpoint_test_LDADD = $(TEST_LDADD)

@@ -1,4 +1,7 @@
+#include "core/log.h"
 #include "data/loader.h"
+
+#include <pthread.h>
 
 #include "toy_set.h"
 
@@ -395,12 +398,318 @@ START_TEST(example_disturbs_nothing)
 }
 END_TEST
 
-static mu_err open_and_take(const mu_cfg *cfg)
+/* ---- batches that stay, and memory of the caller's ---- */
+
+/* All bytes of a batch, field after field. */
+typedef struct {
+    int64_t size;
+    size_t bytes;
+    char data[4096];
+} image;
+
+static image image_of(const mu_batch *batch)
+{
+    image im = {.size = batch->size};
+    for (int i = 0; i < batch->fields.n; i++) {
+        size_t bytes = mu_type_bytes(&batch->fields.item[i].type);
+        ck_assert_uint_le(im.bytes + bytes, sizeof im.data);
+        memcpy(im.data + im.bytes, batch->fields.item[i].data, bytes);
+        im.bytes += bytes;
+    }
+    return im;
+}
+
+static void same_image(const mu_batch *batch, const image *was)
+{
+    image is = image_of(batch);
+    ck_assert_int_eq(is.size, was->size);
+    ck_assert_uint_eq(is.bytes, was->bytes);
+    ck_assert_mem_eq(is.data, was->data, is.bytes);
+}
+
+/* Blocks that are out, and what the allocator was asked for. */
+typedef struct {
+    pthread_t thread; /* the only one that may ask */
+    int n, out, fail_at, failures;
+    size_t largest;
+} memory;
+
+static mu_err memory_alloc(void *user, size_t bytes, void **out)
+{
+    memory *m = user;
+    ck_assert(pthread_equal(m->thread, pthread_self()));
+    if (++m->n == m->fail_at) {
+        m->failures++;
+        return MU_FAIL(MU_ERR_MEMORY, "none of that kind");
+    }
+    MU_TRY(mu_alloc(out, bytes));
+    m->largest = bytes > m->largest ? bytes : m->largest;
+    m->out++;
+    return MU_OK;
+}
+
+static void memory_dealloc(void *user, void *block)
+{
+    memory *m = user;
+    ck_assert(pthread_equal(m->thread, pthread_self()));
+    ck_assert_ptr_nonnull(block);
+    m->out--;
+    mu_free(block);
+}
+
+static mu_loader *open_with(const char *yaml, int keep, memory *m)
+{
+    mu_loader *loader;
+    mu_loader_options options = {.world_size = 1, .seed = 7, .training = true, .keep = keep};
+    if (m) {
+        m->thread = pthread_self();
+        options.memory = (mu_loader_memory){.alloc = memory_alloc, .dealloc = memory_dealloc, .user = m};
+    }
+    ck_ok(mu_loader_new(parse(yaml), "train_dataloader", &options, &loader));
+    return loader;
+}
+
+/* The last `keep` batches are as they were when they came, also when an epoch begins anew in between. */
+START_TEST(batches_stay)
+{
+    for (int threads = 0; threads < 3; threads++)
+        for (int keep = 1; keep <= 3; keep++) {
+            const mu_batch *last[3] = {0};
+            image was[3];
+            int64_t n = 0, slots;
+            record r = {0}, alone = {0};
+            mu_loader *loader = open_with(with_threads(threads, ""), keep, NULL);
+            slots = mu_loader_get_stats(loader).slots;
+            for (int epoch = 0; epoch < 3; epoch++) {
+                ck_ok(mu_loader_start(loader, 0));
+                for (int64_t i = 0; i < (epoch == 1 ? 2 : 100); i++) {
+                    const mu_batch *batch;
+                    ck_ok(mu_loader_next(loader, &batch));
+                    for (int64_t k = 1; k < keep && k <= n; k++)
+                        same_image(last[(n - k) % 3], &was[(n - k) % 3]);
+                    if (!batch)
+                        break;
+                    check_batch(batch, &r);
+                    last[n % 3] = batch;
+                    was[n % 3] = image_of(batch);
+                    n++;
+                }
+            }
+            ck_assert_int_eq(r.batches, 14 + 2 + 14);
+            close_loader(loader);
+            loader = open_with(with_threads(threads, ""), 0, NULL);
+            ck_assert_int_eq(mu_loader_get_stats(loader).slots, slots - (keep - 1)); /* as many ahead */
+            for (int epoch = 0; epoch < 3; epoch++) {
+                ck_ok(mu_loader_start(loader, 0));
+                take(loader, epoch == 1 ? 2 : 100, &alone);
+            }
+            same_record(&alone, &r);
+            close_loader(loader);
+        }
+}
+END_TEST
+
+/* Without threads nothing is read before it is asked for, however much is kept. */
+START_TEST(keeping_does_not_read_ahead)
+{
+    record r = {0};
+    mu_loader *loader = open_with(with_threads(0, ""), 3, NULL);
+    ck_ok(mu_loader_start(loader, 0));
+    for (int i = 1; i < 6; i++) {
+        take(loader, 1, &r);
+        ck_assert_int_eq(((toy_set *)mu_loader_dataset(loader))->reads, 4 * i);
+    }
+    close_loader(loader);
+}
+END_TEST
+
+/* Fields of a lent batch, in their order, each on a multiple of MU_ALIGN where the one before it ends. */
+static void check_lent(const mu_batch *batch)
+{
+    const char *at = batch->fields.item[0].data;
+    ck_assert(batch->lent);
+    ck_assert_uint_eq((uintptr_t)at % MU_ALIGN, 0);
+    for (int i = 0; i < batch->fields.n; i++) {
+        ck_assert_ptr_eq(batch->fields.item[i].data, at);
+        at += mu_align_up(mu_type_bytes(&batch->fields.item[i].type));
+    }
+}
+
+static const mu_batch *next(mu_loader *loader)
+{
+    const mu_batch *batch;
+    ck_ok(mu_loader_next(loader, &batch));
+    return batch;
+}
+
+/* Batches lie in the caller's memory: from the first on where an example has told how large they are, else once the slots go round again. */
+START_TEST(memory_of_the_callers)
+{
+    for (int threads = 0; threads < 3; threads++)
+        for (int example = 0; example < 2; example++) {
+            memory m = {0};
+            record r = {0}, plain = {0};
+            mu_batch_buffer *buffer;
+            const mu_batch *batch;
+            mu_loader *loader = open_with(with_threads(threads, ""), 2, &m);
+            int slots = (int)mu_loader_get_stats(loader).slots;
+            for (int i = 0; i < 2 * example; i++) {
+                ck_ok(mu_loader_example(loader, i ? 0 : 1, &buffer)); /* a smaller one does not count */
+                ck_assert(!mu_batch_buffer_batch(buffer)->lent);
+                mu_batch_buffer_release(buffer);
+            }
+            ck_assert_int_eq(m.n, 0);
+            for (int epoch = 0; epoch < 2; epoch++) {
+                ck_ok(mu_loader_start(loader, epoch));
+                for (int i = 0; (batch = next(loader)); i++) {
+                    if (example || epoch || i >= slots)
+                        check_lent(batch);
+                    else if (i == 0)
+                        ck_assert(!batch->lent);
+                    check_batch(batch, &r);
+                }
+            }
+            ck_assert_int_eq(r.batches, 28);
+            ck_assert_int_eq(m.n, slots);
+            ck_assert_int_eq(m.out, slots);
+            ck_assert_uint_eq(m.largest, 3 * MU_ALIGN); /* 48 bytes of images, 32 of labels, 32 of numbers */
+            close_loader(loader);
+            ck_assert_int_eq(m.out, 0);
+            loader = open_with(with_threads(threads, ""), 0, NULL);
+            for (int epoch = 0; epoch < 2; epoch++) {
+                ck_ok(mu_loader_start(loader, epoch));
+                take(loader, 100, &plain);
+            }
+            same_record(&plain, &r);
+            close_loader(loader);
+        }
+}
+END_TEST
+
+static int n_warned;
+
+static void count_warning(void *user, mu_log_level level, const char *room, const char *line)
+{
+    (void)user, (void)room;
+    n_warned += level == MU_LOG_WARNING && strstr(line, "192 bytes for a batch") && strstr(line, "none of that kind");
+}
+
+/* It warns once, and goes on with what it has. */
+START_TEST(no_memory_of_that_kind)
+{
+    mu_log_set_sink(count_warning, NULL);
+    for (int fail_at = 1; fail_at <= 5; fail_at++) {
+        memory m = {.fail_at = fail_at};
+        record r = {0};
+        mu_batch_buffer *buffer;
+        const mu_batch *batch;
+        int lent = 0;
+        n_warned = 0;
+        mu_loader *loader = open_with(with_threads(2, ""), 2, &m);
+        ck_ok(mu_loader_example(loader, 0, &buffer));
+        mu_batch_buffer_release(buffer);
+        for (int epoch = 0; epoch < 2; epoch++) {
+            ck_ok(mu_loader_start(loader, epoch));
+            for (; (batch = next(loader)); lent += batch->lent)
+                check_batch(batch, &r);
+        }
+        ck_assert_int_eq(r.batches, 28);
+        ck_assert_int_eq(m.n, fail_at);
+        ck_assert_int_eq(m.failures, 1);
+        ck_assert_int_eq(n_warned, 1);
+        ck_assert_int_eq(m.out, fail_at - 1);
+        ck_assert(fail_at == 1 ? lent == 0 : lent > 0 && lent < 28);
+        close_loader(loader);
+        ck_assert_int_eq(m.out, 0);
+    }
+    mu_log_set_sink(NULL, NULL);
+}
+END_TEST
+
+/* Images that grow while a batch is made do not stay in the room; all batches are what they are without one. */
+START_TEST(batches_that_grow)
+{
+    static const char yaml[] = "{dataset: {type: ToySet, n: 53, vary: true}, batch_size: 4, num_workers: 1, collate_fn: {type: pseudo_collate}}";
+    memory m = {0};
+    int lent = 0, n = 0;
+    static image plain[28];
+    for (int with = 0; with < 2; with++) {
+        mu_loader *loader = open_with(yaml, 2, with ? &m : NULL);
+        const mu_batch *batch;
+        n = 0;
+        for (int epoch = 0; epoch < 2; epoch++) {
+            ck_ok(mu_loader_start(loader, epoch));
+            while ((batch = next(loader))) {
+                if (!with)
+                    plain[n] = image_of(batch);
+                else
+                    same_image(batch, &plain[n]);
+                if (batch->lent)
+                    check_lent(batch);
+                lent += batch->lent;
+                n++;
+            }
+        }
+        ck_assert_int_eq(n, 28);
+        close_loader(loader);
+    }
+    ck_assert(lent > 0 && lent < 28);
+    ck_assert_int_eq(m.out, 0);
+}
+END_TEST
+
+START_TEST(rooms_of_buffers)
+{
+    enum { ROOM = 4 * MU_ALIGN };
+    mu_batch_buffer *buffer;
+    char *room, *a, *b, *c;
+    ck_ok(mu_alloc(&room, ROOM));
+    ck_ok(mu_batch_buffer_new(&buffer));
+    const mu_batch *batch = mu_batch_buffer_batch(buffer);
+    mu_batch_buffer_lend(buffer, room, ROOM);
+    ck_ok(mu_batch_buffer_begin(buffer, 3));
+    ck_assert(batch->lent);
+    ck_assert_uint_eq(mu_batch_room(batch), 0);
+    ck_ok(mu_batch_buffer_field(buffer, "a", &MU_TYPE(MU_U8, 22), (void **)&a)); /* 66 bytes */
+    ck_ok(mu_batch_buffer_field(buffer, "empty", &MU_TYPE(MU_U8, 0), (void **)&b));
+    ck_ok(mu_batch_buffer_field(buffer, "b", &MU_TYPE(MU_U8, 30), (void **)&b));
+    ck_assert_ptr_eq(a, room);
+    ck_assert_ptr_eq(b, room + 2 * MU_ALIGN);
+    ck_assert(batch->lent);
+    ck_assert_uint_eq(mu_batch_room(batch), ROOM);
+    memset(a, 'a', 66);
+    ck_ok(mu_batch_buffer_field(buffer, "a", &MU_TYPE(MU_U8, 22), (void **)&c)); /* the same again */
+    ck_assert_ptr_eq(c, a);
+    ck_assert(batch->lent);
+    ck_ok(mu_batch_buffer_field(buffer, "a", &MU_TYPE(MU_U8, 40), (void **)&c)); /* it grows */
+    ck_assert(c < room || c >= room + ROOM);
+    ck_assert(!batch->lent);
+    for (int i = 0; i < 66; i++)
+        ck_assert_int_eq(c[i], 'a');
+    memset(c, 'c', 120);
+    ck_ok(mu_batch_buffer_field(buffer, "a", &MU_TYPE(MU_U8, 50), (void **)&c));
+    for (int i = 0; i < 120; i++)
+        ck_assert_int_eq(c[i], 'c');
+    ck_ok(mu_batch_buffer_begin(buffer, 3)); /* anew, and then too large */
+    ck_assert(batch->lent);
+    ck_ok(mu_batch_buffer_field(buffer, "a", &MU_TYPE(MU_U8, 80), (void **)&a));
+    ck_assert(batch->lent && a == room);
+    ck_ok(mu_batch_buffer_field(buffer, "b", &MU_TYPE(MU_U8, 1), (void **)&b));
+    ck_assert(!batch->lent);
+    mu_batch_buffer_lend(buffer, NULL, 0);
+    ck_ok(mu_batch_buffer_begin(buffer, 1));
+    ck_assert(!batch->lent);
+    mu_batch_buffer_release(buffer);
+    mu_free(room);
+}
+END_TEST
+
+static mu_err open_and_take(const mu_cfg *cfg, const mu_loader_options *options)
 {
     mu_loader *loader;
     mu_batch_buffer *example;
     const mu_batch *batch;
-    MU_TRY(mu_loader_new(cfg, "train_dataloader", &(mu_loader_options){.world_size = 1, .training = true}, &loader));
+    MU_TRY(mu_loader_new(cfg, "train_dataloader", options, &loader));
     mu_err err = mu_loader_start(loader, 0);
     err = err ? err : mu_loader_next(loader, &batch);
     err = err ? err : mu_loader_next(loader, &batch);
@@ -414,7 +723,24 @@ static mu_err open_and_take(const mu_cfg *cfg)
 START_TEST(no_memory)
 {
     const mu_cfg *cfg = parse(with_threads(0, ""));
-    ck_survives_oom(open_and_take(cfg), (void)0);
+    mu_loader_options options = {.world_size = 1, .training = true};
+    ck_survives_oom(open_and_take(cfg, &options), (void)0);
+    memory m = {.thread = pthread_self()};
+    options.keep = 2;
+    options.memory = (mu_loader_memory){.alloc = memory_alloc, .dealloc = memory_dealloc, .user = &m};
+    mu_log_set_sink(count_warning, NULL); /* it goes on where there is none for a batch */
+    int64_t live = mu_mem_get_counts().live_blocks, before = mu_mem_get_counts().total_blocks;
+    ck_ok(open_and_take(cfg, &options));
+    int64_t blocks = mu_mem_get_counts().total_blocks - before;
+    for (int64_t n = 1; n <= blocks; n++) {
+        mu_mem_fail_at(n);
+        mu_err err = open_and_take(cfg, &options);
+        mu_mem_fail_at(0);
+        ck_assert(err == MU_OK || err == MU_ERR_MEMORY);
+        ck_assert_int_eq(m.out, 0);
+        ck_assert_int_eq(mu_mem_get_counts().live_blocks, live);
+    }
+    mu_log_set_sink(NULL, NULL);
     mu_config_release(config);
 }
 END_TEST
@@ -437,6 +763,12 @@ int main(void)
     tcase_add_test(tcase, back_pressure_and_shutdown);
     tcase_add_test(tcase, steady_state_allocates_nothing);
     tcase_add_test(tcase, example_disturbs_nothing);
+    tcase_add_test(tcase, batches_stay);
+    tcase_add_test(tcase, keeping_does_not_read_ahead);
+    tcase_add_test(tcase, memory_of_the_callers);
+    tcase_add_test(tcase, no_memory_of_that_kind);
+    tcase_add_test(tcase, batches_that_grow);
+    tcase_add_test(tcase, rooms_of_buffers);
     tcase_add_test(tcase, no_memory);
     suite_add_tcase(suite, tcase);
     return test_run(suite);
