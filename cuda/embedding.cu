@@ -45,25 +45,18 @@ template <class T, class I>
 __global__ void row_grad(const T *__restrict__ dy, const I *__restrict__ index, T *__restrict__ dtable, int64_t rows, int64_t width, int64_t n)
 {
     __shared__ unsigned char is_here[CHUNK];
-    __shared__ int any;
     int64_t column = (int64_t)blockIdx.y * BLOCK + threadIdx.x;
     for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
         float sum = 0;
         for (int64_t begin = 0; begin < n; begin += CHUNK) {
             int length = (int)(n - begin < CHUNK ? n - begin : (int64_t)CHUNK);
             bool mine = false;
-            if (threadIdx.x == 0)
-                any = 0;
-            __syncthreads();
             for (int i = (int)threadIdx.x; i < length; i += BLOCK) {
                 bool here = (int64_t)index[begin + i] == row;
                 is_here[i] = here;
                 mine = mine || here;
             }
-            if (mine)
-                any = 1;
-            __syncthreads();
-            bool found = any != 0;
+            bool found = __syncthreads_or(mine);
             float part = 0;
             for (int i = 0; found && column < width && i < length; i++)
                 if (is_here[i])

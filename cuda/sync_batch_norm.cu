@@ -13,7 +13,8 @@ static __global__ void message_forward(channel_grid g, const channel_part *part,
         return;
     moments<double> m = join_chunks(g, part, c, 1);
     if (threadIdx.x % WARP == 0) {
-        message[0] = n;
+        if (c == 0)
+            message[0] = n;
         message[1 + c] = m.mean;
         message[1 + g.c + c] = m.square;
     }
@@ -50,7 +51,8 @@ static __global__ void message_backward(channel_grid g, const channel_part *part
     if (threadIdx.x % WARP == 0) {
         dgamma[c] = (float)(b * rstd[c]); /* this rank's part */
         dbeta[c] = (float)a;
-        message[0] = n;
+        if (c == 0)
+            message[0] = n;
         message[1 + c] = a;
         message[1 + g.c + c] = b;
     }

@@ -155,6 +155,8 @@ AC_DEFUN([MU_WITH_CUDA], [
 AC_ARG_WITH([cuda], [AS_HELP_STRING([--with-cuda=DIR|guess|no|emulated], [CUDA 12 or newer with cuDNN 9; default no])], [], [with_cuda=no])
 AC_ARG_WITH([cuda-arch], [AS_HELP_STRING([--with-cuda-arch=LIST], [compute capabilities without the point: "80 90"; default 90])],
   [], [with_cuda_arch=90])
+AC_ARG_ENABLE([racecheck], [AS_HELP_STRING([--enable-racecheck], [look for races of kernels; with --with-cuda=emulated])], [],
+  [enable_racecheck=no])
 AC_ARG_VAR([NVCC], [CUDA compiler command])
 AC_ARG_VAR([CXX], [C++ compiler command, for --with-cuda=emulated])
 mu_have=no; mu_emulated=no
@@ -226,6 +228,12 @@ NVCC_FLAGS=; MU_CXXFLAGS="-std=c++17 -Wall -Wextra -Wshadow -Wpointer-arith -Wvl
 AS_IF([test "x$enable_werror" = xyes],
   [NVCC_FLAGS="-Werror all-warnings --compiler-options -Werror"; MU_CXXFLAGS="$MU_CXXFLAGS -Werror"])
 MU_CXXFLAGS="$MU_CXXFLAGS $mu_sanitize"
+AS_IF([test "x$enable_racecheck" = xyes], [
+  AS_IF([test $mu_emulated = no], [AC_MSG_ERROR([--enable-racecheck needs --with-cuda=emulated])])
+  AS_IF([test "x$enable_asan" = xyes], [AC_MSG_ERROR([--enable-racecheck and --enable-asan exclude each other])])
+  # For the compiler only: tests/cuda/emulate/race.c is what the linker would take from libtsan.
+  MU_CXXFLAGS="$MU_CXXFLAGS -fsanitize=thread"; mu_cuda="$mu_cuda, with a look for races"
+  AC_DEFINE([EMULATE_RACES], [1], [the emulator looks for races of kernels])])
 AS_IF([test $mu_have = yes], [AC_DEFINE([HAVE_CUDA], [1], [CUDA])], [CUDA_CPPFLAGS=; CUDA_LIBS=])
 AS_IF([test $mu_emulated = yes], [AC_DEFINE([HAVE_CUDA_EMULATED], [1], [CUDA is emulated on the CPU, for tests])])
 MU_NOTE([CUDA], [$mu_cuda])
@@ -233,4 +241,5 @@ MU_WITH_NCCL
 AC_SUBST([CUDA_CPPFLAGS]) AC_SUBST([CUDA_LIBS]) AC_SUBST([NVCC_ARCH]) AC_SUBST([NVCC_FLAGS])
 AC_SUBST([MU_CXXFLAGS])
 AM_CONDITIONAL([WITH_CUDA], [test $mu_have = yes])
-AM_CONDITIONAL([CUDA_EMULATED], [test $mu_emulated = yes])])
+AM_CONDITIONAL([CUDA_EMULATED], [test $mu_emulated = yes])
+AM_CONDITIONAL([CUDA_RACECHECK], [test "x$enable_racecheck" = xyes])])

@@ -14,12 +14,14 @@ EXTRA_DIST += \
 	tests/cuda/emulate/device.c \
 	tests/cuda/emulate/emulate.h \
 	tests/cuda/emulate/emulate_cudnn.h \
+	tests/cuda/emulate/emulate_race.h \
 	tests/cuda/emulate/emulate_stream.h \
 	tests/cuda/emulate/fiber.c \
 	tests/cuda/emulate/library_types.h \
 	tests/cuda/emulate/memory.c \
 	tests/cuda/emulate/nccl.c \
 	tests/cuda/emulate/nccl.h \
+	tests/cuda/emulate/race.c \
 	tests/cuda/emulate/stream.c
 if CUDA_EMULATED
 noinst_LTLIBRARIES += libmuemulate.la
@@ -34,6 +36,7 @@ libmuemulate_la_SOURCES = \
 	tests/cuda/emulate/fiber.c \
 	tests/cuda/emulate/memory.c \
 	tests/cuda/emulate/nccl.c \
+	tests/cuda/emulate/race.c \
 	tests/cuda/emulate/stream.c
 libmuemulate_la_CPPFLAGS = -I$(top_srcdir)/tests/cuda/emulate $(AM_CPPFLAGS)
 libmuster_la_LIBADD += libmuemulate.la
@@ -42,6 +45,12 @@ check_LTLIBRARIES += tests/cuda/libemulatekernels.la
 check_PROGRAMS += tests/cuda/emulate_cudnn_test tests/cuda/emulate_test
 CLEANFILES += tests/cuda/emulate_kernels.d
 -include tests/cuda/emulate_kernels.d
+if CUDA_RACECHECK
+check_LTLIBRARIES += tests/cuda/libemulaterace.la
+check_PROGRAMS += tests/cuda/emulate_race_test
+CLEANFILES += tests/cuda/emulate_race.d
+-include tests/cuda/emulate_race.d
+endif
 endif
 endif
 tests_cuda_libemulatekernels_la_SOURCES = tests/cuda/emulate_kernels.cu tests/cuda/emulate_kernels.h
@@ -51,6 +60,10 @@ tests_cuda_emulate_cudnn_test_LDADD = $(TEST_LDADD)
 tests_cuda_emulate_test_SOURCES = tests/cuda/emulate_test.c
 tests_cuda_emulate_test_CPPFLAGS = $(CUDA_CPPFLAGS) $(TEST_CPPFLAGS)
 tests_cuda_emulate_test_LDADD = tests/cuda/libemulatekernels.la $(TEST_LDADD)
+tests_cuda_libemulaterace_la_SOURCES = tests/cuda/emulate_race.cu tests/cuda/emulate_race.h
+tests_cuda_emulate_race_test_SOURCES = tests/cuda/emulate_race_test.c
+tests_cuda_emulate_race_test_CPPFLAGS = $(CUDA_CPPFLAGS) $(TEST_CPPFLAGS)
+tests_cuda_emulate_race_test_LDADD = tests/cuda/libemulaterace.la $(TEST_LDADD)
 
 # The backend itself, with the device above, and whole runs on whatever device there is.
 if WITH_CHECK

@@ -36,6 +36,11 @@ struct alignas(16) uint4 { unsigned x, y, z, w; };
 inline uint2 make_uint2(unsigned x, unsigned y) { return uint2{x, y}; }
 inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return uint4{x, y, z, w}; }
 
+/* ---- where a thread is ---- */
+
+static constexpr uint3 &threadIdx = emulate_index.thread, &blockIdx = emulate_index.block;
+static constexpr dim3 &blockDim = emulate_index.threads, &gridDim = emulate_index.blocks;
+
 /* ---- launches ---- */
 
 template <class... P> struct emulate_call {
@@ -74,9 +79,13 @@ inline void __syncthreads(const char *file = __builtin_FILE(), int line = __buil
 {
     emulate_barrier(file, line);
 }
+inline int __syncthreads_or(int mine, const char *file = __builtin_FILE(), int line = __builtin_LINE())
+{
+    return emulate_barrier_or(mine != 0, file, line);
+}
 inline void __syncwarp(unsigned mask = 0xffffffffu, const char *file = __builtin_FILE(), int line = __builtin_LINE())
 {
-    emulate_exchange(mask, 0, -1, file, line);
+    emulate_exchange(mask, 0, EMULATE_SYNC, file, line);
 }
 
 template <class T> T emulate_shuffle(unsigned mask, T value, int source, const char *file, int line)
@@ -100,36 +109,44 @@ T __shfl_xor_sync(unsigned mask, T value, int bits, int width = 32, const char *
                   int line = __builtin_LINE())
 {
     int lane = emulate_lane(), source = lane ^ bits;
-    return emulate_shuffle(mask, value, source < (lane & ~(width - 1)) + width ? source : -1, file, line);
+    return emulate_shuffle(mask, value, source < (lane & ~(width - 1)) + width ? source : EMULATE_OWN, file, line);
 }
 template <class T>
 T __shfl_down_sync(unsigned mask, T value, unsigned by, int width = 32, const char *file = __builtin_FILE(),
                    int line = __builtin_LINE())
 {
     int lane = emulate_lane(), source = lane + (int)by;
-    return emulate_shuffle(mask, value, source < (lane & ~(width - 1)) + width ? source : -1, file, line);
+    return emulate_shuffle(mask, value, source < (lane & ~(width - 1)) + width ? source : EMULATE_OWN, file, line);
 }
 template <class T>
 T __shfl_up_sync(unsigned mask, T value, unsigned by, int width = 32, const char *file = __builtin_FILE(),
                  int line = __builtin_LINE())
 {
     int lane = emulate_lane(), source = lane - (int)by;
-    return emulate_shuffle(mask, value, source >= (lane & ~(width - 1)) ? source : -1, file, line);
+    return emulate_shuffle(mask, value, source >= (lane & ~(width - 1)) ? source : EMULATE_OWN, file, line);
 }
 
 /* ---- atomics: threads run one at a time ---- */
 
-template <class T> T emulate_swap(T *place, T value)
+struct emulate_atomic {
+#ifdef __SANITIZE_THREAD__
+    emulate_atomic() { emulate_race_atomic(true); }
+    ~emulate_atomic() { emulate_race_atomic(false); }
+#endif
+};
+/* *place = change(*place); the old value. */
+template <class T, class F> T emulate_change(T *place, F change)
 {
+    emulate_atomic all;
     T old = *place;
-    *place = value;
+    *place = change(old);
     return old;
 }
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 #define EMULATE_ATOMICS(T)                                                                                  \
-    inline T atomicAdd(T *place, T value) { return emulate_swap(place, (T)(*place + value)); }              \
-    inline T atomicExch(T *place, T value) { return emulate_swap(place, value); }
+    inline T atomicAdd(T *place, T value) { return emulate_change(place, [&](T old) { return (T)(old + value); }); } \
+    inline T atomicExch(T *place, T value) { return emulate_change(place, [&](T) { return value; }); }
 EMULATE_ATOMICS(int)
 EMULATE_ATOMICS(unsigned)
 EMULATE_ATOMICS(unsigned long long)
@@ -137,9 +154,9 @@ EMULATE_ATOMICS(float)
 EMULATE_ATOMICS(double)
 #undef EMULATE_ATOMICS
 #define EMULATE_ATOMICS(T)                                                                                  \
-    inline T atomicMax(T *place, T value) { return emulate_swap(place, *place > value ? *place : value); }  \
-    inline T atomicMin(T *place, T value) { return emulate_swap(place, *place < value ? *place : value); }  \
-    inline T atomicCAS(T *place, T is, T value) { return emulate_swap(place, *place == is ? value : *place); }
+    inline T atomicMax(T *place, T value) { return emulate_change(place, [&](T old) { return old > value ? old : value; }); } \
+    inline T atomicMin(T *place, T value) { return emulate_change(place, [&](T old) { return old < value ? old : value; }); } \
+    inline T atomicCAS(T *place, T is, T value) { return emulate_change(place, [&](T old) { return old == is ? value : old; }); }
 EMULATE_ATOMICS(int)
 EMULATE_ATOMICS(unsigned)
 EMULATE_ATOMICS(unsigned long long)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static cudaError_t fault; /* of the device: stays */
-static char fault_text[640];
+static char fault_text[1100];
 static _Thread_local cudaError_t last;
 static _Thread_local int current;
 
@@ -35,7 +35,7 @@ cudaError_t emulate_error(cudaError_t status)
 cudaError_t emulate_fault(cudaError_t status, const char *format, ...)
 {
     if (fault == cudaSuccess) {
-        char what[512];
+        char what[1024];
         va_list ap;
         va_start(ap, format);
         vsnprintf(what, sizeof what, format, ap);

@@ -50,6 +50,8 @@ cudaError_t emulate_outside_capture(void);
 
 /* Do these bytes lie in one block of device memory? */
 bool emulate_on_device(const void *address, size_t bytes);
+/* The block of device memory in which this lies. */
+bool emulate_memory_of(const void *address, const void **start, size_t *bytes);
 
 /* ---- fiber.c ---- */
 
@@ -58,13 +60,24 @@ typedef void (*emulate_kernel)(const void *arguments);
 cudaError_t emulate_launch(const cudaLaunchConfig_t *config, const void *function, const char *type, emulate_kernel kernel,
                            const void *arguments, size_t bytes);
 
-extern uint3 threadIdx, blockIdx;
-extern dim3 blockDim, gridDim;
+/* Of the thread that runs. */
+extern struct emulate_index {
+    uint3 thread, block;
+    dim3 threads, blocks; /* of a block, of the grid */
+} emulate_index;
 void emulate_barrier(const char *file, int line);
-/* Waits for the lanes of `mask`; returns the bits that lane `source` of the warp gave (its own when < 0). */
+/* The same; true where it is `mine` for some thread. */
+bool emulate_barrier_or(bool mine, const char *file, int line);
+/* Waits for the lanes of `mask`; returns the bits that lane `source` of the warp gave. */
+enum { EMULATE_OWN = -1, EMULATE_SYNC = -2 }; /* instead of a source: none but the thread itself; the same, for __syncwarp */
 uint64_t emulate_exchange(unsigned mask, uint64_t bits, int source, const char *file, int line);
 /* This thread's lane. */
 int emulate_lane(void);
+
+/* ---- race.c ---- */
+
+/* What the thread reads and writes until `false` is one atomic access. */
+void emulate_race_atomic(bool begins);
 
 #ifdef __cplusplus
 }

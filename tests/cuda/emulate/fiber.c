@@ -6,6 +6,7 @@
 #undef _FORTIFY_SOURCE /* its longjmp refuses to leave a stack for another */
 
 #include "emulate.h"
+#include "emulate_race.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -42,12 +43,12 @@ typedef struct {
     unsigned mask;
     uint64_t bits;
     int source;
+    bool syncs;
     const char *file; /* where it waits */
     int line;
 } thread;
 
-uint3 threadIdx, blockIdx;
-dim3 blockDim, gridDim;
+struct emulate_index emulate_index;
 
 /* One kernel runs at a time, whoever launches it. */
 static pthread_mutex_t running = PTHREAD_MUTEX_INITIALIZER;
@@ -61,11 +62,12 @@ static struct {
     int order[WARP]; /* of the lanes of the warp that is being started */
     int n_order, next;
     int current;     /* thread */
+    bool any;        /* of the bits at the last barrier */
     place home;
     fiber *idle, *fiber; /* the current one */
     fiber *newest;       /* those of a kernel that failed are not used again */
     bool failed;
-    char why[512];
+    char why[960];
     uint64_t random;
 } block;
 
@@ -113,7 +115,8 @@ static void place_switch(place *from, place *to)
 static void thread_enter(int t)
 {
     block.current = t;
-    threadIdx = block.threads[t].index;
+    emulate_index.thread = block.threads[t].index;
+    emulate_race_enter(t, block.fiber->place.stack, block.fiber->place.size);
 }
 
 static void fiber_main(void)
@@ -194,12 +197,20 @@ void emulate_barrier(const char *file, int line)
     thread_wait(AT_BARRIER, file, line);
 }
 
+bool emulate_barrier_or(bool mine, const char *file, int line)
+{
+    block.threads[block.current].bits = mine;
+    thread_wait(AT_BARRIER, file, line);
+    return block.any;
+}
+
 uint64_t emulate_exchange(unsigned mask, uint64_t bits, int source, const char *file, int line)
 {
     thread *self = &block.threads[block.current];
     self->mask = mask;
     self->bits = bits;
     self->source = source < 0 ? emulate_lane() : source;
+    self->syncs = source == EMULATE_SYNC;
     thread_wait(AT_EXCHANGE, file, line);
     return block.threads[block.current].bits;
 }
@@ -213,15 +224,22 @@ int emulate_lane(void)
 
 static void __attribute__((format(printf, 1, 2))) block_fail(const char *format, ...)
 {
-    char what[320];
+    char what[640];
     va_list ap;
     va_start(ap, format);
     vsnprintf(what, sizeof what, format, ap);
     va_end(ap);
     if (!block.failed)
-        snprintf(block.why, sizeof block.why, "%s, block %u,%u,%u: %s", block.name, blockIdx.x, blockIdx.y, blockIdx.z, what);
+        snprintf(block.why, sizeof block.why, "%s, block %u,%u,%u: %s", block.name, emulate_index.block.x, emulate_index.block.y, emulate_index.block.z, what);
     block.failed = true;
 }
+
+#ifdef EMULATE_RACES
+void emulate_race_found(const char *what)
+{
+    block_fail("%s", what);
+}
+#endif
 
 /* Lets the lanes of a warp go on whose exchange is complete. True when there were some. */
 static bool warp_exchange(int first, int n)
@@ -259,6 +277,8 @@ static bool warp_exchange(int first, int n)
             lanes[j].bits = bits[source];
             lanes[j].state = READY;
         }
+        if (lanes[i].syncs)
+            emulate_race_warp(first, mask);
         released = true;
     }
     return released;
@@ -314,8 +334,9 @@ static void block_stuck(void)
 static void block_run(void)
 {
     int n_warps = (block.n + WARP - 1) / WARP;
+    emulate_race_block();
     for (int i = 0; i < block.n; i++) {
-        unsigned x = blockDim.x, y = blockDim.y, u = (unsigned)i;
+        unsigned x = emulate_index.threads.x, y = emulate_index.threads.y, u = (unsigned)i;
         block.threads[i].state = NEW;
         block.threads[i].index = (uint3){u % x, u / x % y, u / x / y};
     }
@@ -341,8 +362,12 @@ static void block_run(void)
             block_stuck();
             return;
         }
-        for (int i = 0; i < block.n; i++)
+        block.any = false;
+        for (int i = 0; i < block.n; i++) {
             block.threads[i].state = READY;
+            block.any = block.any || block.threads[i].bits != 0;
+        }
+        emulate_race_barrier();
     }
 }
 
@@ -389,17 +414,19 @@ static cudaError_t launch_run(const void *closure)
     block.failed = false;
     if (block.random == 0)
         block.random = (uint64_t)emulate_setting("MUSTER_EMULATE_SEED", 1) * 2 + 1;
-    blockDim = self->block;
-    gridDim = self->grid;
+    emulate_index.threads = self->block;
+    emulate_index.blocks = self->grid;
     uint64_t at = random_below(n < 1u << 30 ? (unsigned)n : 1u << 30), step = random_below(1u << 30) % n | 1;
     while (common_divisor(step, n) != 1)
         step += 2;
+    emulate_race_launch();
     for (uint64_t i = 0; i < n && !block.failed; i++) {
-        blockIdx = (uint3){(unsigned)(at % gridDim.x), (unsigned)(at / gridDim.x % gridDim.y),
-                           (unsigned)(at / gridDim.x / gridDim.y)};
+        unsigned x = self->grid.x, y = self->grid.y;
+        emulate_index.block = (uint3){(unsigned)(at % x), (unsigned)(at / x % y), (unsigned)(at / x / y)};
         block_run();
         at = (at + step) % n;
     }
+    emulate_race_end();
     bool failed = block.failed;
     pthread_mutex_unlock(&running);
     return failed ? emulate_fault(cudaErrorLaunchFailure, "%s", block.why) : cudaSuccess;

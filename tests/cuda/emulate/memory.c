@@ -1,5 +1,6 @@
 /* Device and pinned memory. A block lies between guards and comes filled with bytes that are NaN in every floating-point type. */
 #include "emulate.h"
+#include "emulate_race.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -70,6 +71,7 @@ static cudaError_t memory_new(void **out, size_t bytes, bool pinned)
         used += pinned ? 0 : bytes;
         *out = memset(start_of(self), FRESH_BYTE, bytes);
         guards_close(self);
+        emulate_race_memory(*out, bytes, true);
     }
     pthread_mutex_unlock(&lock);
     return self != NULL ? cudaSuccess : cudaErrorMemoryAllocation;
@@ -100,6 +102,7 @@ static cudaError_t memory_free(void *block, bool pinned)
     size_t bytes = 0;
     if (self != NULL) {
         guards_open(self);
+        emulate_race_memory(block, self->bytes, false);
         whole = memory_whole(self);
         bytes = self->bytes;
         if (self->previous != NULL)
@@ -131,6 +134,20 @@ static bool memory_holds(const void *address, size_t bytes, bool pinned)
 bool emulate_on_device(const void *address, size_t bytes)
 {
     return memory_holds(address, bytes, false);
+}
+
+bool emulate_memory_of(const void *address, const void **start, size_t *bytes)
+{
+    const memory *self;
+    pthread_mutex_lock(&lock);
+    for (self = blocks; self != NULL; self = self->next)
+        if (!self->pinned && (const char *)address >= start_of(self) && (const char *)address < start_of(self) + self->bytes) {
+            *start = start_of(self);
+            *bytes = self->bytes;
+            break;
+        }
+    pthread_mutex_unlock(&lock);
+    return self != NULL;
 }
 
 /* ---- blocks ---- */
