@@ -1,4 +1,5 @@
 /* The emulated device: it computes what a device would, and finds what a device would forgive today and not tomorrow. */
+#include "config.h"
 #include "emulate_kernels.h"
 #include "test.h"
 

@@ -5,7 +5,8 @@
  *   - work of different streams is done in a pseudo-random order, and so are the branches of a graph, as far as events allow;
  *   - blocks, warps and the threads of a warp run in a pseudo-random order (MUSTER_EMULATE_SEED=n: another one);
  *   - barriers and shuffles that some threads do not reach are errors that name the kernel, the block and the line;
- *   - memory comes filled with NaNs, between guards that are looked at when it is freed (address sanitizer: when they are touched).
+ *   - memory comes filled with NaNs, between guards that are looked at when it is freed (address sanitizer: when they are touched);
+ *   - configured with --enable-racecheck: accesses of a kernel's threads to the same byte that nothing orders are errors (race.c).
  *
  * Every device is one H100. MUSTER_EMULATE_DEVICES=n: how many there are (1), of which a process sees those in CUDA_VISIBLE_DEVICES.
  * MUSTER_EMULATE_MEMORY=bytes: what each has. `device: auto` takes an emulated device only where MUSTER_EMULATE_DEVICES is set.
