@@ -128,18 +128,21 @@ T __shfl_up_sync(unsigned mask, T value, unsigned by, int width = 32, const char
 
 /* ---- atomics: threads run one at a time ---- */
 
-struct emulate_atomic {
+inline void emulate_atomic(bool begins)
+{
 #ifdef __SANITIZE_THREAD__
-    emulate_atomic() { emulate_race_atomic(true); }
-    ~emulate_atomic() { emulate_race_atomic(false); }
+    emulate_race_atomic(begins);
+#else
+    (void)begins;
 #endif
-};
+}
 /* *place = change(*place); the old value. */
 template <class T, class F> T emulate_change(T *place, F change)
 {
-    emulate_atomic all;
+    emulate_atomic(true);
     T old = *place;
     *place = change(old);
+    emulate_atomic(false);
     return old;
 }
 inline void __threadfence() {}
