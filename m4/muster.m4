@@ -4,8 +4,8 @@ AC_DEFUN([MU_NOTE], [mu_summary="$mu_summary
 
 AC_DEFUN([MU_SUMMARY], [
 AC_MSG_NOTICE([muster $PACKAGE_VERSION
-  $(printf '%-22s' "prefix") $prefix
-  $(printf '%-22s' "compiler") $CC $CFLAGS$mu_summary
+  $(printf '%-22s' prefix) $prefix
+  $(printf '%-22s' compiler) $CC $CFLAGS$mu_summary
 ])])
 
 # --enable-werror (for CI) and the warnings that the tree keeps clean.
@@ -51,7 +51,7 @@ MU_NOTE([x86-64-v3, v4 kernels], [$mu_levels])])
 
 # MU_WITH(name, title, pkg-config spec, required|guess, Debian package): --with-NAME=DIR|guess|no.
 # DIR is a prefix whose lib/pkgconfig is searched first. An explicit wish that fails is an error, a guess only a line of
-# the summary. Sets NAME_CFLAGS, NAME_LIBS, WITH_NAME and defines HAVE_NAME.
+# the summary. Sets NAME_CFLAGS, NAME_LIBS, WITH_NAME and defines HAVE_NAME, and BUILT_NAME: what `muster env` says of it.
 AC_DEFUN([MU_WITH], [
 m4_pushdef([UP], m4_toupper([$1]))
 AC_ARG_WITH([$1], [AS_HELP_STRING([--with-$1=DIR|guess|no], [$2])], [], [with_$1=m4_if([$4],[required],[yes],[guess])])
@@ -63,8 +63,11 @@ AS_CASE([$with_$1],
 AS_IF([test $mu_have = no && test "m4_if([$4],[required],[required],[$with_$1])" != guess && test "x$with_$1" != xno],
   [AC_MSG_ERROR([$2 ($3) is missing: install $5, run ./bootstrap, or pass --with-$1=DIR])])
 m4_if([$4], [required], [AS_IF([test $mu_have = no], [AC_MSG_ERROR([$2 is required and cannot be switched off])])])
+mu_built="no; install $5 and configure --with-$1"
 AS_IF([test $mu_have = yes], [AC_DEFINE(HAVE_[]UP, [1], [$2])
+  mu_built=`$PKG_CONFIG --modversion "$3" 2>/dev/null`
   MU_NOTE([$2], [yes])], [MU_NOTE([$2], [no ($mu_why)])])
+AC_DEFINE_UNQUOTED(BUILT_[]UP, ["${mu_built:-yes}"], [the version of $2, or what to do about its absence])
 AM_CONDITIONAL(WITH_[]UP, [test $mu_have = yes])
 m4_popdef([UP])])
 

@@ -147,18 +147,23 @@ static void fill(report *r)
     line(r, "C library", "glibc %s", gnu_get_libc_version());
     line(r, "libyaml", "%s", yaml_get_version_string());
     line(r, "jansson", "%s", JANSSON_VERSION);
+    line(r, "HDF5", "%s", BUILT_HDF5);
+    line(r, "libjpeg-turbo", "%s", BUILT_JPEG);
+    line(r, "libpng", "%s", BUILT_PNG);
+    line(r, "cairo", "%s", BUILT_CAIRO);
+    line(r, "hwloc", "%s", BUILT_HWLOC);
 #ifdef HAVE_ONEDNN
     const dnnl_version_t *dnnl = dnnl_version();
     line(r, "oneDNN", "%d.%d.%d", dnnl->major, dnnl->minor, dnnl->patch);
 #else
-    line(r, "oneDNN", "no");
+    line(r, "oneDNN", "no; install libdnnl-dev and configure --with-onednn");
 #endif
 #ifdef _OPENMP
     line(r, "OpenMP", "%d, %d threads", _OPENMP, omp_get_max_threads());
 #else
-    line(r, "OpenMP", "no");
+    line(r, "OpenMP", "no; configure without --disable-openmp");
 #endif
-    line(r, "MPI", "%s", mu_launch_mpi_version(text, sizeof text) ? text : "no");
+    line(r, "MPI", "%s", mu_launch_mpi_version(text, sizeof text) ? text : "no; install libopenmpi-dev and configure --with-mpi");
     const mu_launcher launcher = mu_launch_detect();
     if (launcher.name)
         line(r, "launched by", "%s, rank %d of %d", launcher.name, launcher.rank, launcher.size);

@@ -279,7 +279,7 @@ START_TEST(test_golden)
     const json_t *run = json_array_get(golden, (size_t)_i);
     check_golden(run, "cpu:ref", MU_F64, 1e-10);
     check_golden(run, "cpu:ref", MU_F32, 1e-4);
-    check_golden(run, "cpu:onednn", MU_F32, 1e-4);
+    check_golden(run, "cpu", MU_F32, 1e-4);
 }
 END_TEST
 

@@ -175,6 +175,11 @@ err_has "there is no component, backend or operation 'DemoNte'; did you mean 'De
 # env
 run 0 env
 out_has 'processor'
+for library in JPEG=libjpeg-turbo PNG=libpng CAIRO=cairo HWLOC=hwloc ONEDNN=oneDNN MPI=MPI; do
+    says='no; install'
+    ! grep -q "^#define HAVE_${library%%=*} 1" "$here/config.h" || says='[^n ]'
+    grep -q "^${library#*=}  *$says" "$tmp/out" || complain "${library#*=} is not followed by: $says"
+done
 run 0 env --json
 json '"ref" in d["backends"] and d["muster"]'
 
