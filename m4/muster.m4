@@ -49,12 +49,17 @@ AS_IF([test $mu_levels = yes], [AC_DEFINE([HAVE_X86_LEVELS], [1], [kernels for x
 AM_CONDITIONAL([X86_LEVELS], [test $mu_levels = yes])
 MU_NOTE([x86-64-v3, v4 kernels], [$mu_levels])])
 
+# MU_FOLDER(name): --with-NAME=DIR names a folder that is there.
+AC_DEFUN([MU_FOLDER], [AS_CASE([$with_$1], [yes|guess|no], [],
+  [AS_IF([test -d "$with_$1"], [], [AC_MSG_ERROR([--with-$1=$with_$1: there is no such folder])])])])
+
 # MU_WITH(name, title, pkg-config spec, required|guess, Debian package): --with-NAME=DIR|guess|no.
 # DIR is a prefix whose lib/pkgconfig is searched first. An explicit wish that fails is an error, a guess only a line of
 # the summary. Sets NAME_CFLAGS, NAME_LIBS, WITH_NAME and defines HAVE_NAME, and BUILT_NAME: what `muster env` says of it.
 AC_DEFUN([MU_WITH], [
 m4_pushdef([UP], m4_toupper([$1]))
 AC_ARG_WITH([$1], [AS_HELP_STRING([--with-$1=DIR|guess|no], [$2])], [], [with_$1=m4_if([$4],[required],[yes],[guess])])
+MU_FOLDER([$1])
 mu_have=no
 AS_CASE([$with_$1],
   [no], [mu_why="switched off"],
@@ -74,6 +79,7 @@ m4_popdef([UP])])
 # oneDNN has no pkg-config file in Debian. The 2.x and the 3.x API are told apart by its own version header.
 AC_DEFUN([MU_WITH_ONEDNN], [
 AC_ARG_WITH([onednn], [AS_HELP_STRING([--with-onednn=DIR|guess|no], [oneDNN 2.6 or newer, 2.x or 3.x])], [], [with_onednn=guess])
+MU_FOLDER([onednn])
 mu_have=no
 AS_CASE([$with_onednn], [no], [mu_why="switched off"], [
   AS_CASE([$with_onednn], [yes|guess], [], [
@@ -99,6 +105,7 @@ AM_CONDITIONAL([WITH_ONEDNN], [test $mu_have = yes])])
 # MPI by Open MPI's pkg-config file, else by what the wrapper mpicc says. DIR is a prefix with lib/pkgconfig or bin/mpicc.
 AC_DEFUN([MU_WITH_MPI], [
 AC_ARG_WITH([mpi], [AS_HELP_STRING([--with-mpi=DIR|guess|no], [MPI 3.1 or newer])], [], [with_mpi=guess])
+MU_FOLDER([mpi])
 mu_have=no; mu_mpicc=mpicc
 AS_CASE([$with_mpi], [no], [mu_why="switched off"], [
   AS_CASE([$with_mpi], [yes|guess],
@@ -128,9 +135,11 @@ AM_CONDITIONAL([WITH_MPI], [test $mu_have = yes])])
 AC_DEFUN([MU_WITH_NCCL], [
 AC_ARG_WITH([nccl], [AS_HELP_STRING([--with-nccl=DIR|guess|no], [NCCL 2.14 or newer, for several ranks on CUDA devices])], [],
   [with_nccl=guess])
+MU_FOLDER([nccl])
 mu_nccl=no
 AS_IF([test "x$with_nccl" = xno], [mu_why="switched off"],
-  [test $mu_have = no], [mu_why="needs CUDA"],
+  [test $mu_have = no], [mu_why="needs CUDA"
+    AS_IF([test "x$with_nccl" != xguess], [AC_MSG_ERROR([NCCL needs CUDA: add --with-cuda])])],
   [ mu_nccl_cppflags=; mu_nccl_libs=
     AS_CASE([$with_nccl], [yes|guess], [], [mu_nccl_cppflags="-isystem $with_nccl/include"
       mu_nccl_libs="-L$with_nccl/lib -Wl,-rpath,$with_nccl/lib"])
