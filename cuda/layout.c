@@ -1,5 +1,7 @@
 #include "cuda.h"
 
+#include "backend/extents.h"
+
 #include <stdio.h>
 
 const mu_op mu_cuda_reorder_op = {.name = "reorder", .n_in_min = 1, .n_in_max = 1, .n_out = 1};
@@ -38,19 +40,8 @@ void mu_cuda_layouts_release(mu_cuda *self)
 
 mu_cuda_view mu_cuda_view_of(const mu_type *type, const mu_layout *layout)
 {
-    mu_cuda_view v = {.last = layout && layout->kind == MU_LAYOUT_CHANNELS_LAST, .n = 1, .c = 1, .space = 1, .h = 1, .w = 1};
-    if (type->ndim == 1)
-        v.c = type->dim[0];
-    if (type->ndim >= 2) {
-        v.n = type->dim[0];
-        v.c = type->dim[1];
-    }
-    for (int i = 2; i < type->ndim; i++)
-        v.space *= type->dim[i];
-    if (type->ndim >= 3)
-        v.w = type->dim[type->ndim - 1];
-    if (type->ndim >= 4)
-        v.h = type->dim[type->ndim - 2];
+    const mu_extents e = mu_extents_of(type);
+    mu_cuda_view v = {.last = layout && layout->kind == MU_LAYOUT_CHANNELS_LAST, .n = e.n, .c = e.c, .space = e.space, .h = e.h, .w = e.w};
     v.dn = v.c * v.space;
     v.dc = v.last ? 1 : v.space;
     v.ds = v.last ? v.c : 1;

@@ -40,9 +40,9 @@ typedef struct {
     {.key = "broadcast_buffers", .type = MU_OPT_BOOL, .offset = (base_) + offsetof(mu_parallel, broadcast_buffers), .boolean_default = true,  \
      .help = "every training step begins with the running statistics of rank 0"},                                                             \
     {.key = "fixed_order", .type = MU_OPT_BOOL, .offset = (base_) + offsetof(mu_parallel, fixed_order),                                       \
-     .help = "add gradients in the order of the ranks: the same bits from run to run, more slowly; on GPUs the order is NCCL's"},                                          \
+     .help = "add gradients in the order of the ranks: the same bits from run to run, more slowly; no effect on GPUs: NCCL keeps its own"},   \
     {.key = "hierarchical", .type = MU_OPT_BOOL, .offset = (base_) + offsetof(mu_parallel, hierarchical),                                     \
-     .help = "add gradients inside the nodes first, then between them"},                                                                      \
+     .help = "add gradients inside the nodes first, then between them; no effect on GPUs: NCCL knows the nodes, and chooses"},                \
     {.key = "gradient_dtype", .type = MU_OPT_STRING, .offset = (base_) + offsetof(mu_parallel, wire), .text_default = "float32",              \
      .choices = mu_parallel_wires, .help = "of what travels: bfloat16 is half as much"},                                                      \
     {.key = "detect_anomalous_params", .type = MU_OPT_BOOL, .offset = (base_) + offsetof(mu_parallel, detect_anomalous_params),               \

@@ -55,18 +55,25 @@ summary() {
         END { for (d in n) printf "%s: %d operations, %d calls, %d skipped, worst %g of the bound (%s); ", d, n[d], calls[d], skipped[d], worst[d], of[d] }' "$@"
 }
 
-stage_conform() {
-    n=${SLICES:-8}
+# suite NAME [COMMAND...]: the conformance suite, under COMMAND, in SLICES processes at once; what they say goes to $out/NAME.txt.
+suite() {
+    name=$1 n=${SLICES:-8} bad=0
+    shift
     for i in $(seq 0 $((n - 1))); do
-        within "$here/on" conform_test --backend "$backend" --slice "$i/$n" >"$out/conform.$i" 2>&1 &
+        within env UNDER="$*" "$here/on" conform_test --backend "$backend" --slice "$i/$n" >"$out/$name.$i" 2>&1 &
         eval "pid_$i=$!"
     done
-    bad=0
     for i in $(seq 0 $((n - 1))); do
-        eval "wait \$pid_$i" || { bad=1; echo "slice $i/$n ends with status $?" >>"$out/conform.$i"; }
+        eval "wait \$pid_$i" || { bad=1; echo "slice $i/$n ends with status $?" >>"$out/$name.$i"; }
     done
-    cat "$out"/conform.[0-9]* >"$out/conform.txt"
-    rm "$out"/conform.[0-9]*
+    cat "$out/$name".[0-9]* >"$out/$name.txt"
+    rm "$out/$name".[0-9]*
+    return $bad
+}
+
+stage_conform() {
+    suite conform
+    bad=$?
     grep -E 'FAIL|ends with status| skipped:' "$out/conform.txt" | head -n 40
     if [ $bad -eq 0 ]; then tell "passed: conform: $(summary "$out/conform.txt")"; else tell "FAILED: conform: $(summary "$out/conform.txt")"; fi
     for test in golden_test graph_test network_test; do
@@ -123,18 +130,8 @@ stage_memcheck() {
         tell "skipped: memcheck: there is no compute-sanitizer"
         return
     fi
-    n=${SLICES:-8}
-    for i in $(seq 0 $((n - 1))); do
-        within env UNDER="compute-sanitizer --tool memcheck --error-exitcode 99 --print-limit 20" "$here/on" conform_test --backend "$backend" \
-            --slice "$i/$n" >"$out/memcheck.$i" 2>&1 &
-        eval "pid_$i=$!"
-    done
-    bad=0
-    for i in $(seq 0 $((n - 1))); do
-        eval "wait \$pid_$i" || { bad=1; echo "slice $i/$n ends with status $?" >>"$out/memcheck.$i"; }
-    done
-    cat "$out"/memcheck.[0-9]* >"$out/memcheck.txt"
-    rm "$out"/memcheck.[0-9]*
+    suite memcheck compute-sanitizer --tool memcheck --error-exitcode 99 --print-limit 20
+    bad=$?
     grep -E 'ERROR SUMMARY|Invalid|ends with status' "$out/memcheck.txt" | sort | uniq -c | head -n 30
     if [ $bad -eq 0 ]; then tell "passed: memcheck: $(summary "$out/memcheck.txt")"; else tell "FAILED: memcheck: $(summary "$out/memcheck.txt")"; fi
 }

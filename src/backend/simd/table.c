@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "backend/alike.h"
+#include "backend/extents.h"
 #include "backend/ref/ref.h"
 #include "backend/simd/copy.h"
 #include "backend/simd/kernel.h"
@@ -97,19 +98,8 @@ bool mu_simd_supports(mu_backend *backend, const mu_call *call, const char **why
 
 mu_simd_view mu_simd_view_of(const mu_type *type, const mu_layout *layout)
 {
-    mu_simd_view v = {.kind = layout ? layout->kind : MU_LAYOUT_ROW_MAJOR, .n = 1, .c = 1, .space = 1, .h = 1, .w = 1};
-    if (type->ndim == 1)
-        v.c = type->dim[0];
-    if (type->ndim >= 2) {
-        v.n = type->dim[0];
-        v.c = type->dim[1];
-    }
-    for (int i = 2; i < type->ndim; i++)
-        v.space *= type->dim[i];
-    if (type->ndim >= 3)
-        v.w = type->dim[type->ndim - 1];
-    if (type->ndim >= 4)
-        v.h = type->dim[type->ndim - 2];
+    const mu_extents e = mu_extents_of(type);
+    mu_simd_view v = {.kind = layout ? layout->kind : MU_LAYOUT_ROW_MAJOR, .n = e.n, .c = e.c, .space = e.space, .h = e.h, .w = e.w};
     v.width = v.kind == MU_LAYOUT_CHANNELS_LAST ? v.c : v.kind == MU_LAYOUT_CHANNELS_BLOCKED ? layout->block : 1;
     v.blocks = v.width ? (v.c + v.width - 1) / v.width : 0;
     return v;
