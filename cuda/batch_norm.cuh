@@ -41,7 +41,7 @@ __device__ inline void settle_channel(const batch_norm_state &s, int64_t c, doub
     s.new_var[c] = (float)(keep * old_var + (n > 1 ? (1 - keep) * square / (n - 1) : 0));
 }
 
-/* (dy, x, gamma, mean, rstd, y?) -> dx, dgamma, dbeta, dresidual? */
+/* (dy, x, gamma, mean, rstd, y?, dy2?) -> dx, dgamma, dbeta, dresidual? */
 static inline channel_stats batch_norm_stats_of(const mu_kernel *k, const channel_grid *g)
 {
     return channel_stats{(const float *)k->in[3], (const float *)k->in[4], (const float *)k->in[2], g->c, 1};
@@ -108,24 +108,31 @@ static inline mu_err batch_norm_write_forward(const mu_kernel *k)
     });
 }
 
+/* Where the first pass of a gradient leaves d for the second: dresidual; with two addends dx, where that is not wanted. */
+static inline void *batch_norm_kept(const mu_kernel *k)
+{
+    return k->out[3] ? k->out[3] : mu_cuda_address(k, 6) ? k->out[0] : NULL;
+}
+
 static inline mu_err batch_norm_sum_backward(const mu_kernel *k)
 {
     const batch_norm_kernel *s = (const batch_norm_kernel *)k;
     const void *y = batch_norm_attrs(k)->relu ? k->in[5] : NULL;
     channel_stats stats = batch_norm_stats_of(k, &s->grid);
     return visit_float(k->call.in[0].dtype, [&](auto zero) {
-        return launch_products<decltype(zero)>(s->base.self, s->grid, k->in[0], k->in[1], y, k->out[3], stats, batch_norm_parts(k));
+        return launch_products<decltype(zero)>(s->base.self, s->grid, k->in[0], mu_cuda_address(k, 6), k->in[1], y, batch_norm_kept(k),
+                                               stats, batch_norm_parts(k));
     });
 }
 
-/* dresidual, where it is wanted, is dy behind the ReLU. */
 static inline mu_err batch_norm_write_backward(const mu_kernel *k)
 {
     const batch_norm_kernel *s = (const batch_norm_kernel *)k;
-    const void *dy = k->out[3] ? k->out[3] : k->in[0], *y = batch_norm_attrs(k)->relu && !k->out[3] ? k->in[5] : NULL;
+    const void *d = batch_norm_kept(k), *y = batch_norm_attrs(k)->relu && !d ? k->in[5] : NULL;
     channel_stats stats = batch_norm_stats_of(k, &s->grid);
     return visit_float(k->call.in[0].dtype, [&](auto zero) {
-        return launch_gradient<decltype(zero)>(s->base.self, s->grid, dy, k->in[1], y, k->out[0], stats, batch_norm_slopes(k));
+        return launch_gradient<decltype(zero)>(s->base.self, s->grid, d ? d : k->in[0], k->in[1], y, k->out[0], stats,
+                                               batch_norm_slopes(k));
     });
 }
 

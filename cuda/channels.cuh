@@ -232,10 +232,11 @@ struct channel_stats {
     __device__ float weight(int64_t c) const { return gamma ? gamma[c] : 1; }
 };
 
-/* part: sums of d and of d * (x - mean), where d is dy behind the ReLU whose result y was (NULL: there was none); d is kept in `kept`
- * where that is not NULL. */
+/* part: sums of d and of d * (x - mean), where d is dy (+ dy2, where that is not NULL) behind the ReLU whose result y was (NULL: there was none);
+ * d is kept in `kept` where that is not NULL. */
 template <class T, int V>
-static __global__ void sum_products(channel_grid g, const T *dy, const T *x, const T *y, T *kept, channel_stats stats, channel_part *part)
+static __global__ __launch_bounds__(BLOCK, 2) void sum_products(channel_grid g, const T *dy, const T *dy2, const T *x, const T *y, T *kept,
+                                                                channel_stats stats, channel_part *part)
 {
     typedef pack<T, V> many;
     channel_spot s = channel_spot_of(g);
@@ -245,13 +246,15 @@ static __global__ void sum_products(channel_grid g, const T *dy, const T *x, con
         if (s.count > 0)
             mean[v] = stats.mean[stats.at(s.sample, s.c + v * s.spread)];
     for (int64_t j = 0; j < s.count; j += AHEAD / 2) {
-        many d[AHEAD / 2] = {}, p[AHEAD / 2] = {}, mask[AHEAD / 2] = {};
+        many d[AHEAD / 2] = {}, second[AHEAD / 2] = {}, p[AHEAD / 2] = {}, mask[AHEAD / 2] = {};
         UNROLL for (int k = 0; k < AHEAD / 2; k++) {
             if (j + k >= s.count)
                 continue;
             int64_t at = channel_pack_at(g, s, j + k);
             d[k] = *(const many *)(dy + at);
             p[k] = *(const many *)(x + at);
+            if (dy2)
+                second[k] = *(const many *)(dy2 + at);
             if (y)
                 mask[k] = *(const many *)(y + at);
         }
@@ -259,6 +262,8 @@ static __global__ void sum_products(channel_grid g, const T *dy, const T *x, con
             if (j + k >= s.count)
                 continue;
             UNROLL for (int v = 0; v < V; v++) {
+                if (dy2)
+                    d[k].v[v] = store<T>(load(d[k].v[v]) + load(second[k].v[v]));
                 if (y && !(load(mask[k].v[v]) > 0))
                     d[k].v[v] = store<T>(0.0f);
                 float one = load(d[k].v[v]);
@@ -387,11 +392,11 @@ template <class T> mu_err launch_moments(const mu_cuda *self, const channel_grid
 }
 
 template <class T>
-mu_err launch_products(const mu_cuda *self, const channel_grid &g, const void *dy, const void *x, const void *y, void *kept,
+mu_err launch_products(const mu_cuda *self, const channel_grid &g, const void *dy, const void *dy2, const void *x, const void *y, void *kept,
                        const channel_stats &stats, channel_part *part)
 {
     auto kernel = g.width == 1 ? sum_products<T, 1> : sum_products<T, 16 / sizeof(T)>;
-    return launch(self, kernel, channel_blocks(&g), (unsigned)g.block, g, dy, x, y, kept, stats, part);
+    return launch(self, kernel, channel_blocks(&g), (unsigned)g.block, g, dy, dy2, x, y, kept, stats, part);
 }
 
 template <class T, class Line>

@@ -91,7 +91,7 @@ static mu_err run_backward(mu_kernel *k, const mu_run *run)
     (void)run;
     return visit_float(k->call.in[0].dtype, [&](auto zero) {
         typedef decltype(zero) T;
-        MU_TRY(launch_products<T>(self, s->grid, k->in[0], k->in[1], NULL, NULL, stats, part));
+        MU_TRY(launch_products<T>(self, s->grid, k->in[0], NULL, k->in[1], NULL, NULL, stats, part));
         MU_TRY(launch(self, settle_backward, warp_blocks(s->base.x.n * s->groups), BLOCK, s->grid, part, stats, n, slope));
         if (k->out[1])
             MU_TRY(launch(self, sum_weights, warp_blocks(s->grid.c), BLOCK, s->grid, part, stats, k->out[1], k->out[2]));

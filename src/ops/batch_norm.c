@@ -8,7 +8,7 @@ static const mu_attr attr_table[] = {OWN_ATTRS, MU_ATTR_END};
 static const mu_attr sync_attr_table[] = {OWN_ATTRS, MU_ATTR_POINTER(mu_batch_norm_attrs, comm), MU_ATTR_END};
 
 enum { X, GAMMA, BETA, RUNNING_MEAN, RUNNING_VAR, RESIDUAL };
-enum { GRAD_DY, GRAD_X, GRAD_GAMMA, GRAD_MEAN, GRAD_RSTD, GRAD_Y };
+enum { GRAD_DY, GRAD_X, GRAD_GAMMA, GRAD_MEAN, GRAD_RSTD, GRAD_Y, GRAD_DY2 };
 
 static mu_type channels_of(const mu_type *x)
 {
@@ -101,6 +101,7 @@ static mu_err grad_infer(const mu_call *call, mu_type *out)
     if (a->relu)
         MU_TRY(mu_operand_required(call, GRAD_Y, "output"));
     MU_TRY(mu_operand_matches(call, GRAD_Y, "output", x));
+    MU_TRY(mu_operand_matches(call, GRAD_DY2, "second output gradient", x));
     out[0] = *x;
     out[1] = out[2] = c;
     if (a->residual)
@@ -110,15 +111,15 @@ static mu_err grad_infer(const mu_call *call, mu_type *out)
 
 static int64_t grad_flops(const mu_call *call)
 {
-    return mu_cost_per_element(&call->in[GRAD_X], 11);
+    return mu_cost_per_element(&call->in[GRAD_X], mu_operand(call, GRAD_DY2) ? 12 : 11);
 }
 
 const mu_op mu_op_batch_norm_grad = {
     .name = "batch_norm_grad",
-    .doc = "The gradient of batch_norm; (dy, x, gamma, mean, rstd, y when relu) -> dx, dgamma, dbeta, dresidual when wanted. "
-           "With relu dy is masked by y > 0 first; the masked dy is dresidual.",
-    .n_in_min = 5, .n_in_max = 6, .n_out = 4,
-    .attrs_size = sizeof(mu_batch_norm_attrs), .attrs = attr_table, .inplace = {GRAD_DY + 1},
+    .doc = "The gradient of batch_norm; (dy, x, gamma, mean, rstd, y when relu, dy2 or none) -> dx, dgamma, dbeta, dresidual when "
+           "wanted. dy2 is added to dy first, rounded to its dtype as by add; with relu the sum is masked by y > 0; it is dresidual.",
+    .n_in_min = 5, .n_in_max = 7, .n_out = 4,
+    .attrs_size = sizeof(mu_batch_norm_attrs), .attrs = attr_table, .inplace = {GRAD_DY + 1, 0, 0, GRAD_DY2 + 1},
     .infer = grad_infer, .flops = grad_flops,
 };
 
@@ -126,8 +127,8 @@ const mu_op mu_op_sync_batch_norm_grad = {
     .name = "sync_batch_norm_grad",
     .doc = "The gradient of sync_batch_norm; operands and outputs as batch_norm_grad. dx follows from the sums of all ranks; dgamma and "
            "dbeta are the sums of this one.",
-    .n_in_min = 5, .n_in_max = 6, .n_out = 4, .flags = MU_OP_COLLECTIVE,
-    .attrs_size = sizeof(mu_batch_norm_attrs), .attrs = sync_attr_table, .inplace = {GRAD_DY + 1},
+    .n_in_min = 5, .n_in_max = 7, .n_out = 4, .flags = MU_OP_COLLECTIVE,
+    .attrs_size = sizeof(mu_batch_norm_attrs), .attrs = sync_attr_table, .inplace = {GRAD_DY + 1, 0, 0, GRAD_DY2 + 1},
     .infer = grad_infer, .flops = grad_flops,
 };
 

@@ -64,7 +64,8 @@ typedef struct {
 } mu_batch_norm_attrs;
 /* x [N,C,...], gamma, beta, running mean and variance [C] (states; updated). Training statistics.
  * batch_norm(x, gamma, beta, rm, rv, residual?) -> y, mean, rstd, rm', rv'
- * batch_norm_grad(dy, x, gamma, mean, rstd, y?) -> dx, dgamma, dbeta, dresidual?   (y, when relu, is the mask) */
+ * batch_norm_grad(dy, x, gamma, mean, rstd, y?, dy2?) -> dx, dgamma, dbeta, dresidual?
+ *   (y, when relu, is the mask; dy2, fusion: the output gradient is dy + dy2, rounded as add does) */
 mu_value mu_batch_norm(mu_graph *g, mu_value x, mu_value gamma, mu_value beta, mu_value running_mean, mu_value running_var,
                        double eps, double momentum);
 /* The same with the statistics of all ranks' batches together, which may differ in size; dgamma and dbeta are this rank's part. Collective when it

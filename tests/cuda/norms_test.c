@@ -100,6 +100,35 @@ START_TEST(empty_batch)
 }
 END_TEST
 
+/* An output gradient in two parts gives the bits of their sum, in half types as well: whether they are joined decides nothing. */
+START_TEST(two_parts)
+{
+    static const mu_dtype dtypes[] = {MU_F32, MU_BF16, MU_F16};
+    enum { C = 24 };
+    mu_type type[MU_OP_MAX_OUT], x = MU_TYPE(dtypes[_i / 4], 5, C, 7, 9);
+    mu_batch_norm_attrs a = {.relu = _i & 1, .residual = _i & 2};
+    tensor in[7] = {0}, sum[MU_OP_MAX_OUT], one[MU_OP_MAX_OUT], two[MU_OP_MAX_OUT];
+    for (int i = 0; i < 7; i++) {
+        bool like_x = i < 2 || i > 4;
+        if (i == 5 && !a.relu)
+            continue;
+        tensor_new(&in[i], like_x ? x : MU_TYPE(MU_F32, C));
+        for (int64_t k = 0; k < mu_type_count(&in[i].type); k++)
+            tensor_set(&in[i], k, like_x ? sin((double)(k * (2 * i + 1))) : 0.5 + cos((double)k) / 4);
+    }
+    run(&mu_op_batch_norm_grad, &a, 7, in, type, two);
+    run(&mu_op_add, NULL, 2, (tensor[]){in[0], in[6]}, type, sum);
+    run(&mu_op_batch_norm_grad, &a, 6, (tensor[]){sum[0], in[1], in[2], in[3], in[4], in[5]}, type, one);
+    for (int o = 0; o < 4; o++)
+        if (type[o].dtype != MU_NONE)
+            ck_assert_mem_eq(two[o].data, one[o].data, mu_type_bytes(&type[o]));
+    release(one, 4);
+    release(two, 4);
+    release(sum, 1);
+    release(in, 7);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("norms");
@@ -113,6 +142,7 @@ int main(void)
     mu_backend_close(b);
     tcase_add_test(tc, wrong_target);
     tcase_add_test(tc, empty_batch);
+    tcase_add_loop_test(tc, two_parts, 0, 12);
     suite_add_tcase(s, tc);
     return test_run(s);
 }

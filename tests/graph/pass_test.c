@@ -224,6 +224,53 @@ START_TEST(batch_norm_residual_relu_and_gradient)
 }
 END_TEST
 
+/* Gradients of norms by how many operands they have; residuals: how many give the gradient of one. */
+static int norm_gradients(int n_in, bool residuals)
+{
+    int n = 0;
+    for (int32_t i = 0; i < mu_graph_n_nodes(made); i++) {
+        const mu_node *node = mu_graph_node(made, i);
+        if (strcmp(node->op->name, "batch_norm_grad") == 0 && node->n_in == n_in)
+            n += !residuals || ((const mu_batch_norm_attrs *)node->attrs)->residual;
+    }
+    return n;
+}
+
+START_TEST(sums_of_gradients_come_in_two_parts)
+{
+    /* Blocks whose results are read by a convolution and a shortcut: after a ReLU, with a residual, with one and no ReLU. */
+    mu_value x = mu_relu(g, toy_norm(g, "bn0", toy_conv(g, "conv0", image(), 3, 3)));
+    x = mu_relu(g, mu_add(g, toy_norm(g, "bn1", toy_conv(g, "conv1", x, 3, 3)), x));
+    x = mu_add(g, toy_norm(g, "bn2", toy_conv(g, "conv2", x, 3, 3)), x);
+    x = mu_relu(g, mu_add(g, toy_norm(g, "bn3", toy_conv(g, "conv3", x, 3, 3)), x));
+    differentiate(toy_conv(g, "head", x, 2, 1));
+    int sums = count(g, "add");
+    ck_ok(mu_pass_fuse(g, ref, &made));
+    ck_assert_int_eq(norm_gradients(7, false), 3);
+    ck_assert_int_eq(norm_gradients(7, true), 2); /* the first has no shortcut */
+    ck_assert_int_eq(norm_gradients(6, true), 1); /* the last has one reader */
+    ck_assert_int_eq(sums, 7);
+    ck_assert_int_eq(count(made, "add"), 1); /* without a ReLU, forward */
+    check_same_results(2);
+}
+END_TEST
+
+START_TEST(sums_that_others_need_stay)
+{
+    /* A sum that a convolution's gradient reads before the norm's, and one that is the end of a chain. */
+    mu_value x = toy_conv(g, "stem", image(), 3, 1), y = toy_norm(g, "bn1", toy_conv(g, "conv1", x, 3, 3));
+    x = mu_add(g, y, toy_conv(g, "conv2", x, 3, 1));
+    x = mu_add(g, toy_conv(g, "conv3", x, 3, 3), toy_conv(g, "conv4", x, 3, 1));
+    x = mu_relu(g, toy_norm(g, "bn2", x));
+    differentiate(mu_add(g, mu_silu(g, x), mu_tanh(g, x)));
+    ck_ok(mu_pass_fuse(g, ref, &made));
+    ck_assert_int_eq(count(made, "batch_norm_grad"), 2);
+    ck_assert_int_eq(norm_gradients(5, false), 1);
+    ck_assert_int_eq(norm_gradients(6, false), 1);
+    check_same_results(2);
+}
+END_TEST
+
 START_TEST(statistics_that_are_read_early_prevent_it)
 {
     mu_value x = image(), c = mu_graph_param(g, "g", MU_TYPE(MU_F64, 3)), out[MU_OP_MAX_OUT];
@@ -470,6 +517,8 @@ int main(void)
     tcase_add_test(tests, what_is_read_twice_stays);
     tcase_add_test(tests, training_fuses_what_backward_does_not_read);
     tcase_add_test(tests, batch_norm_residual_relu_and_gradient);
+    tcase_add_test(tests, sums_of_gradients_come_in_two_parts);
+    tcase_add_test(tests, sums_that_others_need_stay);
     tcase_add_test(tests, statistics_that_are_read_early_prevent_it);
     tcase_add_test(tests, chains_swallow_elementwise_work);
     tcase_add_test(tests, a_chain_never_waits_for_itself);

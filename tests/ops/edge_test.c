@@ -154,6 +154,18 @@ START_TEST(fused_batch_norm)
     ck_assert_float_eq(dresidual[1], 5);
     ck_assert_float_eq(dbeta[0], 5);
     ck_assert_float_eq(dgamma[0], 5);
+    mu_value two[] = {dy, x, one, F32(c, s[0]), F32(c, s[1]), F32(t, y[0], y[1]), F32(t, 1, 0x1p-23f)};
+    mu_graph_apply(graph, &mu_op_batch_norm_grad, &a, two, 7, out);
+    ck_ok(run_last(graph, (void *[]){dx, dgamma, dbeta, dresidual}));
+    ck_assert_float_eq(dresidual[0], 0);
+    ck_assert_float_eq(dresidual[1], 5); /* dy + dy2 is rounded */
+    ck_assert_float_eq(dbeta[0], 5);
+    a.relu = false;
+    two[5] = MU_NO_VALUE;
+    mu_graph_apply(graph, &mu_op_batch_norm_grad, &a, two, 7, out);
+    ck_ok(run_last(graph, (void *[]){dx, dgamma, dbeta, dresidual}));
+    ck_assert_float_eq(dresidual[0], 4);
+    ck_assert_float_eq(dbeta[0], 9);
 }
 END_TEST
 

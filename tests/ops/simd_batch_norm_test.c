@@ -40,6 +40,21 @@ START_TEST(test_gradient)
 }
 END_TEST
 
+/* The output gradient in two parts: of whole numbers, so that bf16 holds their sum, too. */
+START_TEST(test_gradient_of_two)
+{
+    mu_type x = shapes[_i], c = channels(&x);
+    for (int variant = 0; variant < 4; variant++) {
+        mu_batch_norm_attrs a = {.eps = 1e-5, .relu = variant & 1, .residual = variant & 2};
+        simd_case of = {.op = &mu_op_batch_norm_grad, .attrs = &a, .n_in = 7, .in = {x, x, c, c, c, variant & 1 ? x : (mu_type){0}, x},
+                        .low = {-8, 1, 0.5, 1.8, 1, [6] = -8}, .high = {8, 3, 2, 2.2, 2, [6] = 8}, .tolerance = 3e-6, .keep = 0x1c, .whole = 0x41};
+        case_check_all(&of, true);
+        of.op = &mu_op_sync_batch_norm_grad;
+        case_check_all(&of, true);
+    }
+}
+END_TEST
+
 START_TEST(test_inference)
 {
     mu_type x = shapes[_i], c = channels(&x), absent = {0};
@@ -49,6 +64,39 @@ START_TEST(test_inference)
                         .low = {[4] = 0.5}, .high = {[4] = 2}, .tolerance = 1e-6, .keep = 0x1e};
         case_check_all(&of, true);
     }
+}
+END_TEST
+
+/* Two parts give the bits of their sum, in bf16 as well. */
+START_TEST(test_sum_is_rounded)
+{
+    static const mu_layout_kind kinds[] = {MU_LAYOUT_ROW_MAJOR, MU_LAYOUT_CHANNELS_LAST, MU_LAYOUT_CHANNELS_BLOCKED};
+    mu_dtype dtype = _i & 1 ? MU_BF16 : MU_F32;
+    mu_type x = MU_TYPE(dtype, 5, 20, 7, 9), c = MU_TYPE(MU_F32, 20);
+    simd_variant variant = {"", 2, kinds[_i / 2 % 3], 16, dtype};
+    mu_batch_norm_attrs a = {.eps = 1e-5, .relu = _i / 6 & 1, .residual = _i / 12};
+    mu_type y = a.relu ? x : (mu_type){0};
+    simd_case two = {.op = &mu_op_batch_norm_grad, .attrs = &a, .n_in = 7, .in = {x, x, c, c, c, y, x}}, one = two;
+    simd_case add = {.op = &mu_op_add, .n_in = 2, .in = {x, x}};
+    void *in[7] = {NULL}, *sum[MU_OP_MAX_OUT], *got[2][MU_OP_MAX_OUT];
+    mu_type type[MU_OP_MAX_OUT];
+    one.n_in = 6;
+    for (int i = 0; i < 7; i++)
+        in[i] = two.in[i].dtype == MU_NONE ? NULL : case_fill(&two, i);
+    case_run("cpu:simd", &two, &variant, two.in, in, type, got[0]);
+    case_run("cpu:simd", &add, &variant, add.in, (void *[]){in[0], in[6]}, type, sum);
+    case_run("cpu:simd", &one, &variant, one.in, (void *[]){sum[0], in[1], in[2], in[3], in[4], in[5]}, type, got[1]);
+    case_free(sum[0], mu_type_bytes(&x));
+    for (int o = 0; o < 4; o++) {
+        if (type[o].dtype == MU_NONE)
+            continue;
+        ck_assert_mem_eq(got[0][o], got[1][o], mu_type_bytes(&type[o]));
+        for (int k = 0; k < 2; k++)
+            case_free(got[k][o], mu_type_bytes(&type[o]));
+    }
+    for (int i = 0; i < 7; i++)
+        if (in[i])
+            case_free(in[i], mu_type_bytes(&two.in[i]));
 }
 END_TEST
 
@@ -92,6 +140,8 @@ int main(void)
     tcase_set_timeout(tc, 240);
     tcase_add_loop_test(tc, test_forward, 0, N_SHAPES);
     tcase_add_loop_test(tc, test_gradient, 0, N_SHAPES);
+    tcase_add_loop_test(tc, test_gradient_of_two, 0, N_SHAPES);
+    tcase_add_loop_test(tc, test_sum_is_rounded, 0, 24);
     tcase_add_loop_test(tc, test_inference, 0, N_SHAPES);
     tcase_add_test(tc, test_same_for_any_threads);
     tcase_add_test(tc, test_far_mean);

@@ -23,6 +23,7 @@ typedef struct {
     uint64_t seed;
     bool first_plain; /* operand 0 comes row-major whatever the variant's layout */
     unsigned keep; /* bit i: operand i is f32 also where the others are bf16 */
+    unsigned whole; /* bit i: operand i holds whole numbers */
 } simd_case;
 
 typedef struct {
@@ -64,7 +65,9 @@ static inline void *case_fill(const simd_case *c, int i)
     char *p = case_alloc(mu_type_bytes(t));
     for (int64_t k = 0; k < mu_type_count(t); k++) {
         double u = mu_philox_uniform_f64(&rng, (uint64_t)k), x = low + u * (high - low);
-        if (mu_dtype_is_float(t->dtype))
+        if (c->whole >> i & 1)
+            x = floor(x);
+        else if (mu_dtype_is_float(t->dtype))
             x = mu_bf16_to_f32(mu_f32_to_bf16((float)x));
         else
             x = t->dtype == MU_BOOL ? u < 0.5 : floor(x);
@@ -85,7 +88,7 @@ static inline mu_type case_type(const mu_type *t, mu_dtype dtype)
 static inline int case_place(const mu_kernel *kernel, const simd_variant *v, int o)
 {
     int i = v->in_place ? kernel->inplace[o] - 1 : -1;
-    if (i < 0 || kernel->call.in[i].dtype != kernel->call.out[o].dtype ||
+    if (i < 0 || i >= kernel->call.n_in || kernel->call.in[i].dtype != kernel->call.out[o].dtype ||
         mu_layout_bytes(kernel->in_layout[i], &kernel->call.in[i]) != mu_layout_bytes(kernel->out_layout[o], &kernel->call.out[o]))
         return -1;
     for (int before = 0; before < o; before++)

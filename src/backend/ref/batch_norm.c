@@ -117,39 +117,53 @@ mu_err REF(sync_batch_norm)(const mu_call *call, void *const *in, void *const *o
     return REF(batch_norm)(call, in, out, run);
 }
 
-/* The output gradient of element `at`, behind the ReLU. */
-static double masked(const real *dy, const real *y, int64_t at)
+/* What the gradient of a channel is taken from; y and dy2 may be NULL. */
+typedef struct {
+    ref_block block;
+    const real *dy, *dy2, *x, *y;
+} channel;
+
+static channel channel_of(const mu_call *call, void *const *in, int64_t c)
 {
-    return y && !(y[at] > 0) ? 0 : dy[at];
+    channel k = {.block = channel_block(&call->in[1])};
+    int64_t start = c * k.block.n_inner;
+    const real *dy2 = ref_in(call, in, 6);
+    k.dy = (const real *)in[0] + start;
+    k.x = (const real *)in[1] + start;
+    k.y = ((const mu_batch_norm_attrs *)call->attrs)->relu ? (const real *)in[5] + start : NULL;
+    k.dy2 = dy2 ? dy2 + start : NULL;
+    return k;
+}
+
+/* The output gradient of element `at`, behind the ReLU. */
+static real masked(const channel *k, int64_t at)
+{
+    real d = k->dy2 ? k->dy[at] + k->dy2[at] : k->dy[at];
+    return k->y && !(k->y[at] > 0) ? 0 : d;
 }
 
 /* Sums of dy, and of dy times the normalised x: the gradients of beta and gamma. */
 static void sum_channel(const mu_call *call, void *const *in, int64_t c, double *sum, double *sum_x)
 {
     const real *mean = in[3], *rstd = in[4];
-    ref_block block = channel_block(&call->in[1]);
-    int64_t start = c * block.n_inner;
-    const real *dy = (const real *)in[0] + start, *x = (const real *)in[1] + start;
-    const real *y = ((const mu_batch_norm_attrs *)call->attrs)->relu ? (const real *)in[5] + start : NULL;
-    for (int64_t i = 0; i < block.n_outer * block.n_inner; i++) {
-        int64_t at = ref_block_at(&block, i);
-        double d = masked(dy, y, at);
+    channel k = channel_of(call, in, c);
+    for (int64_t i = 0; i < k.block.n_outer * k.block.n_inner; i++) {
+        int64_t at = ref_block_at(&k.block, i);
+        double d = masked(&k, at);
         *sum += d;
-        *sum_x += d * ((double)x[at] - mean[c]) * rstd[c];
+        *sum_x += d * ((double)k.x[at] - mean[c]) * rstd[c];
     }
 }
 
 static void spread_channel(const mu_call *call, void *const *in, void *const *out, int64_t c, double n, double sum, double sum_x)
 {
     const real *gamma = in[2], *mean = in[3], *rstd = in[4];
-    ref_block block = channel_block(&call->in[1]);
-    int64_t start = c * block.n_inner;
-    const real *dy = (const real *)in[0] + start, *x = (const real *)in[1] + start;
-    const real *y = ((const mu_batch_norm_attrs *)call->attrs)->relu ? (const real *)in[5] + start : NULL;
+    channel k = channel_of(call, in, c);
+    int64_t start = c * k.block.n_inner;
     real *dx = (real *)out[0] + start, *dresidual = out[3] ? (real *)out[3] + start : NULL;
-    for (int64_t i = 0; i < block.n_outer * block.n_inner; i++) {
-        int64_t at = ref_block_at(&block, i);
-        double d = masked(dy, y, at), normal = ((double)x[at] - mean[c]) * rstd[c];
+    for (int64_t i = 0; i < k.block.n_outer * k.block.n_inner; i++) {
+        int64_t at = ref_block_at(&k.block, i);
+        double d = masked(&k, at), normal = ((double)k.x[at] - mean[c]) * rstd[c];
         dx[at] = (real)(gamma[c] * (double)rstd[c] * (d - sum / n - normal * sum_x / n));
         if (dresidual)
             dresidual[at] = (real)d;

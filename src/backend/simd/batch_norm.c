@@ -209,24 +209,38 @@ SIMD_INLINE vf coefficient(const norm *s, int64_t group, int j, const int k, con
     return plane ? vset(at[0]) : vload(at + j * VL);
 }
 
-/* The output gradient behind the ReLU: dy where y > 0. It is also written to `masked`. */
-SIMD_INLINE vf masked_at(const norm *s, int64_t at, int j, int64_t channels, int64_t rest, const bool part,
-                         const bool half, const bool relu)
+/* Where the first sweep of a gradient leaves d for the second: dresidual; with two addends dx, where that is not wanted. */
+static void *kept(const norm *s)
 {
-    void *const *in = s->base.base.in;
-    vf d = rest ? load_part(in[0], at, rest, half, 0) : load_at(in[0], at, j, channels, part, half);
-    if (!relu)
-        return d;
-    vf y = rest ? load_part(in[5], at, rest, half, 0) : load_at(in[5], at, j, channels, part, half);
-    return vand(y > 0.0f, d);
+    void *const *out = s->base.base.out;
+    return out[3] ? out[3] : mu_simd_address(&s->base.base, 6) ? out[0] : NULL;
 }
 
-/* sums[0..lanes-1]: of d; sums[lanes..]: of d * (x - mean). Writes d to dresidual when that is wanted. */
+SIMD_INLINE vf element(const void *p, int64_t at, int j, int64_t channels, int64_t rest, const bool part, const bool half)
+{
+    return rest ? load_part(p, at, rest, half, 0) : load_at(p, at, j, channels, part, half);
+}
+
+/* The output gradient behind the ReLU: d = dy (+ dy2, which may be NULL) where y > 0. */
+SIMD_INLINE vf masked_at(const norm *s, const void *dy2, int64_t at, int j, int64_t channels, int64_t rest,
+                         const bool part, const bool half, const bool relu)
+{
+    void *const *in = s->base.base.in;
+    vf d = element(in[0], at, j, channels, rest, part, half);
+    if (dy2) {
+        d += element(dy2, at, j, channels, rest, part, half);
+        d = half ? v_of_bf16(v_to_bf16(d)) : d;
+    }
+    return relu ? vand(element(in[5], at, j, channels, rest, part, half) > 0.0f, d) : d;
+}
+
+/* sums[0..lanes-1]: of d; sums[lanes..]: of d * (x - mean). Writes d to where it is kept. */
 SIMD_INLINE void products(const norm *s, int64_t group, const unit *u, float *sums, const bool relu,
                           const int nv, const bool part, const bool plane, const bool half)
 {
     const void *x = s->base.base.in[1];
-    void *masked = s->base.base.out[3];
+    const void *dy2 = mu_simd_address(&s->base.base, 6);
+    void *masked = kept(s);
     const int pixels = nv == 1 ? 2 : 1;
     vf a[4] = {{0}}, b[4] = {{0}}, mean[4];
     for (int k = 0; k < nv; k++)
@@ -237,7 +251,7 @@ SIMD_INLINE void products(const norm *s, int64_t group, const unit *u, float *su
 #pragma GCC unroll 4
             for (int k = 0; k < pixels * nv; k++) {
                 int64_t at = r.at + k / nv * r.step;
-                vf d = masked_at(s, at, k % nv, u->channels, 0, part, half, relu);
+                vf d = masked_at(s, dy2, at, k % nv, u->channels, 0, part, half, relu);
                 vf v = load_at(x, at, k % nv, u->channels, part, half);
                 if (masked)
                     store_at(masked, at, k % nv, u->channels, part, half, d);
@@ -247,7 +261,7 @@ SIMD_INLINE void products(const norm *s, int64_t group, const unit *u, float *su
         for (; r.steps > 0; r.steps--, r.at += r.step)
 #pragma GCC unroll 4
             for (int k = 0; k < nv; k++) {
-                vf d = masked_at(s, r.at, k, u->channels, 0, part, half, relu);
+                vf d = masked_at(s, dy2, r.at, k, u->channels, 0, part, half, relu);
                 vf v = load_at(x, r.at, k, u->channels, part, half);
                 if (masked)
                     store_at(masked, r.at, k, u->channels, part, half, d);
@@ -255,7 +269,7 @@ SIMD_INLINE void products(const norm *s, int64_t group, const unit *u, float *su
                 b[k] += d * (v - mean[k]);
             }
         if (r.rest) {
-            vf d = masked_at(s, r.at, 0, 0, r.rest, part, half, relu);
+            vf d = masked_at(s, dy2, r.at, 0, 0, r.rest, part, half, relu);
             if (masked)
                 store_part(masked, r.at, r.rest, half, d);
             a[0] += d;
@@ -316,11 +330,11 @@ SIMD_INLINE void normalise(const norm *s, int64_t group, const unit *u, const bo
     }
 }
 
-/* dx = scale * d + slope * (x - mean) + shift; d is dresidual where that was written. */
+/* dx = scale * d + slope * (x - mean) + shift */
 SIMD_INLINE void spread(const norm *s, int64_t group, const unit *u, const bool relu, const int nv, const bool part,
                         const bool plane, const bool half)
 {
-    const void *x = s->base.base.in[1], *masked = s->base.base.out[3];
+    const void *x = s->base.base.in[1], *masked = kept(s);
     void *dx = s->base.base.out[0];
     vf mean[4], scale[4], slope[4], shift[4];
     for (int k = 0; k < nv; k++) {
@@ -335,13 +349,13 @@ SIMD_INLINE void spread(const norm *s, int64_t group, const unit *u, const bool 
 #pragma GCC unroll 4
             for (int k = 0; k < nv; k++) {
                 vf d = masked ? load_at(masked, r.at, k, u->channels, part, half)
-                              : masked_at(s, r.at, k, u->channels, 0, part, half, relu);
+                              : masked_at(s, NULL, r.at, k, u->channels, 0, part, half, relu);
                 vf v = load_at(x, r.at, k, u->channels, part, half);
                 store_at(dx, r.at, k, u->channels, part, half, d * scale[k] + (v - mean[k]) * slope[k] + shift[k]);
             }
         if (r.rest) {
             vf d = masked ? load_part(masked, r.at, r.rest, half, 0)
-                          : masked_at(s, r.at, 0, 0, r.rest, part, half, relu);
+                          : masked_at(s, NULL, r.at, 0, 0, r.rest, part, half, relu);
             vf v = load_part(x, r.at, r.rest, half, 0);
             store_part(dx, r.at, r.rest, half, d * scale[0] + (v - mean[0]) * slope[0] + shift[0]);
         }
@@ -709,7 +723,7 @@ static mu_err setup(mu_simd_kernel *kernel)
     const mu_call *call = &kernel->base.call;
     bool sync = call->op->flags & MU_OP_COLLECTIVE;
     bool grad = call->op == &mu_op_batch_norm_grad || call->op == &mu_op_sync_batch_norm_grad;
-    set_geometry(s, call->in[0].dtype, grad ? 3 : 1);
+    set_geometry(s, call->in[0].dtype, !grad ? 1 : mu_simd_in(call, 6) ? 4 : 3);
     s->own_scratch = mu_align_up((size_t)((s->units * 2 + N_COEFFICIENTS) * s->groups * s->lanes) * sizeof(float));
     kernel->base.scratch_bytes = s->own_scratch + (sync ? mu_ranks_bytes(comm_of(s), s->base.x.c) : 0);
     return MU_OK;

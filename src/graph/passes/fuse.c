@@ -23,6 +23,11 @@ const mu_fusion_group *mu_fusion_group_of(const mu_fusion *f, const mu_node *nod
     return f->owner[node->id] ? &f->groups[f->owner[node->id] - 1] : NULL;
 }
 
+int32_t mu_fusion_place(const mu_fusion *f, int32_t id)
+{
+    return f->owner[id] ? f->groups[f->owner[id] - 1].at->id : id;
+}
+
 bool mu_fusion_possible(mu_fusion *f, const mu_op *op, const void *attrs, const mu_value *in, int n_in)
 {
     mu_type types[MU_OP_VARIADIC], out[MU_OP_MAX_OUT] = {{.dtype = MU_NONE}};

@@ -2,8 +2,8 @@
  * mask from the output and gives the gradient of the residual as well. */
 #include "graph/passes/fusion.h"
 
-enum { NORM, ADD, RELU };     /* members forward */
-enum { RELU_GRAD, NORM_GRAD }; /* members backward */
+enum { NORM, ADD, RELU };                 /* members forward */
+enum { RELU_GRAD, NORM_GRAD, GRAD_ADD }; /* members backward */
 
 /* The operation that is the gradient of a norm with statistics of the batch; NULL for anything else. */
 static const mu_op *gradient_of(const mu_op *op)
@@ -67,17 +67,41 @@ static void emit_forward(mu_fusion *f, const mu_fusion_group *group)
 
 const mu_fusion_rule mu_fusion_batch_norm = {.name = "batch_norm", .match = match_forward, .emit = emit_forward};
 
-/* batch_norm_grad(dz, x, gamma, mean, rstd) with dz = relu_grad(dy, y) becomes batch_norm_grad(dy, x, gamma, mean, rstd, y). */
-static void backward_call(const mu_fusion *f, const mu_node *const *group, mu_batch_norm_attrs *attrs, mu_value in[6])
+/* batch_norm_grad(dz, x, gamma, mean, rstd) with dz = relu_grad(dy, y) becomes batch_norm_grad(dy, x, gamma, mean, rstd, y). Where dy
+ * (without a ReLU: dz) is a sum that is read here first, its two parts are the operands; 5 to 7 of them. */
+static int backward_call(const mu_fusion *f, const mu_node *const *group, mu_batch_norm_attrs *attrs, mu_value in[7])
 {
-    const mu_node *mask = group[RELU_GRAD], *grad = group[NORM_GRAD];
-    mu_value dz = mask->out[0];
+    const mu_node *mask = group[RELU_GRAD], *grad = group[NORM_GRAD], *add = group[GRAD_ADD];
+    mu_value dz = grad->in[0];
     *attrs = *(const mu_batch_norm_attrs *)grad->attrs;
-    attrs->relu = true;
+    attrs->relu = mask;
     attrs->residual = f->rw.external[dz.id] || mu_rewriter_n_users(&f->rw, dz) > 1;
     memcpy(in, grad->in, 5 * sizeof *in);
-    in[0] = mask->in[0];
-    in[5] = mask->in[1];
+    in[5] = mask ? mask->in[1] : MU_NO_VALUE;
+    if (mask)
+        in[0] = mask->in[0];
+    if (!add)
+        return 6;
+    in[0] = add->in[0];
+    in[6] = add->in[1];
+    return 7;
+}
+
+/* The sum that is an output gradient, where what reads it is to take the two parts: not one that a chain of element-wise operations takes as
+ * well, which saves as much. */
+static const mu_node *find_sum(const mu_fusion *f, mu_value dy)
+{
+    const mu_graph *g = f->rw.from;
+    const mu_node *add = mu_producer(g, dy);
+    if (!add || add->op != &mu_op_add || f->owner[add->id])
+        return NULL;
+    for (int i = 0; i < 2; i++) {
+        const mu_node *part = mu_producer(g, add->in[i]);
+        bool chained = part && !f->owner[part->id] && (part->op->flags & MU_OP_ELEMENTWISE) && mu_rewriter_only_user(&f->rw, add->in[i]);
+        if (chained || !mu_type_equal(mu_graph_type(g, add->in[i]), mu_graph_type(g, dy)))
+            return NULL;
+    }
+    return add;
 }
 
 /* The gradient node of this batch norm among the users of dz. */
@@ -92,38 +116,73 @@ static const mu_node *find_norm_grad(const mu_fusion *f, mu_value dz, const mu_n
     return NULL;
 }
 
-static mu_err match_backward(mu_fusion *f, const mu_node *node)
+/* With the two parts of a sum where it can be, else without. */
+static mu_err claim_backward(mu_fusion *f, const mu_node *mask, const mu_node *grad, const mu_node *sum, const mu_node *at)
 {
-    const mu_node *relu = node->op == &mu_op_relu_grad ? mu_producer(f->rw.from, node->in[1]) : NULL;
+    for (; sum || mask; sum = NULL) {
+        const mu_node *group[] = {[RELU_GRAD] = mask, [NORM_GRAD] = grad, [GRAD_ADD] = sum};
+        mu_batch_norm_attrs attrs;
+        mu_value in[7];
+        int n_in = backward_call(f, group, &attrs, in);
+        if (mu_fusion_possible(f, grad->op, &attrs, in, n_in))
+            return mu_fusion_claim(f, &mu_fusion_batch_norm_gradient, group, 3, at);
+        if (!sum)
+            break;
+    }
+    return MU_OK;
+}
+
+/* With a ReLU the group stands in the place of its mask. */
+static mu_err match_masked(mu_fusion *f, const mu_node *mask)
+{
+    const mu_node *relu = mu_producer(f->rw.from, mask->in[1]);
     const mu_fusion_group *forward = relu ? mu_fusion_group_of(f, relu) : NULL;
     if (!forward || forward->rule != &mu_fusion_batch_norm || forward->node[RELU] != relu)
         return MU_OK;
-    const mu_node *group[2] = {node, find_norm_grad(f, node->out[0], forward->node[NORM])};
-    mu_batch_norm_attrs attrs;
-    mu_value in[6];
-    if (!group[NORM_GRAD])
+    const mu_node *grad = find_norm_grad(f, mask->out[0], forward->node[NORM]);
+    if (!grad)
         return MU_OK;
-    backward_call(f, group, &attrs, in);
     for (int i = 1; i < 5; i++) { /* all of them are forward values: there before the mask is applied */
-        const mu_node *producer = mu_producer(f->rw.from, in[i]);
-        if (producer && producer->id > node->id)
+        const mu_node *producer = mu_producer(f->rw.from, grad->in[i]);
+        if (producer && producer->id > mask->id)
             return MU_OK;
     }
-    if (!mu_fusion_possible(f, group[NORM_GRAD]->op, &attrs, in, 6))
+    const mu_node *sum = mu_rewriter_only_user(&f->rw, mask->in[0]) ? find_sum(f, mask->in[0]) : NULL;
+    return claim_backward(f, mask, grad, sum, mask);
+}
+
+/* Without one nothing else may read the sum before the norm, which becomes a result of it. */
+static mu_err match_plain(mu_fusion *f, const mu_node *grad)
+{
+    const mu_rewriter *rw = &f->rw;
+    mu_value dz = grad->in[0];
+    if (((const mu_batch_norm_attrs *)grad->attrs)->relu || grad->n_in != 5)
         return MU_OK;
-    return mu_fusion_claim(f, &mu_fusion_batch_norm_gradient, group, 2, node);
+    for (int32_t u = rw->user_start[dz.id]; u < rw->user_start[dz.id + 1]; u++)
+        if (rw->users[u] != grad->id && mu_fusion_place(f, rw->users[u]) < grad->id)
+            return MU_OK;
+    return claim_backward(f, NULL, grad, find_sum(f, dz), grad);
+}
+
+static mu_err match_backward(mu_fusion *f, const mu_node *node)
+{
+    if (node->op == &mu_op_relu_grad)
+        return match_masked(f, node);
+    if (node->op == &mu_op_batch_norm_grad || node->op == &mu_op_sync_batch_norm_grad)
+        return match_plain(f, node);
+    return MU_OK;
 }
 
 static void emit_backward(mu_fusion *f, const mu_fusion_group *group)
 {
     mu_batch_norm_attrs attrs;
-    mu_value in[6], out[MU_OP_MAX_OUT];
-    const mu_node *mask = group->node[RELU_GRAD], *grad = group->node[NORM_GRAD];
-    backward_call(f, group->node, &attrs, in);
-    mu_fusion_apply(f, grad, grad->op, &attrs, in, 6, out);
+    mu_value in[7], out[MU_OP_MAX_OUT];
+    const mu_node *grad = group->node[NORM_GRAD];
+    int n_in = backward_call(f, group->node, &attrs, in);
+    mu_fusion_apply(f, grad, grad->op, &attrs, in, n_in, out);
     for (int o = 0; o < 3; o++)
         mu_rewriter_set(&f->rw, grad->out[o], out[o]);
-    mu_rewriter_set(&f->rw, mask->out[0], out[3]);
+    mu_rewriter_set(&f->rw, grad->in[0], out[3]);
 }
 
 const mu_fusion_rule mu_fusion_batch_norm_gradient = {.name = "batch_norm_gradient", .match = match_backward,

@@ -40,12 +40,6 @@ static bool operands_fit(const mu_fusion *f, const mu_node *node, const mu_type 
     return mu_type_equal(mu_graph_type(f->rw.from, node->out[0]), type);
 }
 
-/* Where a node will stand in the new graph. */
-static int32_t place_of(const mu_fusion *f, int32_t id)
-{
-    return f->owner[id] ? f->groups[f->owner[id] - 1].at->id : id;
-}
-
 static bool may_join(const chain *c, const mu_node *node)
 {
     const mu_fusion *f = c->f;
@@ -56,7 +50,7 @@ static bool may_join(const chain *c, const mu_node *node)
         return false;
     for (int32_t u = f->rw.user_start[v.id]; u < f->rw.user_start[v.id + 1]; u++) {
         int32_t user = f->rw.users[u];
-        if (!is_member(c, mu_graph_node(f->rw.from, user)) && place_of(f, user) <= root->id)
+        if (!is_member(c, mu_graph_node(f->rw.from, user)) && mu_fusion_place(f, user) <= root->id)
             return false;
     }
     return true;

@@ -36,7 +36,7 @@ struct mu_fusion {
 /* The rules, in the order in which they are tried. */
 extern const mu_fusion_rule mu_fusion_convolution;         /* conv2d or linear, residual, activation */
 extern const mu_fusion_rule mu_fusion_batch_norm;          /* batch_norm, residual, ReLU */
-extern const mu_fusion_rule mu_fusion_batch_norm_gradient; /* relu_grad, batch_norm_grad of such a group */
+extern const mu_fusion_rule mu_fusion_batch_norm_gradient; /* (add,) relu_grad, batch_norm_grad of such a group */
 extern const mu_fusion_rule mu_fusion_batch_norm_inference; /* batch_norm_inference, ReLU */
 extern const mu_fusion_rule mu_fusion_chain;               /* element-wise operations */
 
@@ -44,6 +44,8 @@ MU_CHECKED mu_err mu_fusion_claim(mu_fusion *f, const mu_fusion_rule *rule, cons
                                   const mu_node *at);
 /* The group of a node, or NULL. */
 const mu_fusion_group *mu_fusion_group_of(const mu_fusion *f, const mu_node *node);
+/* The id of the node in whose place a node of the old graph will stand. */
+int32_t mu_fusion_place(const mu_fusion *f, int32_t id);
 /* Whether the operation takes these values of the old graph and the backend supports it. */
 bool mu_fusion_possible(mu_fusion *f, const mu_op *op, const void *attrs, const mu_value *in, int n_in);
 /* The only user of a value when it belongs to no group yet and has this operation (NULL: any), else NULL. */

@@ -10,6 +10,7 @@
 #include "emulate.h"
 
 #define __global__
+#define __launch_bounds__(...)
 #define __device__
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))

@@ -4,6 +4,17 @@ TRACE(batch_norm, mu_batch_norm(g, in[0], in[1], in[2], in[3], in[4], ((const mu
                                 ((const mu_batch_norm_attrs *)attrs)->momentum))
 /* As the fusion pass makes it: ReLU and residual inside; differentiable all the same. */
 TRACE(batch_norm_fused, mu_graph_apply1(g, &mu_op_batch_norm, attrs, in, in[5].id ? 6 : 5))
+/* Read twice, with a residual through a ReLU: its gradient is a sum, which the fusion pass hands over in two parts. */
+static mu_value t_batch_norm_twice(mu_graph *g, const mu_value *in, const void *attrs)
+{
+    mu_value y = t_batch_norm(g, in, attrs);
+    if (in[5].id)
+        y = mu_relu(g, mu_add(g, y, in[5]));
+    return mu_concat(g, (mu_value[]){y, y}, 2, 1);
+}
+/* As it makes it then. */
+TRACE(batch_norm_grad, mu_graph_apply1(g, &mu_op_batch_norm_grad, attrs, in, 7))
+TRACE(sync_batch_norm_grad, mu_graph_apply1(g, &mu_op_sync_batch_norm_grad, attrs, in, 7))
 /* One rank; several are in tests/mpi/sync_bn_test.c. */
 TRACE(sync_batch_norm, mu_graph_apply1(g, &mu_op_sync_batch_norm, attrs, in, in[5].id ? 6 : 5))
 TRACE(batch_norm_inference, mu_batch_norm_inference(g, in[0], in[1], in[2], in[3], in[4], *(const double *)attrs))
@@ -41,6 +52,26 @@ const op_case norm_cases[] = {
      BN(.momentum = 0.1, .relu = true), CASE_NO_FD},
     {"batch_norm", t_batch_norm_fused, "f[600,35] p[35] p[35] p[35] p[35]:pos f[600,35]",
      BN(.momentum = 0.1, .relu = true), CASE_NO_FD},
+
+    {"batch_norm", t_batch_norm_twice, "f[4,3,5,6] p[3] p[3] p[3] p[3]:pos -", BN(.momentum = 0.1)},
+    {"batch_norm", t_batch_norm_twice, "f[3,16,4,5] p[16] p[16] p[16] p[16]:pos f[3,16,4,5]", BN(.momentum = 0.1), CASE_NO_FD},
+
+    /* the output gradient in two parts; whole numbers have sums that are not rounded */
+    {"batch_norm_grad", t_batch_norm_grad, "f[3,16,4,5]:int f[3,16,4,5] p[16] p[16] p[16]:pos f[3,16,4,5] f[3,16,4,5]:int",
+     BN(.relu = true, .residual = true), CASE_FORWARD},
+    {"batch_norm_grad", t_batch_norm_grad, "f[9,3,43,43]:int f[9,3,43,43] p[3] p[3] p[3]:pos f[9,3,43,43] f[9,3,43,43]:int",
+     BN(.relu = true), CASE_FORWARD},
+    {"batch_norm_grad", t_batch_norm_grad, "f[4,24,20,20]:int f[4,24,20,20] p[24] p[24] p[24]:pos - f[4,24,20,20]:int", BN(.momentum = 0.1), CASE_FORWARD},
+    {"batch_norm_grad", t_batch_norm_grad, "f[600,35]:int f[600,35] p[35] p[35] p[35]:pos - f[600,35]:int", BN(.residual = true), CASE_FORWARD},
+    {"batch_norm_grad", t_batch_norm_grad, "f[3,5,4,7] f[3,5,4,7] p[5] p[5] p[5]:pos f[3,5,4,7] f[3,5,4,7]",
+     BN(.relu = true, .residual = true), CASE_FORWARD | CASE_F32_ONLY},
+    {"batch_norm_grad", t_batch_norm_grad, "f[2,17,3,3] f[2,17,3,3] p[17] p[17] p[17]:pos - f[2,17,3,3]", BN(.momentum = 0.1), CASE_FORWARD | CASE_F32_ONLY},
+    {"batch_norm_grad", t_batch_norm_grad, "f[0,3,4,4] f[0,3,4,4] p[3] p[3] p[3]:pos f[0,3,4,4] f[0,3,4,4]",
+     BN(.relu = true, .residual = true), CASE_FORWARD},
+    {"sync_batch_norm_grad", t_sync_batch_norm_grad, "f[3,16,4,5]:int f[3,16,4,5] p[16] p[16] p[16]:pos f[3,16,4,5] f[3,16,4,5]:int",
+     BN(.relu = true, .residual = true), CASE_FORWARD},
+    {"sync_batch_norm_grad", t_sync_batch_norm_grad, "f[2,70,6,6] f[2,70,6,6] p[70] p[70] p[70]:pos - f[2,70,6,6]", BN(.momentum = 0.1),
+     CASE_FORWARD | CASE_F32_ONLY},
 
     {"sync_batch_norm", t_sync_batch_norm, "f[4,3,5,6] p[3] p[3] p[3] p[3]:pos", BN(.momentum = 0.1)},
     {"sync_batch_norm", t_sync_batch_norm, "f[3,17,4,4] p[17] p[17] p[17] p[17]:pos", BN(.momentum = 0.3)},
