@@ -57,6 +57,7 @@ static const bench benches[] = {
     {"batch_norm_grad", &mu_op_batch_norm_grad, &bn, 5, {X4, X4, C64, C64, C64}},
     {"batch_norm_grad+relu", &mu_op_batch_norm_grad, &bn_relu, 6, {X4, X4, C64, C64, C64, X4}},
     {"batch_norm_grad+relu+residual", &mu_op_batch_norm_grad, &bn_all, 6, {X4, X4, C64, C64, C64, X4}},
+    {"batch_norm_grad of dy + dy2", &mu_op_batch_norm_grad, &bn_all, 7, {X4, X4, C64, C64, C64, X4, X4}},
     {"batch_norm 512x4x4", &mu_op_batch_norm, &bn_relu, 5, {S4, C512, C512, C512, C512}},
     {"batch_norm_grad 512x4x4", &mu_op_batch_norm_grad, &bn_relu, 6, {S4, S4, C512, C512, C512, S4}},
     {"relu", &mu_op_relu, &none, 1, {X4}},
@@ -192,7 +193,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof benches / sizeof *benches; i++) {
         bool images = benches[i].in[0].ndim >= 3;
         measure(b, &benches[i], images ? MU_LAYOUT_CHANNELS_BLOCKED : MU_LAYOUT_ROW_MAJOR, 16);
-        if (images && i < 8) {
+        if (images && i < 9) {
             measure(b, &benches[i], MU_LAYOUT_ROW_MAJOR, 0);
             measure(b, &benches[i], MU_LAYOUT_CHANNELS_LAST, 0);
         }

@@ -1,7 +1,10 @@
 # Kernels are compiled once per instruction set; table.c picks one at run time.
-SIMD_KERNELS = src/backend/simd/copy.h src/backend/simd/index.h src/backend/simd/kernel.h src/backend/simd/reduce.h src/backend/simd/simd.def src/backend/simd/vec.h src/backend/simd/vmath.h \
+SIMD_KERNELS = src/backend/simd/batch_norm.h src/backend/simd/copy.h src/backend/simd/index.h src/backend/simd/kernel.h src/backend/simd/reduce.h src/backend/simd/simd.def src/backend/simd/vec.h src/backend/simd/vmath.h \
 	src/backend/simd/argmax.c \
 	src/backend/simd/batch_norm.c \
+	src/backend/simd/batch_norm_backward.c \
+	src/backend/simd/batch_norm_forward.c \
+	src/backend/simd/batch_norm_inference.c \
 	src/backend/simd/concat.c \
 	src/backend/simd/copy.c \
 	src/backend/simd/dropout.c \
@@ -19,6 +22,7 @@ SIMD_KERNELS = src/backend/simd/copy.h src/backend/simd/index.h src/backend/simd
 	src/backend/simd/resize.c \
 	src/backend/simd/rows.c \
 	src/backend/simd/slice.c \
+	src/backend/simd/sync_batch_norm.c \
 	src/backend/simd/topk.c \
 	src/backend/simd/transpose.c \
 	src/backend/simd/update.c

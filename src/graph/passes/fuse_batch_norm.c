@@ -67,8 +67,8 @@ static void emit_forward(mu_fusion *f, const mu_fusion_group *group)
 
 const mu_fusion_rule mu_fusion_batch_norm = {.name = "batch_norm", .match = match_forward, .emit = emit_forward};
 
-/* batch_norm_grad(dz, x, gamma, mean, rstd) with dz = relu_grad(dy, y) becomes batch_norm_grad(dy, x, gamma, mean, rstd, y). Where dy
- * (without a ReLU: dz) is a sum that is read here first, its two parts are the operands; 5 to 7 of them. */
+/* batch_norm_grad(dz, x, gamma, mean, rstd) with dz = relu_grad(dy, y) becomes batch_norm_grad(dy, x, gamma, mean, rstd, y).
+ * Where dy, or dz without a ReLU, is a sum that nothing reads before, its two parts are operands. Returns how many. */
 static int backward_call(const mu_fusion *f, const mu_node *const *group, mu_batch_norm_attrs *attrs, mu_value in[7])
 {
     const mu_node *mask = group[RELU_GRAD], *grad = group[NORM_GRAD], *add = group[GRAD_ADD];
@@ -87,8 +87,8 @@ static int backward_call(const mu_fusion *f, const mu_node *const *group, mu_bat
     return 7;
 }
 
-/* The sum that is an output gradient, where what reads it is to take the two parts: not one that a chain of element-wise operations takes as
- * well, which saves as much. */
+/* The sum that is an output gradient, where its reader is to take the two parts: not one that ends a chain of element-wise
+ * operations, which saves as much. */
 static const mu_node *find_sum(const mu_fusion *f, mu_value dy)
 {
     const mu_graph *g = f->rw.from;
@@ -97,7 +97,8 @@ static const mu_node *find_sum(const mu_fusion *f, mu_value dy)
         return NULL;
     for (int i = 0; i < 2; i++) {
         const mu_node *part = mu_producer(g, add->in[i]);
-        bool chained = part && !f->owner[part->id] && (part->op->flags & MU_OP_ELEMENTWISE) && mu_rewriter_only_user(&f->rw, add->in[i]);
+        bool chained = part && !f->owner[part->id] && (part->op->flags & MU_OP_ELEMENTWISE) &&
+                       mu_rewriter_only_user(&f->rw, add->in[i]);
         if (chained || !mu_type_equal(mu_graph_type(g, add->in[i]), mu_graph_type(g, dy)))
             return NULL;
     }
@@ -117,7 +118,8 @@ static const mu_node *find_norm_grad(const mu_fusion *f, mu_value dz, const mu_n
 }
 
 /* With the two parts of a sum where it can be, else without. */
-static mu_err claim_backward(mu_fusion *f, const mu_node *mask, const mu_node *grad, const mu_node *sum, const mu_node *at)
+static mu_err claim_backward(mu_fusion *f, const mu_node *mask, const mu_node *grad, const mu_node *sum,
+                             const mu_node *at)
 {
     for (; sum || mask; sum = NULL) {
         const mu_node *group[] = {[RELU_GRAD] = mask, [NORM_GRAD] = grad, [GRAD_ADD] = sum};
