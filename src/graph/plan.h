@@ -64,7 +64,8 @@ mu_type mu_plan_output_type(const mu_plan *plan, const char *output);
 MU_CHECKED mu_err mu_plan_read_step(mu_plan *plan, int i, int output, mu_type *type, void *host, size_t bytes);
 
 /* After MU_ERR_NUMERIC or on suspicion: runs node by node and fails at the first node whose output holds a NaN or infinity,
- * naming node, operation, operand ranges. Not collective: collective operations act as on one rank (MU_ALONE), and no exchange is told. */
+ * naming node, operation, operand ranges; the nodes behind it have run, too, and outputs can be read. Not collective: collective operations act as on one
+ * rank (MU_ALONE), and no exchange is told. */
 MU_CHECKED mu_err mu_plan_run_checked(mu_plan *plan, const mu_run *run);
 /* Can it be called? Not where parameters are in pieces: MU_ERR_USAGE. */
 bool mu_plan_is_alone(const mu_plan *plan);

@@ -169,6 +169,7 @@ static mu_err run_step_checked(mu_plan *plan, const mu_step *step, const mu_run 
 mu_err mu_plan_run_checked(mu_plan *plan, const mu_run *run)
 {
     size_t first;
+    mu_error found = {.code = MU_OK};
     mu_run alone = run ? *run : (mu_run){0};
     alone.presence = MU_ALONE;
     if (!mu_plan_is_alone(plan)) {
@@ -177,10 +178,15 @@ mu_err mu_plan_run_checked(mu_plan *plan, const mu_run *run)
         return mu_error_hint("look with parameters that are not sharded: sharding_strategy: SHARD_GRAD_OP");
     }
     MU_TRY(mu_plan_begin_run(plan, &alone, &first));
-    for (size_t s = first; s < plan->n_steps; s++)
-        MU_TRY(run_step_checked(plan, &plan->steps[s], &alone));
+    for (size_t s = first; s < plan->n_steps; s++) {
+        mu_err err = found.code ? mu_kernel_run(plan->steps[s].kernel, &alone) : run_step_checked(plan, &plan->steps[s], &alone);
+        if (err == MU_ERR_NUMERIC && !found.code)
+            found = *mu_error_last();
+        else
+            MU_TRY(err);
+    }
     plan->fresh = true;
-    return MU_OK;
+    return found.code ? mu_error_restore(&found) : MU_OK;
 }
 
 /* ---- listings ---- */

@@ -331,19 +331,91 @@ static mu_err name_trouble(const mu_model_state *state)
     return mu_error_hint("a smaller learning rate, a warm-up or clip_grad often help; look at the data first");
 }
 
-mu_err mu_model_explain(mu_model *model)
+/* What is not finite becomes 0. */
+static mu_err mend(mu_params *params, const mu_param_info *info)
 {
-    const mu_model_state *state = model->state;
+    size_t size = mu_dtype_size(info->type.dtype), bytes = mu_type_bytes(&info->type);
+    bool bad = false;
+    char *values;
+    MU_TRY(mu_alloc(&values, bytes));
+    mu_err err = mu_params_read(params, info->name, values);
+    for (size_t at = 0; !err && at < bytes; at += size)
+        if (!mu_all_finite(info->type.dtype, values + at, 1)) {
+            memset(values + at, 0, size);
+            bad = true;
+        }
+    if (!err && bad)
+        err = mu_params_write(params, info->name, values);
+    mu_free(values);
+    return err;
+}
+
+static mu_err mend_states(mu_params *params)
+{
+    for (int i = 0; i < mu_params_count(params); i++) {
+        const mu_param_info *info = mu_params_at(params, i);
+        if (!info->trainable && mu_dtype_is_float(info->type.dtype))
+            MU_TRY(mend(params, info));
+    }
+    return MU_OK;
+}
+
+/* On states that are finite: operations are not to blame for what the running statistics have seen before. */
+static mu_err run_mended(mu_model_state *state)
+{
+    mu_log_vars vars;
+    mu_plan_kind kind = train_kind(state->part);
+    MU_TRY(mend_states(state->params));
+    mu_err err = mu_plan_run_checked(state->slot[kind].plan, &state->run);
+    if ((err && err != MU_ERR_NUMERIC) || state->has_run)
+        return err;
+    mu_error found = *mu_error_last();
+    MU_TRY(read_log_vars(state, kind, &state->slot[kind], &vars));
+    state->loss = vars.item[0].value;
+    return err ? mu_error_restore(&found) : MU_OK;
+}
+
+/* Leaves the states as they were. */
+static mu_err run_again(mu_model_state *state)
+{
+    const mu_backend_ops *ops = state->options.backend->ops;
+    size_t bytes;
+    char *kept;
+    void *states = mu_params_states(state->params, &bytes);
+    if (!bytes)
+        return run_mended(state);
+    MU_TRY(mu_alloc(&kept, bytes));
+    mu_err err = ops->download(state->options.backend, kept, states, bytes);
+    if (!err) {
+        err = run_mended(state);
+        mu_error found = *mu_error_last();
+        mu_err restored = ops->upload(state->options.backend, states, kept, bytes);
+        err = restored ? restored : err ? mu_error_restore(&found) : MU_OK;
+    }
+    mu_free(kept);
+    return err;
+}
+
+mu_err mu_model_explain(mu_model *model, uint64_t seed, int64_t step)
+{
+    mu_model_state *state = model->state;
+    const mu_comm *comm = state->options.comm;
+    state->run.seed = seed;
+    state->run.step = step;
     if (!mu_plan_is_alone(state->slot[selected(model)].plan)) {
         (void)MU_FAIL(MU_ERR_NUMERIC, "which operation is to blame cannot be told: the parameters are in pieces");
         return name_trouble(state);
     }
-    mu_err err = mu_plan_run_checked(state->slot[selected(model)].plan, &state->run);
-    if (!err && isfinite(state->loss))
+    mu_err err = run_again(state);
+    if (err && err != MU_ERR_NUMERIC)
+        return err;
+    if (isfinite(state->loss) && (!err || state->options.loss_scale))
+        return MU_OK;
+    if (!err && comm && comm->size > 1) /* SyncBN: other ranks' values */
         return MU_OK;
     if (!err)
-        err = MU_FAIL(MU_ERR_NUMERIC, "every operation gives finite values when it is run alone, but the total does not");
-    return err == MU_ERR_NUMERIC ? name_trouble(state) : err;
+        (void)MU_FAIL(MU_ERR_NUMERIC, "every operation gives finite values when it is run alone, but the total does not");
+    return name_trouble(state);
 }
 
 mu_err mu_model_load_train(mu_model *model, const mu_batch *batch)
@@ -356,6 +428,7 @@ mu_err mu_model_load_train(mu_model *model, const mu_batch *batch)
     for (int i = 0; i < n; i++)
         MU_TRY(load(model, batch, train_kind(i), &slot));
     model->state->run = (mu_run){.sample_offset = batch->first, .sample_stride = batch->stride};
+    model->state->has_run = false;
     return MU_OK;
 }
 
@@ -373,6 +446,7 @@ mu_err mu_model_run_train(mu_model *model, uint64_t seed, int64_t step, mu_log_v
         return MU_OK;
     MU_TRY(read_log_vars(state, selected(model), slot, &vars));
     state->loss = vars.item[0].value;
+    state->has_run = true;
     if (!isfinite(state->loss)) {
         (void)MU_FAIL(MU_ERR_NUMERIC, "the total loss is not finite");
         return name_trouble(state);
@@ -389,7 +463,7 @@ mu_err mu_model_train_step(mu_model *model, const mu_batch *batch, uint64_t seed
     if (!err)
         err = mu_model_check_gradients(model);
     if (err == MU_ERR_NUMERIC)
-        MU_TRY(mu_model_explain(model));
+        MU_TRY(mu_model_explain(model, seed, step));
     MU_TRY(err);
     *out = vars;
     return MU_OK;

@@ -88,9 +88,10 @@ size_t mu_model_read_losses(const mu_model *model, int part, const void *bytes, 
 /* Not where the loss is scaled. MU_ERR_NUMERIC when a gradient in host memory (this rank's piece of it) is not finite: an activation that hides a NaN from the loss does not hide it from them. Where they travel:
  * when they have arrived. */
 MU_CHECKED mu_err mu_model_check_gradients(const mu_model *model);
-/* After MU_ERR_NUMERIC of these on any rank, nothing travelling any more: runs what was loaded again, node by node. MU_ERR_NUMERIC names the first operation
- * whose values are not finite; MU_OK: there is none on this rank. */
-MU_CHECKED mu_err mu_model_explain(mu_model *model);
+/* After MU_ERR_NUMERIC of these on any rank, nothing travelling any more: runs what was loaded (again), node by node, with these random numbers. Not
+ * collective. MU_ERR_NUMERIC names the first operation whose values are not finite; MU_OK: there is none on this rank. Gradients that overflow under a loss
+ * scale are not meant. Changes gradients, no parameters and no states. */
+MU_CHECKED mu_err mu_model_explain(mu_model *model, uint64_t seed, int64_t step);
 /* All of this, for one rank alone. */
 MU_CHECKED mu_err mu_model_train_step(mu_model *model, const mu_batch *batch, uint64_t seed, int64_t step, mu_log_vars *out);
 /* The parts that are trained one after the other; 0: the model is trained as a whole. Of such a model load makes ready all parts, and the rest is about

@@ -35,7 +35,8 @@ typedef struct mu_model_state {
     mu_model_slot slot[MU_N_PLAN_KINDS];
     int part;    /* that is selected */
     mu_run run;  /* of the training batch that is loaded */
-    double loss; /* of the last training run */
+    double loss; /* of the training batch that is loaded, */
+    bool has_run; /* once it has run, and somebody waited for it */
     mu_trace_names names[MU_N_PLAN_KINDS]; /* set by the first plan of a kind */
     mu_trace_names fields;                 /* names of inputs, interned */
     size_t field_capacity;

@@ -355,8 +355,9 @@ static mu_err declare(job *j, mu_checkpoint_parts parts)
 static mu_err prepare(job *j, mu_checkpoint_parts parts)
 {
     int n = parts.shards == MU_SHARDS_PER_RANK ? j->runner->comm->size : parts.shards;
-    mu_err err = mu_runner_values(j->runner);
-    err = err ? err : declare(j, parts);
+    if (j->runner->late)
+        MU_TRY(mu_runner_agree(j->runner, mu_runner_values(j->runner)));
+    mu_err err = declare(j, parts);
     return mu_comm_agree(j->runner->comm, err ? err : mu_tensor_writer_set_shards(j->writer, n));
 }
 

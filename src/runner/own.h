@@ -2,6 +2,7 @@
 #ifndef MU_RUNNER_OWN_H
 #define MU_RUNNER_OWN_H
 
+#include "runner/explain.h"
 #include "runner/run_log.h"
 #include "runner/runner.h"
 #include "runner/work_dir.h"
@@ -17,8 +18,15 @@ struct mu_runner_own {
     bool sync_bn;                 /* the model speaks over norm_comm */
     mu_device_comm *norm_device;  /* the same of their devices; NULL: hosts, or no SyncBN */
     struct mu_values *values;     /* of iterations, on their way (runner/values.h); NULL: there are none */
-    bool found_failure;           /* the error on its way is what an earlier iteration found, whoever looked */
+    struct mu_trail *trail;       /* where the newest batches came from (runner/explain.c); NULL: not noted */
+    mu_trouble trouble;           /* known: the error on its way is what an earlier iteration of a device found, whoever looked */
 };
+
+/* Of a part of the model, or (0) of the model that has none. */
+static inline mu_optim_wrapper *mu_runner_wrapper(const mu_runner *runner, int part)
+{
+    return runner->n_parts ? runner->part[part].optim : runner->optim;
+}
 
 /* Of the config; NULL when it is absent or null. */
 const mu_cfg *mu_runner_get(const mu_runner *runner, const char *path);

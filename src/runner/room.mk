@@ -6,7 +6,7 @@ nobase_pkginclude_HEADERS += src/runner/checkpoint.h
 libmuster_la_SOURCES += src/runner/checkpoint.c src/runner/checkpoint.h src/runner/checkpoint_copy.c src/runner/checkpoint_find.c src/runner/checkpoint_impl.h \
 	src/runner/checkpoint_load.c src/runner/checkpoint_resume.c src/runner/checkpoint_save.c src/runner/checkpoint_saver.c \
 	src/runner/revise.c
-libmuster_la_SOURCES += src/runner/device.c src/runner/failure.c src/runner/failure.h
+libmuster_la_SOURCES += src/runner/device.c src/runner/explain.c src/runner/explain.h src/runner/failure.c src/runner/failure.h
 libmuster_la_SOURCES += src/runner/history.c src/runner/history.h
 libmuster_la_SOURCES += src/runner/hook.c
 nobase_pkginclude_HEADERS += src/runner/hooks/hooks.h

@@ -207,8 +207,10 @@ void mu_runner_release(mu_runner *runner)
     if (!runner)
         return;
     mu_checkpoint_close(runner);
-    if (runner->own)
+    if (runner->own) {
         mu_values_release(runner->own->values);
+        mu_explain_release(runner);
+    }
     for (int i = runner->n_hooks; i > 0; i--)
         mu_destroy(runner->hook[i - 1]);
     mu_free(runner->hook);

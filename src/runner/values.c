@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH = 16 }; /* iterations that a device may be ahead of the looks */
-
 /* One that is not told yet; kept by the number of its post. */
 typedef struct {
     int64_t iter, epoch;
@@ -19,7 +17,7 @@ typedef struct {
 
 struct mu_values {
     mu_readback *readback;
-    posted posted[DEPTH];
+    posted posted[MU_VALUES_DEPTH];
     int64_t n_posts;
     int64_t n_skipped[MU_MAX_PARTS]; /* updates, as told so far */
 };
@@ -70,11 +68,6 @@ static int n_parts(const mu_runner *runner)
     return runner->n_parts ? runner->n_parts : 1;
 }
 
-static mu_optim_wrapper *wrapper_of(const mu_runner *runner, int part)
-{
-    return runner->n_parts ? runner->part[part].optim : runner->optim;
-}
-
 /* The losses of every part, then the control block of its optimizer. */
 static void find_spans(const mu_runner *runner, mu_span *span)
 {
@@ -82,7 +75,7 @@ static void find_spans(const mu_runner *runner, mu_span *span)
         mu_type type;
         const void *losses = mu_model_losses(runner->model, i, &type);
         span[2 * i] = (mu_span){losses, mu_type_bytes(&type)};
-        span[2 * i + 1].device = mu_optim_control(mu_optim_wrapper_optim(wrapper_of(runner, i)), &span[2 * i + 1].bytes);
+        span[2 * i + 1].device = mu_optim_control(mu_optim_wrapper_optim(mu_runner_wrapper(runner, i)), &span[2 * i + 1].bytes);
     }
 }
 
@@ -93,7 +86,7 @@ static mu_err open_values(mu_runner *runner, const mu_span *span)
     for (int i = 0; i < 2 * n_parts(runner); i++)
         bytes += span[i].bytes;
     MU_TRY(mu_calloc(&values, 1, sizeof *values));
-    mu_err err = mu_readback_new(runner->backend, bytes, DEPTH, &values->readback);
+    mu_err err = mu_readback_new(runner->backend, bytes, MU_VALUES_DEPTH, &values->readback);
     if (err) {
         mu_free(values);
         return err;
@@ -130,24 +123,60 @@ static mu_err judge_loss(double loss)
     return MU_OK;
 }
 
+typedef struct {
+    mu_log_vars vars;
+    double control[MU_CONTROL_N];
+} part_values;
+
+/* Was this part to be updated in this iteration? */
+static bool updates(const mu_runner *runner, int part, int64_t iter)
+{
+    return (iter + 1) % mu_runner_wrapper(runner, part)->accumulative_counts == 0 || iter + 1 == runner->max_iters;
+}
+
+static void note_trouble(mu_runner *runner, const posted *at, const part_values *of, int part, bool gradients)
+{
+    mu_trouble *trouble = &runner->own->trouble;
+    *trouble = (mu_trouble){.known = true, .gradients = gradients, .part = part, .iter = at->iter};
+    for (int i = 0; i < n_parts(runner); i++) {
+        bool later = i >= part && updates(runner, i, at->iter) && of[i].control[MU_CONTROL_UPDATED] > 0;
+        trouble->updates += (int64_t)of[i].control[MU_CONTROL_STEPS] - later;
+    }
+    mu_explain_where(at->epoch, at->iter);
+    if (runner->n_parts)
+        mu_error_context("part \"%s\"", runner->part[part].name);
+}
+
+static mu_err judge(mu_runner *runner, const posted *at, const part_values *of)
+{
+    for (int i = 0; i < n_parts(runner); i++) {
+        mu_err loss = judge_loss(of[i].vars.item[0].value);
+        mu_err err = loss ? loss : judge_update(runner, at, i, of[i].control);
+        if (err)
+            note_trouble(runner, at, of, i, !loss);
+        MU_TRY(err);
+    }
+    return MU_OK;
+}
+
 static mu_err tell_one(mu_runner *runner, const posted *at, const char *bytes)
 {
+    part_values of[MU_MAX_PARTS];
     mu_log_vars all = {0};
     double grad_norm = NAN;
     for (int i = 0; i < n_parts(runner); i++) {
-        mu_log_vars vars;
-        double control[MU_CONTROL_N];
-        bytes += mu_model_read_losses(runner->model, i, bytes, &vars);
-        memcpy(control, bytes, sizeof control);
-        bytes += sizeof control;
-        MU_TRY(judge_loss(vars.item[0].value));
-        MU_TRY(judge_update(runner, at, i, control));
-        double norm = at->updated && mu_optim_wrapper_clips_norm(wrapper_of(runner, i)) ? control[MU_CONTROL_NORM] : NAN;
+        bytes += mu_model_read_losses(runner->model, i, bytes, &of[i].vars);
+        memcpy(of[i].control, bytes, sizeof of[i].control);
+        bytes += sizeof of[i].control;
+    }
+    MU_TRY(judge(runner, at, of));
+    for (int i = 0; i < n_parts(runner); i++) {
+        double norm = at->updated && mu_optim_wrapper_clips_norm(mu_runner_wrapper(runner, i)) ? of[i].control[MU_CONTROL_NORM] : NAN;
         if (!runner->n_parts) {
-            all = vars;
+            all = of[i].vars;
             grad_norm = norm;
         } else {
-            MU_TRY(mu_values_merge(runner, &vars, norm, &all, &grad_norm));
+            MU_TRY(mu_values_merge(runner, &of[i].vars, norm, &all, &grad_norm));
         }
     }
     MU_TRY(mu_values_tell(runner, at->iter, &all, grad_norm));
@@ -161,10 +190,10 @@ mu_err mu_values_post(mu_runner *runner, bool updated)
     if (!runner->own->values)
         MU_TRY(open_values(runner, span));
     mu_values *values = runner->own->values;
-    while (mu_readback_pending(values->readback) == DEPTH)
+    while (mu_readback_pending(values->readback) == MU_VALUES_DEPTH)
         MU_TRY(mu_values_look(runner, true));
     MU_TRY(mu_readback_post(values->readback, span, 2 * n_parts(runner), values->n_posts));
-    values->posted[values->n_posts++ % DEPTH] = (posted){runner->iter, runner->epoch, updated};
+    values->posted[values->n_posts++ % MU_VALUES_DEPTH] = (posted){runner->iter, runner->epoch, updated};
     return MU_OK;
 }
 
@@ -177,14 +206,7 @@ mu_err mu_values_look(mu_runner *runner, bool wait)
         MU_TRY(mu_readback_take(values->readback, wait, &number, &bytes));
         if (!bytes)
             break;
-        const posted *at = &values->posted[number % DEPTH];
-        mu_err err = tell_one(runner, at, bytes);
-        if (err == MU_ERR_NUMERIC) {
-            runner->own->found_failure = true;
-            mu_error_context("training, epoch %lld, iteration %lld", (long long)at->epoch + 1, (long long)at->iter + 1);
-            return mu_error_hint("a smaller learning rate, a warm-up or clip_grad often help; look at the data first; MU_LATE=0 names the operation");
-        }
-        MU_TRY(err);
+        MU_TRY(tell_one(runner, &values->posted[number % MU_VALUES_DEPTH], bytes));
     }
     return MU_OK;
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Training on a device never waits for all that it was given: losses are those of a run that waits in every iteration, an iteration is a few calls, and
-# numbers that are not finite are told with their iteration.
+# numbers that are not finite are told with their iteration and the operation that gave them (more of it in explain_test.sh).
 . "${srcdir:-.}/tests/run/common.sh"
 grep -q '^#define HAVE_CUDA_EMULATED 1' "$build/config.h" || { echo "skipped: the device is not emulated"; exit 77; }
 export MU_FALLBACK=error MUSTER_EMULATE_COUNT="$PWD/count.txt"
@@ -34,11 +34,12 @@ same_scalars late now 25
 bad="optim_wrapper.optimizer.lr=1e30 param_scheduler=null optim_wrapper.clip_grad=null train_cfg.max_epochs=1"
 expect 1 1 train "$configs/lenet.yaml" --work-dir bad --cfg-options $run $bad
 cat err
-grep -o 'epoch [0-9]*, iteration [0-9]*' err >late.place || complain 'no iteration is told'
-grep -q 'MU_LATE=0' err || complain 'no hint'
-grep -q Hook err && complain 'a hook is blamed'
+grep -A 1 '^muster: ' err >late.message
+grep -q 'training, epoch [0-9]*, iteration [0-9]*: .* gives NaN or infinity' late.message || complain 'no operation is named'
+grep -q 'MU_LATE' late.message && complain 'there is nothing more to find out'
+grep -q Hook late.message && complain 'a hook is blamed'
 export MU_LATE=0
 expect 1 1 train "$configs/lenet.yaml" --work-dir bad_now --cfg-options $run $bad
-grep -o 'epoch [0-9]*, iteration [0-9]*' err >now.place
-cmp late.place now.place || complain "late: $(cat late.place), at once: $(cat now.place)"
+grep -A 1 '^muster: ' err >now.message
+cmp late.message now.message || complain "at once: $(cat now.message)"
 exit $failed

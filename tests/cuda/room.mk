@@ -117,10 +117,13 @@ tests_cuda_rows_test_SOURCES = tests/cuda/rows_test.c
 tests_cuda_rows_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_cuda_rows_test_LDADD = $(SUITE_LDADD)
 if WITH_CUDA
-dist_check_SCRIPTS += tests/cuda/device_test.sh tests/cuda/late_test.sh tests/cuda/lost_rank_test.sh tests/cuda/ranks_test.sh \
-	tests/cuda/recipes_test.sh tests/cuda/step_test.sh tests/cuda/train_test.sh
-SLOW_TESTS += tests/cuda/device_test.sh tests/cuda/lost_rank_test.sh tests/cuda/ranks_test.sh tests/cuda/step_test.sh tests/cuda/train_test.sh
+dist_check_SCRIPTS += tests/cuda/device_test.sh tests/cuda/explain_test.sh tests/cuda/late_test.sh tests/cuda/lost_rank_test.sh \
+	tests/cuda/ranks_test.sh tests/cuda/recipes_test.sh tests/cuda/step_test.sh tests/cuda/train_test.sh
+check_LTLIBRARIES += tests/cuda/root_model.la
+SLOW_TESTS += tests/cuda/device_test.sh tests/cuda/explain_test.sh tests/cuda/lost_rank_test.sh tests/cuda/ranks_test.sh tests/cuda/step_test.sh tests/cuda/train_test.sh
 endif
+tests_cuda_root_model_la_SOURCES = tests/cuda/root_model.c
+tests_cuda_root_model_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
 # Ranks with a device each. Like tests/mpi/comm_test.
 if WITH_CUDA

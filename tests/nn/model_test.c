@@ -595,6 +595,71 @@ START_TEST(test_a_loss_that_is_not_finite)
 }
 END_TEST
 
+/* Is the batch, with these random numbers, to blame? The states are the same before and after. */
+static mu_err explain(mu_model *model, const mu_batch *batch, int64_t step)
+{
+    size_t bytes;
+    const void *states = mu_params_states(mu_model_params(model), &bytes);
+    void *before = malloc(bytes);
+    memcpy(before, states, bytes);
+    ck_ok(mu_model_load_train(model, batch));
+    mu_err err = mu_model_explain(model, 1, step);
+    ck_assert_mem_eq(states, before, bytes);
+    free(before);
+    return err;
+}
+
+/* Of a batch that is loaded anew: an operation is to blame for what it does itself, not for running statistics that others have spoilt. */
+START_TEST(test_an_operation_to_blame)
+{
+    toy t;
+    toy_batch b;
+    float mean[8], weight[8 * 9];
+    toy_batch_new(8, 1, 6, 4, 3, &b);
+    mu_model *model = make(CLASSIFIER_YAML, &b.batch, true, &t);
+    mu_params *params = mu_model_params(model);
+    ck_ok(explain(model, &b.batch, 5));
+    ck_ok(mu_params_read(params, "backbone.bn.running_mean", mean));
+    mean[3] = NAN;
+    ck_ok(mu_params_write(params, "backbone.bn.running_mean", mean));
+    ck_ok(explain(model, &b.batch, 5));
+    ck_ok(mu_params_read(params, "backbone.conv.weight", weight));
+    weight[1] = INFINITY;
+    ck_ok(mu_params_write(params, "backbone.conv.weight", weight));
+    ck_fails(explain(model, &b.batch, 5), MU_ERR_NUMERIC, "step 5: the loss is NaN: conv2d \"backbone.conv\" gives NaN or infinity");
+    toy_release(&t);
+    toy_batch_release(&b);
+}
+END_TEST
+
+START_TEST(test_gradients_that_overflow_under_a_loss_scale)
+{
+    for (int scaled = 0; scaled < 2; scaled++) {
+        toy t;
+        toy_batch b;
+        toy_batch_new(32, 1, 6, 4, 3, &b);
+        ck_ok(toy_build("model", CLASSIFIER_YAML, &t));
+        ck_ok(mu_model_bind(t.object, &(mu_model_options){.backend = backend, .loss_scale = scaled}));
+        ck_ok(mu_model_prepare(t.object, &b.batch, true));
+        toy_fill(t.object, 1);
+        mu_params *params = mu_model_params(t.object);
+        size_t bytes;
+        const void *gradients = mu_params_gradients(params, &bytes);
+        float weight[4 * 8];
+        ck_ok(mu_params_read(params, "head.fc.weight", weight));
+        for (int i = 0; i < 4 * 8; i++)
+            weight[i] *= 1e3f; /* the backbone's gradients are the larger ones */
+        ck_ok(mu_params_write(params, "head.fc.weight", weight));
+        if (scaled)
+            ck_ok(mu_params_write(params, MU_LOSS_SCALE, &(float){3e38f}));
+        ck_ok(explain(t.object, &b.batch, 0));
+        ck_assert_int_eq(mu_all_finite(MU_F32, gradients, (int64_t)(bytes / sizeof(float))), !scaled);
+        toy_release(&t);
+        toy_batch_release(&b);
+    }
+}
+END_TEST
+
 START_TEST(test_labels_out_of_range)
 {
     toy t;
@@ -751,6 +816,8 @@ int main(void)
     tcase_add_test(tc, test_loss_scale);
     tcase_add_test(tc, test_a_classifier_without_a_head_gives_features);
     tcase_add_test(tc, test_a_loss_that_is_not_finite);
+    tcase_add_test(tc, test_an_operation_to_blame);
+    tcase_add_test(tc, test_gradients_that_overflow_under_a_loss_scale);
     tcase_add_test(tc, test_labels_out_of_range);
     tcase_add_loop_test(tc, test_mistakes, 0, sizeof mistakes / sizeof *mistakes);
     tcase_add_test(tc, test_wrong_use);

@@ -76,16 +76,12 @@ int64_t mu_loop_interval(int64_t interval, const int64_t (*dynamic)[2], size_t n
     return interval;
 }
 
-static void name_iteration(const mu_runner *runner)
-{
-    mu_error_context("training, epoch %lld, iteration %lld", (long long)runner->epoch + 1, (long long)runner->iter + 1);
-}
-
 /* What this rank does alone. */
 static mu_err load(mu_runner *runner, mu_hook_event *event)
 {
     mu_watch_note(runner->watch, "load batch", NULL, runner->iter + 1);
     double began = mu_clock();
+    MU_TRY(mu_explain_note_batch(runner));
     MU_TRY(mu_loader_next(runner->train_loader, &event->batch));
     runner->data_seconds = mu_clock() - began;
     if (!event->batch)
@@ -107,21 +103,6 @@ static mu_err compute(mu_runner *runner, mu_log_vars *vars)
     return mu_parallel_end_run(runner->parallel, err);
 }
 
-/* Collective. Some rank has failed, this one or another: those whose values are not finite look for the operation that made them so. */
-static mu_err explain(mu_runner *runner, mu_err err)
-{
-    mu_error own = *mu_error_last();
-    mu_parallel_drain(runner->parallel);
-    mu_err found = err == MU_ERR_NUMERIC ? mu_model_explain(runner->model) : err;
-    if (found)
-        name_iteration(runner);
-    runner->agreed = true;
-    MU_TRY(mu_comm_agree(runner->comm, found));
-    if (!err)
-        return MU_FAIL(MU_ERR_NUMERIC, "the gradients of other ranks are not finite");
-    return mu_error_restore(&own); /* every rank's numbers are finite, but not their sum */
-}
-
 /* Collective, in one message: has any rank failed, and the losses of the global batch instead of this rank's: all ranks have as many samples. */
 static mu_err average(mu_runner *runner, mu_err err, mu_log_vars *vars)
 {
@@ -130,7 +111,7 @@ static mu_err average(mu_runner *runner, mu_err err, mu_log_vars *vars)
         word[1 + i] = vars->item[i].value;
     MU_TRY(mu_runner_agreed(runner, mu_comm_all_reduce(runner->comm, word, 1 + MU_MAX_LOSSES, MU_F64, MU_COMM_MEAN)));
     if (word[0] > 0)
-        return explain(runner, err);
+        return mu_explain_loaded(runner, err);
     for (int i = 0; i < vars->n; i++)
         vars->item[i].value = word[1 + i];
     return MU_OK;
@@ -157,8 +138,10 @@ static mu_err update(mu_runner *runner, mu_update_info *info)
     mu_err err = mu_optim_wrapper_updates(runner->optim) ? mu_model_check_gradients(runner->model) : MU_OK;
     MU_TRY(mu_runner_agreed(runner, anywhere(runner, err, &failed)));
     if (failed)
-        return explain(runner, err);
+        return mu_explain_loaded(runner, err);
     err = mu_optim_wrapper_update(runner->optim, batches, info);
+    if (err == MU_ERR_NUMERIC)
+        mu_explain_note_update(runner);
     if (mu_parallel_pieces(runner->parallel))
         err = mu_runner_agree(runner, err);
     MU_TRY(err);
@@ -187,7 +170,7 @@ static mu_err step_parts(mu_runner *runner, mu_log_vars *vars, mu_update_info *i
         mu_model_select_part(runner->model, i);
         mu_parallel_select(runner->parallel, runner->part[i].first_unit, runner->part[i].n_units);
         mu_err err = step(runner, vars, info);
-        if (err)
+        if (err && !runner->agreed)
             mu_error_context("part \"%s\"", runner->part[i].name);
         MU_TRY(err);
         MU_TRY(mu_values_merge(runner, vars, info->grad_norm, &all, &grad_norm));
@@ -281,7 +264,7 @@ mu_err mu_train_loop_iter(mu_runner *runner)
     mu_hook_event event = {.batch_index = runner->by_epoch ? runner->epoch_iter : runner->iter, .grad_norm = NAN};
     mu_err err = load(runner, &event);
     if (err && !runner->agreed)
-        name_iteration(runner);
+        mu_explain_where(runner->epoch, runner->iter);
     MU_TRY(mu_runner_agree(runner, err));
     MU_TRY(mu_parallel_share_states(runner->parallel));
     MU_TRY(runner->late ? run_late(runner) : run_now(runner, &event, &vars));
