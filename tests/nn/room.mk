@@ -1,5 +1,5 @@
 if WITH_CHECK
-check_PROGRAMS += tests/nn/backbone_test tests/nn/layer_test tests/nn/loss_test tests/nn/model_test tests/nn/preprocessor_test tests/nn/trace_test
+check_PROGRAMS += tests/nn/backbone_test tests/nn/classifier_test tests/nn/layer_test tests/nn/loss_test tests/nn/model_test tests/nn/preprocessor_test tests/nn/trace_test
 endif
 tests_nn_backbone_test_SOURCES = tests/nn/backbone_test.c tests/nn/toy.c tests/nn/toy.h
 tests_nn_backbone_test_CPPFLAGS = $(TEST_CPPFLAGS)
@@ -15,7 +15,10 @@ EXTRA_DIST += tests/golden/loss.py tests/golden/loss.json
 tests_nn_preprocessor_test_SOURCES = tests/nn/preprocessor_test.c tests/nn/toy.c tests/nn/toy.h
 tests_nn_preprocessor_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_nn_preprocessor_test_LDADD = $(TEST_LDADD)
-tests_nn_model_test_SOURCES = tests/nn/model_test.c tests/nn/toy.c tests/nn/toy.h
+tests_nn_classifier_test_SOURCES = tests/nn/classifier_test.c tests/nn/toy.c tests/nn/toy.h tests/nn/toy_model.c tests/nn/toy_model.h
+tests_nn_classifier_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_nn_classifier_test_LDADD = $(TEST_LDADD)
+tests_nn_model_test_SOURCES = tests/nn/model_test.c tests/nn/toy.c tests/nn/toy.h tests/nn/toy_model.c tests/nn/toy_model.h
 tests_nn_model_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_nn_model_test_LDADD = $(TEST_LDADD)
 tests_nn_trace_test_SOURCES = tests/nn/trace_test.c
