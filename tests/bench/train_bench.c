@@ -1,5 +1,5 @@
-/* Training steps of a model as a recipe has it, on synthetic images: u8 batches in host memory, which every step brings to the device, normalises, learns
- * from. For gpu_compare.py and by hand.
+/* Training steps of a model as a recipe has it, on synthetic images: u8 batches in host memory, as the loader of a run leaves them there (pinned where
+ * there is a device), which every step brings to the device, normalises, learns from. For gpu_compare.py and by hand.
  *
  *   train_bench --model lenet|resnet18|resnet50 | --config "{type: ...}"   the model's YAML
  *               --batch 256 [--image 3,224,224] [--classes 1000]
@@ -8,12 +8,13 @@
  * Reads lines, answers each with a line of JSON:
  *   N         runs N steps without waiting in between, then waits: the seconds between the beginnings of steps, the last up to the end of all
  *   host N    N steps, each begun by an idle device and waited for: seconds of the host, up to where it could do something else, of each; then those
- *             of them that went into copying the batch: {"step": [...], "load": [...]}
+ *             of them that went into giving it the batch: {"step": [...], "load": [...]}
  *   loss      of the last step
  *   memory    bytes of device memory, now and at most; steps and reorders of the plan
  *   rss       peak resident set, bytes
  * With --profile the end of input prints the time of every kernel, slowest first; the kernels then wait for each other. */
 #include "backend.h"
+#include "backend/lanes.h"
 #include "config/config.h"
 #include "core/clock.h"
 #include "core/mem.h"
@@ -43,7 +44,7 @@ typedef struct {
     mu_model *model;
     mu_optim *optim;
     mu_batch batch[N_BATCHES]; /* by turns */
-    void *img[N_BATCHES], *label[N_BATCHES];
+    void *room[N_BATCHES]; /* of a batch: images, then labels */
     mu_log_vars vars;
     int64_t step;
 } bench;
@@ -74,17 +75,18 @@ static mu_err make_batch(const options *o, int i, bench *b)
 {
     size_t n = (size_t)(o->batch * o->dim[0] * o->dim[1] * o->dim[2]);
     uint32_t x = 12345u + (uint32_t)i;
-    MU_TRY(mu_alloc(&b->img[i], n));
-    MU_TRY(mu_alloc(&b->label[i], (size_t)o->batch * sizeof(int64_t)));
+    MU_TRY(mu_host_room_new(b->backend, mu_align_up(n) + mu_align_up((size_t)o->batch * sizeof(int64_t)), &b->room[i]));
+    uint8_t *img = b->room[i];
+    int64_t *label = (int64_t *)(void *)(img + mu_align_up(n));
     for (size_t k = 0; k < n; k++) {
         x = x * 1664525u + 1013904223u; /* Knuth's linear congruential generator */
-        ((uint8_t *)b->img[i])[k] = (uint8_t)(x >> 24);
+        img[k] = (uint8_t)(x >> 24);
     }
     for (int64_t k = 0; k < o->batch; k++)
-        ((int64_t *)b->label[i])[k] = (k + i) % o->classes;
-    b->batch[i] = (mu_batch){.size = o->batch, .stride = 1};
-    MU_TRY(mu_tensors_put(&b->batch[i].fields, "img", MU_TYPE(MU_U8, o->batch, o->dim[0], o->dim[1], o->dim[2]), b->img[i]));
-    MU_TRY(mu_tensors_put(&b->batch[i].fields, "gt_label", MU_TYPE(MU_I64, o->batch), b->label[i]));
+        label[k] = (k + i) % o->classes;
+    b->batch[i] = (mu_batch){.size = o->batch, .stride = 1, .lent = true};
+    MU_TRY(mu_tensors_put(&b->batch[i].fields, "img", MU_TYPE(MU_U8, o->batch, o->dim[0], o->dim[1], o->dim[2]), img));
+    MU_TRY(mu_tensors_put(&b->batch[i].fields, "gt_label", MU_TYPE(MU_I64, o->batch), label));
     return MU_OK;
 }
 
@@ -110,10 +112,9 @@ static void release(bench *b)
 {
     mu_destroy(b->optim);
     mu_destroy(b->model);
-    for (int i = 0; i < N_BATCHES; i++) {
-        mu_free(b->img[i]);
-        mu_free(b->label[i]);
-    }
+    for (int i = 0; i < N_BATCHES; i++)
+        if (b->backend)
+            mu_host_room_release(b->backend, b->room[i]);
     if (b->backend)
         mu_backend_close(b->backend);
     mu_config_release(b->optim_config);
