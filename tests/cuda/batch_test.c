@@ -4,8 +4,11 @@
 #include "data/loader.h"
 #include "nn/model.h"
 #include "optim/optim.h"
+#include "runner/runner.h"
 
 #include "../data/toy_set.h"
+
+#include <unistd.h>
 
 enum { EPOCHS = 3 };
 
@@ -168,6 +171,102 @@ START_TEST(little_pinned_memory)
 }
 END_TEST
 
+/* ---- in a run ---- */
+
+typedef struct {
+    mu_hook base;
+} looker;
+
+static int n_trained, n_trained_lent, n_validated, n_validated_lent;
+
+/* After the iteration the batch still is what the data set has. */
+static void look(const mu_batch *batch, int *n, int *n_lent)
+{
+    const mu_tensor *img = mu_tensors_find(&batch->fields, "img"), *label = mu_tensors_find(&batch->fields, "gt_label");
+    for (int64_t i = 0; i < batch->size; i++) {
+        for (int64_t k = 0; k < 12; k++)
+            ck_assert_int_eq(((const uint8_t *)img->data)[i * 12 + k], toy_pixel(batch->index[i], k));
+        ck_assert_int_eq(((const int64_t *)label->data)[i], batch->index[i] % 10);
+    }
+    *n += 1;
+    *n_lent += batch->lent;
+}
+
+static mu_err look_at_trained(mu_hook *hook, mu_runner *runner, const mu_hook_event *event)
+{
+    (void)hook, (void)runner;
+    look(event->batch, &n_trained, &n_trained_lent);
+    return MU_OK;
+}
+
+static mu_err look_at_validated(mu_hook *hook, mu_runner *runner, const mu_hook_event *event)
+{
+    (void)hook, (void)runner;
+    look(event->batch, &n_validated, &n_validated_lent);
+    return MU_OK;
+}
+
+static const mu_option looker_options[] = {MU_HOOK_OPTIONS(looker), MU_OPTION_END};
+static const mu_component looker_component = {
+    .kind = "hook", .name = "BatchLooker", .doc = "Looks at batches.", .size = sizeof(looker), .options = looker_options,
+    .ops = &(const mu_hook_ops){.priority = MU_PRIORITY_NORMAL,
+                                .at = {[MU_AFTER_TRAIN_ITER] = look_at_trained, [MU_AFTER_VAL_ITER] = look_at_validated}}};
+
+static const char run_yaml[] =
+    "model: {type: ImageClassifier, data_preprocessor: {type: ImgDataPreprocessor, mean: 100, std: 50},\n"
+    "  backbone: {type: MLP, hidden: [30]}, head: {type: LinearClsHead, num_classes: 10, in_channels: 30}}\n"
+    "train_dataloader: {dataset: {type: ToySet, n: 53}, batch_size: 8, num_workers: 2}\n"
+    "val_dataloader: {dataset: {type: ToySet, n: 80}, batch_size: 8, num_workers: 1}\n"
+    "train_cfg: {by_epoch: true, max_epochs: 3, val_interval: 1}\n"
+    "val_cfg: {}\n"
+    "val_evaluator: {type: Accuracy}\n"
+    "optim_wrapper: {type: OptimWrapper, optimizer: {type: SGD, lr: 0.05}}\n"
+    "default_hooks: {checkpoint: null}\n"
+    "custom_hooks: [{type: BatchLooker}]\n"
+    "randomness: {seed: 1}\n";
+
+static void run(const char *device, const char *folder)
+{
+    char yaml[2048];
+    int status;
+    mu_comm *comm;
+    mu_config *config;
+    mu_runner *runner;
+    mu_registry *root;
+    n_trained = n_trained_lent = n_validated = n_validated_lent = 0;
+    ck_ok(mu_registry_root(&root));
+    ck_ok(mu_registry_add(root, &looker_component, true));
+    snprintf(yaml, sizeof yaml, "%sdevice: %s\n", run_yaml, device);
+    ck_ok(mu_comm_self_new(&comm));
+    ck_ok(mu_config_parse(yaml, strlen(yaml), "yaml", &config));
+    ck_ok(mu_runner_new(comm, config, &(mu_runner_options){.work_dir = folder, .training = true, .n_threads = 1}, &runner));
+    ck_ok(mu_runner_train(runner, &status));
+    ck_assert_int_eq(status, 0);
+    mu_runner_release(runner);
+    mu_config_release(config);
+    mu_comm_release(comm);
+    ck_assert_int_eq(n_trained, 3 * 7);
+    ck_assert_int_eq(n_validated, 3 * 10);
+}
+
+/* On a device all batches of training are sent from where they lie, and those of validation as soon as it is known how large they are. */
+START_TEST(whole_runs)
+{
+    char folder[] = "/tmp/batch_test.XXXXXX", command[64];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    setenv("MUSTER_CACHE_DIR", folder, 1);
+    mu_log_set_sink(count_warning, NULL);
+    run("cuda", folder);
+    ck_assert_int_eq(n_trained_lent, n_trained);
+    ck_assert(n_validated_lent >= 2 * 10 && n_validated_lent < n_validated);
+    run("cpu", folder);
+    ck_assert_int_eq(n_trained_lent + n_validated_lent, 0);
+    mu_log_set_sink(NULL, NULL);
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("cuda batches");
@@ -177,6 +276,7 @@ int main(void)
     tcase_add_test(tests, the_same_as_from_copies);
     tcase_add_test(tests, one_batch_is_too_few);
     tcase_add_test(tests, little_pinned_memory);
+    tcase_add_test(tests, whole_runs);
     suite_add_tcase(suite, tests);
     setenv("MU_FALLBACK", "error", 1);
     return test_run(suite);
