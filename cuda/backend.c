@@ -130,8 +130,8 @@ const mu_backend_ops mu_backend_cuda = {
     .copy = mu_cuda_lane_copy,
     .memory = mu_cuda_memory,
     .comm_open = mu_cuda_comm_open,
-#ifdef HAVE_NCCL
     .comm_close = mu_cuda_comm_close,
+#ifdef HAVE_NCCL
     .collect = mu_cuda_collect,
     .comm_check = mu_cuda_comm_check,
     .comm_abort = mu_cuda_comm_abort,

@@ -321,7 +321,12 @@ mu_err mu_cuda_comm_open(mu_backend *backend, mu_comm *comm, mu_device_comm **ou
 {
     (void)backend, (void)comm, (void)out;
     MU_FAIL(MU_ERR_UNSUPPORTED, "devices cannot exchange anything: this build has no NCCL");
-    return mu_error_hint("configure --with-nccl (libnccl-dev), or start one rank");
+    return mu_error_hint("install libnccl-dev and configure --with-nccl, or start one rank");
+}
+
+void mu_cuda_comm_close(mu_backend *backend, mu_device_comm *comm)
+{
+    (void)backend, (void)comm; /* none is ever open */
 }
 
 mu_device_comm *mu_cuda_comm_of(const mu_cuda *cuda, const mu_comm *comm)

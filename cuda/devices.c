@@ -95,7 +95,7 @@ bool mu_cuda_library(int i, const char **name, char version[32])
             parts(version, n, 10000, 100);
         else
 #endif
-            snprintf(version, 32, "no");
+            snprintf(version, 32, "no; configure --with-nccl");
         return true;
     default: return false;
     }

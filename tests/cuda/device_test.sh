@@ -3,7 +3,8 @@
 . "${srcdir:-.}/tests/run/common.sh"
 grep -q '^#define HAVE_CUDA_EMULATED 1' "$build/config.h" || { echo "skipped: built without an emulated device"; exit 77; }
 unset CUDA_VISIBLE_DEVICES MUSTER_DEVICE MUSTER_EMULATE_DEVICES
-grep -q '^#define HAVE_NCCL 1' "$build/config.h" || { echo "skipped: built without NCCL"; exit 77; }
+nccl='2'
+grep -q '^#define HAVE_NCCL 1' "$build/config.h" || nccl='no; configure --with-nccl'
 
 has() {
     grep -q -- "$2" "$1" || complain "$1 lacks: $2"
@@ -17,7 +18,7 @@ export MUSTER_EMULATE_DEVICES=3
 "$muster" env >out 2>err || complain 'muster env'
 has out '^cuda:0 .*Emulated H100, 0000:3B:00.0, GPU-10111213-1415-1617-1819-1a1b1c1d1e00'
 has out '^cuda:2 .*0000:3D:00.0'
-for library in 'CUDA driver        for CUDA 13.0' 'CUDA runtime       13.0' 'cuBLASLt           [0-9]' 'cuDNN              9' 'NCCL               2'; do
+for library in 'CUDA driver        for CUDA 13.0' 'CUDA runtime       13.0' 'cuBLASLt           [0-9]' 'cuDNN              9' "NCCL               $nccl"; do
     has out "^$library"
 done
 CUDA_VISIBLE_DEVICES=2,GPU-10111213-1415-1617-1819-1a1b1c1d1e01,9,0 "$muster" env >out 2>err || complain 'muster env'
@@ -47,6 +48,15 @@ train() {
     expect "$wanted" "$ranks" train short.yaml --work-dir "$name" --cfg-options "$@"
 }
 
+if [ "$nccl" != 2 ]; then
+    train 1 2 two device=cuda
+    has err 'devices cannot exchange anything: this build has no NCCL'
+    has err 'hint: install libnccl-dev and configure --with-nccl, or start one rank'
+    train 1 2 sharded device=cuda model_wrapper_cfg.type=MMFullyShardedDataParallel
+    has err 'this build has no NCCL'
+    train 0 1 one device=cuda
+    exit $failed
+fi
 train 0 2 two device=cuda
 has err 'rank 0: .*, cuda:0, Emulated H100, 0000:3B:00.0, GPU-.*e00$'
 has err 'rank 1: .*, cuda:1, Emulated H100, 0000:3C:00.0, GPU-.*e01$'
