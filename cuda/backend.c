@@ -32,7 +32,7 @@ static mu_err open_all(mu_cuda *self, const char *cache_dir)
     MU_TRY_CUDNN(cudnnSetStream(self->dnn, self->stream));
     MU_TRY(mu_cuda_tune_open(self, cache_dir, &self->tune));
     MU_TRY(mu_cuda_ring_open(self));
-    MU_TRY(mu_cuda_alloc(&self->base, sizeof *self->run, (void **)&self->run));
+    MU_TRY(mu_cuda_alloc(&self->base, sizeof *self->base.run, (void **)&self->base.run));
     return MU_OK;
 }
 
@@ -41,8 +41,8 @@ static void close_cuda(mu_backend *backend)
     mu_cuda *self = mu_cuda_of(backend);
     (void)cudaSetDevice(self->device);
     (void)mu_cuda_lanes_finish(self);
-    if (self->run)
-        mu_cuda_dealloc(backend, self->run);
+    if (backend->run)
+        mu_cuda_dealloc(backend, backend->run);
     if (self->dnn)
         (void)cudnnDestroy(self->dnn);
     if (self->lt)
@@ -86,16 +86,6 @@ static mu_err synchronize_cuda(mu_backend *backend)
     return MU_OK;
 }
 
-static mu_err set_run(mu_backend *backend, const mu_run *run)
-{
-    mu_cuda *self = mu_cuda_of(backend);
-    mu_run sent = *run;
-    if (!sent.sample_stride)
-        sent.sample_stride = 1;
-    MU_TRY(mu_cuda_upload(backend, self->run, &sent, sizeof sent));
-    return MU_OK;
-}
-
 const mu_backend_ops mu_backend_cuda = {
     .name = "cuda",
     .doc = "NVIDIA GPUs: own kernels, cuDNN and cuBLASLt, in f32, bf16 and f16.",
@@ -116,8 +106,8 @@ const mu_backend_ops mu_backend_cuda = {
     .free_memory = mu_cuda_free_memory,
     .alloc_host = mu_cuda_alloc_host,
     .dealloc_host = mu_cuda_dealloc_host,
-    .set_run = set_run,
     .record_begin = mu_cuda_record_begin,
+    .record_upload = mu_cuda_record_upload,
     .record_end = mu_cuda_record_end,
     .replay = mu_cuda_replay,
     .recording_release = mu_cuda_recording_release,

@@ -49,7 +49,6 @@ typedef struct {
     mu_cuda_tune *tune;    /* measured choices, kept on disk by device; NULL: none are kept */
     bool deterministic, tf32; /* tf32: products of f32 may round their operands to 10 bits */
     int n_multiprocessors;
-    mu_run *run;           /* on the device: what kernels read whose numbers differ from run to run (dropout); written by set_run */
     mu_cuda_ring ring;
     mu_cuda_block *blocks; /* of alloc */
     size_t n_blocks, block_capacity, used, peak; /* used, peak: bytes of alloc */
@@ -103,6 +102,7 @@ MU_CHECKED mu_err mu_cuda_ring_open(mu_cuda *self);
 void mu_cuda_memory_close(mu_cuda *self);
 void mu_cuda_memory(mu_backend *backend, size_t *used, size_t *peak);
 mu_err mu_cuda_record_begin(mu_backend *backend);
+mu_err mu_cuda_record_upload(mu_backend *backend, void *device, const void *host, size_t bytes, size_t stride, int turns, void *count);
 mu_err mu_cuda_record_end(mu_backend *backend, mu_recording **out);
 mu_err mu_cuda_replay(mu_backend *backend, mu_recording *recording);
 void mu_cuda_recording_release(mu_backend *backend, mu_recording *recording);

@@ -94,7 +94,7 @@ static mu_err dropout_run(mu_kernel *kernel, const mu_run *run)
     a.least = (uint32_t)ceil(d->p * 16777216.0);
     a.scale = (float)(1 / (1 - d->p));
     a.key = (uint64_t)d->key;
-    a.run = cuda->run;
+    a.run = cuda->base.run;
     return visit_float(t->dtype, [&](auto zero) {
         typedef decltype(zero) T;
         return launch(cuda, dropout_kernel<T>, blocks_for(cuda, a.count, packed<T>), BLOCK, (const T *)x, (T *)y, a);

@@ -72,7 +72,7 @@ static mu_err describe(mu_cuda_product *s)
         end = relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS;
         MU_TRY_CUBLAS(cublasLtMatmulDescSetAttribute(s->desc, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &type, sizeof type));
         /* The heuristic wants to see an address, any, and looks what it is a multiple of. */
-        const void *some = (const char *)s->base.self->run + MU_ALIGN;
+        const void *some = (const char *)s->base.self->base.run + MU_ALIGN;
         MU_TRY_CUBLAS(cublasLtMatmulDescSetAttribute(s->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &some, sizeof some));
     }
     MU_TRY_CUBLAS(cublasLtMatmulDescSetAttribute(s->desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &end, sizeof end));

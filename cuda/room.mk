@@ -15,6 +15,7 @@ CUDA_SOURCES = \
 	cuda/group_norm.cu \
 	cuda/layer_norm.cu \
 	cuda/loss.cu \
+	cuda/mail.cu \
 	cuda/max.cu \
 	cuda/max_pool2d.cu \
 	cuda/normalize.cu \

@@ -13,6 +13,7 @@
 typedef struct mu_backend mu_backend;
 typedef struct mu_kernel mu_kernel;
 typedef struct mu_holder mu_holder;
+typedef struct mu_repeat mu_repeat;
 
 /* How the bytes of a logical tensor lie in memory. Made and interned by a backend, so that equal layouts of one instance are
  * equal pointers; borrowed until the instance is closed. NULL always means dense row-major. */
@@ -71,6 +72,7 @@ struct mu_kernel {
     const char *impl;        /* static text for profiles: "jit_wino:avx512_core", "ref" */
     bool any_layout;         /* output 0 comes in whatever layout is wished for, at no cost: who learns of a wish later may prepare it again */
     bool waits;              /* run works on the host, too, and waits for the device: it cannot be recorded */
+    mu_backend *recorded_on; /* whose recordings may have it (backend/repeat.h): they end when it is bound anew, or released */
 };
 
 /* A device as `muster env` tells of it. */
@@ -166,12 +168,12 @@ typedef struct {
     mu_err (*alloc_host)(mu_backend *backend, size_t bytes, void **out);
     void (*dealloc_host)(mu_backend *backend, void *block);
 
-    /* Before the kernels of a run: what of it they read on the device, so that replayed ones see it, too. */
-    mu_err (*set_run)(mu_backend *backend, const mu_run *run);
-
     /* From record_begin on kernels are not run but noted, up to record_end; replay then runs all of them at once, on the same addresses. A failure of
-     * either, or of a kernel between them (after which record_end is called all the same), ends the recording with *out NULL. */
+     * either, or of a kernel between them (after which record_end is called all the same), ends the recording with *out NULL. An upload is recorded by
+     * record_upload: replay n (from 0) reads `bytes` at host + n % turns * stride, which is memory of alloc_host. n is counted in `count`, 8 bytes of the
+     * device's own for each of them, which are 0 at first. */
     mu_err (*record_begin)(mu_backend *backend);
+    mu_err (*record_upload)(mu_backend *backend, void *device, const void *host, size_t bytes, size_t stride, int turns, void *count);
     mu_err (*record_end)(mu_backend *backend, mu_recording **out);
     mu_err (*replay)(mu_backend *backend, mu_recording *recording);
     void (*recording_release)(mu_backend *backend, mu_recording *recording); /* NULL is allowed */
@@ -207,7 +209,10 @@ struct mu_backend {
     const mu_backend_ops *ops;
     int n_threads;
     bool host_memory; /* upload and download are memcpy: callers may use pointers directly */
+    mu_run *run;      /* memory of the device: what kernels read of a run, so that replayed ones see it, too (mu_backend_set_run); NULL: they are told */
     mu_holder *holders; /* who has memory of it (backend/holders.h) */
+    mu_repeat *repeat;  /* the span that is open (backend/repeat.h) */
+    int64_t n_unbound;  /* kernels of recordings that were bound anew or released */
 };
 
 /* "cpu" (the best for the processor), "cpu:ref", "cpu:onednn", "check:cpu:onednn", "cuda" (options->device), "cuda:1", or "auto": what the
@@ -226,6 +231,9 @@ void mu_backend_close(mu_backend *backend);
 
 /* Opens an instance of a backend that is not in the list: a plug-in's, or one of a test. */
 MU_CHECKED mu_err mu_backend_open_ops(const mu_backend_ops *ops, const mu_backend_options *options, mu_backend **out);
+
+/* Before the kernels of a run. */
+MU_CHECKED mu_err mu_backend_set_run(mu_backend *backend, const mu_run *run);
 
 /* The built-in backends in order of preference, for `muster list backend`; false past the end. */
 typedef struct {

@@ -197,3 +197,13 @@ void mu_backend_close(mu_backend *backend)
         backend->ops->close(backend);
     mu_free(backend);
 }
+
+mu_err mu_backend_set_run(mu_backend *backend, const mu_run *run)
+{
+    mu_run sent = *run;
+    if (!sent.sample_stride)
+        sent.sample_stride = 1;
+    if (backend->run)
+        MU_TRY(backend->ops->upload(backend, backend->run, &sent, sizeof sent));
+    return MU_OK;
+}

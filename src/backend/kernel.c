@@ -1,5 +1,6 @@
 #include "backend.h"
 
+#include "backend/repeat.h"
 #include "core/mem.h"
 
 size_t mu_layout_bytes(const mu_layout *layout, const mu_type *type)
@@ -60,10 +61,24 @@ mu_err mu_kernel_new(size_t size, const mu_kernel_ops *ops, const mu_call *call,
     return MU_OK;
 }
 
+/* Whoever has noted it lets it run first as it was, and forgets it. */
+static mu_err leave_recordings(mu_kernel *kernel)
+{
+    mu_backend *backend = kernel->recorded_on;
+    if (!backend)
+        return MU_OK;
+    kernel->recorded_on = NULL;
+    backend->n_unbound++;
+    return mu_repeat_give_way(backend->repeat);
+}
+
 void mu_kernel_release(mu_kernel *kernel)
 {
     if (!kernel)
         return;
+    mu_error kept = *mu_error_last();
+    if (leave_recordings(kernel) != MU_OK)
+        mu_error_restore(&kept);
     if (kernel->ops->release)
         kernel->ops->release(kernel);
     free_kernel(kernel);
@@ -71,6 +86,7 @@ void mu_kernel_release(mu_kernel *kernel)
 
 mu_err mu_kernel_bind(mu_kernel *kernel, void *const *in, void *const *out, void *scratch)
 {
+    MU_TRY(leave_recordings(kernel));
     memcpy(kernel->in, in, (size_t)kernel->call.n_in * sizeof *in);
     memcpy(kernel->out, out, (size_t)kernel->call.n_out * sizeof *out);
     kernel->scratch = scratch;

@@ -185,7 +185,7 @@ void mu_plan_release(mu_plan *plan)
         return;
     mu_backend *backend = plan->backend;
     mu_holder_remove(backend, &plan->holder);
-    mu_plan_release_recorded(plan);
+    mu_repeat_release(plan->repeat);
     for (size_t i = 0; i < plan->n_steps; i++) {
         mu_kernel_release(plan->steps[i].kernel);
         mu_free(plan->steps[i].in);
@@ -212,9 +212,11 @@ void mu_plan_release(mu_plan *plan)
 
 /* What was given since the last run; the rest is on the device. The next slot was sent two runs ago, so when it is there, what the run before was given is
  * not read any more. Buffers end where the next one begins: neighbours go in one copy. */
-static mu_err send_inputs(mu_plan *plan)
+mu_err mu_plan_send(mu_plan *plan)
 {
     size_t n = 0;
+    if (!plan->feed)
+        return MU_OK;
     for (size_t i = 0; i < plan->n_inputs; i++) {
         const mu_buffer *b = &plan->buffers[plan->inputs[i].buffer];
         if (plan->inputs[i].filled)
@@ -264,16 +266,8 @@ static mu_err run_steps(mu_plan *plan, const mu_run *run, place *at, size_t to)
     if (plan->options.profile)
         return run_timed(plan, run, at, to);
     while (at->step < to) {
-        size_t s = at->step;
-        mu_err err;
-        if (plan->steps[s].recorded && run->presence == MU_TOGETHER) { /* as it was recorded */
-            const mu_plan_recorded *r = &plan->recorded[plan->steps[s].recorded - 1];
-            err = plan->backend->ops->replay(plan->backend, r->recording);
-            at->step = err ? s : r->end; /* nothing of it has run, nor spoken to other ranks */
-        } else {
-            at->step++;
-            err = mu_kernel_run(plan->steps[s].kernel, run);
-        }
+        size_t s = at->step++;
+        mu_err err = mu_backend_run(plan->backend, plan->steps[s].kernel, run);
         if (__builtin_expect(err != MU_OK, 0))
             return name_failure(plan, s, err);
     }
@@ -298,7 +292,7 @@ static void attend(const mu_plan *plan, const mu_run *absent, place *at, size_t 
     for (; at->step < to; at->step++) {
         const mu_step *step = &plan->steps[at->step];
         if (!*broken && step->node && step->node->op->flags & MU_OP_COLLECTIVE)
-            *broken = mu_kernel_run(step->kernel, absent) == MU_ERR_COMM;
+            *broken = mu_backend_run(plan->backend, step->kernel, absent) == MU_ERR_COMM;
     }
 }
 
@@ -322,32 +316,39 @@ static mu_err leave(mu_plan *plan, const mu_run *run, place at, mu_err err)
 
 mu_err mu_plan_begin_run(mu_plan *plan, const mu_run *run, size_t *first)
 {
-    mu_backend *backend = plan->backend;
-    if (plan->options.dry)
-        return MU_FAIL(MU_ERR_USAGE, "a dry plan cannot be run");
-    if (plan->feed)
-        MU_TRY(send_inputs(plan));
-    if (backend->ops->set_run)
-        MU_TRY(backend->ops->set_run(backend, run));
+    MU_TRY(mu_backend_set_run(plan->backend, run));
     *first = plan->fresh ? plan->n_once : 0;
     plan->fresh = false; /* until these have run without an error */
     return MU_OK;
 }
 
-mu_err mu_plan_run(mu_plan *plan, const mu_run *run)
+static mu_err run_whole(mu_plan *plan, const mu_run *run)
 {
     place at = {0};
-    if (!run)
-        run = &no_run;
     mu_err err = mu_plan_begin_run(plan, run, &at.step);
-    if (!err && plan->runs == 1) /* the first one has made what is made late: modules loaded, workspaces */
-        mu_plan_record(plan, run);
     if (!err)
         err = run_all(plan, run, &at);
-    if (err)
-        return plan->options.dry ? err : leave(plan, run, at, err);
+    return err ? leave(plan, run, at, err) : MU_OK;
+}
+
+/* Profiled kernels are waited for one by one. */
+static mu_err run_in_span(mu_plan *plan, const mu_run *run)
+{
+    if (plan->options.profile)
+        return run_whole(plan, run);
+    if (!plan->repeat && !plan->backend->host_memory)
+        MU_TRY(mu_repeat_new(plan->backend, &plan->repeat));
+    mu_repeat_begin(plan->repeat);
+    return mu_repeat_end(plan->repeat, run_whole(plan, run));
+}
+
+mu_err mu_plan_run(mu_plan *plan, const mu_run *run)
+{
+    if (plan->options.dry)
+        return MU_FAIL(MU_ERR_USAGE, "a dry plan cannot be run");
+    MU_TRY(mu_plan_send(plan));
+    MU_TRY(run_in_span(plan, run ? run : &no_run));
     plan->fresh = true;
-    plan->runs++;
     return MU_OK;
 }
 

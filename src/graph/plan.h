@@ -43,6 +43,9 @@ void mu_plan_input_from(mu_plan *plan, int i, const void *host);
 /* Nothing is read any more that runs were given. Where runs of several plans get their inputs by turns: a plan waits for its own only. */
 MU_CHECKED mu_err mu_plan_wait_inputs(mu_plan *plan);
 
+/* Inputs that were filled begin to travel; mu_plan_run sends those that have not been. */
+MU_CHECKED mu_err mu_plan_send(mu_plan *plan);
+
 /* One pass over the kernels. Collective when the graph has collective operations (SyncBN), or ranks have gradients or parameters in pieces: a rank on
  * which something fails still takes its part in what follows, so that nobody waits for it. A plan with gradients tells the exchange of its parameters
  * (params.h) of every unit of them as soon as it is complete, in ascending order; of whole ones only as long as nothing fails. `run` may be NULL: zeros.

@@ -177,6 +177,7 @@ mu_err mu_plan_run_checked(mu_plan *plan, const mu_run *run)
                 mu_params_sharing_of(plan->params)->size);
         return mu_error_hint("look with parameters that are not sharded: sharding_strategy: SHARD_GRAD_OP");
     }
+    MU_TRY(mu_plan_send(plan));
     MU_TRY(mu_plan_begin_run(plan, &alone, &first));
     for (size_t s = first; s < plan->n_steps; s++) {
         mu_err err = found.code ? mu_kernel_run(plan->steps[s].kernel, &alone) : run_step_checked(plan, &plan->steps[s], &alone);

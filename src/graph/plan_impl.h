@@ -4,6 +4,7 @@
 
 #include "backend/feed.h"
 #include "backend/holders.h"
+#include "backend/repeat.h"
 #include "core/mem.h"
 #include "graph/plan.h"
 
@@ -39,7 +40,6 @@ typedef struct {
     const mu_node *node; /* of plan->graph; NULL for reorders */
     int32_t place;     /* of the node that it serves, in plan->graph; the number of nodes: of none */
     bool backward, once;
-    int32_t recorded;  /* 1 + the recording that begins here; 0: none does */
     int64_t flops, bytes;
     double seconds;
     int64_t runs;
@@ -70,12 +70,6 @@ typedef struct {
     int32_t buffer;           /* the unit's memory in this plan, or -1: in the store */
     int32_t first_gap, n_gaps; /* START_REDUCE: what no step of this plan writes */
 } mu_plan_call;
-
-/* Steps that the device repeats at one call. */
-typedef struct {
-    mu_recording *recording; /* owned */
-    size_t end;              /* the step that comes after them */
-} mu_plan_recorded;
 
 /* A range of a unit's memory. */
 typedef struct {
@@ -108,9 +102,7 @@ struct mu_plan {
     size_t n_calls, n_gaps;
     bool fresh; /* the `once` steps have run since the last refresh */
 
-    mu_plan_recorded *recorded;
-    size_t n_recorded;
-    int64_t runs; /* that ended well */
+    mu_repeat *repeat; /* of runs that are not part of another span; NULL: none was needed yet */
 
     mu_plan_event *events; /* ring of the last ones, with `profile` */
     size_t n_events, event_capacity;
@@ -128,13 +120,8 @@ MU_CHECKED mu_err mu_plan_build(mu_plan *plan);
 MU_CHECKED mu_err mu_plan_add_units(mu_plan *plan, size_t *capacity);
 MU_CHECKED mu_err mu_plan_make_call(mu_plan *plan, const mu_plan_call *call);
 
-/* Sends the inputs and what kernels read of the run, where needed, and tells at which step it begins; the caller sets `fresh` when it ends well. */
+/* Behind mu_plan_send: sends what kernels read of the run, and tells at which step it begins; the caller sets `fresh` when it ends well. */
 MU_CHECKED mu_err mu_plan_begin_run(mu_plan *plan, const mu_run *run, size_t *first);
-
-/* With a backend that can: notes the kernels between calls, host operations and those that wait, for mu_plan_run to repeat. Where that fails they are
- * run one by one as before (plan_record.c). Before the steps of a run: nothing is run. */
-void mu_plan_record(mu_plan *plan, const mu_run *run);
-void mu_plan_release_recorded(mu_plan *plan);
 
 static inline const char *mu_step_op(const mu_step *step)
 {

@@ -425,8 +425,10 @@ mu_err mu_model_load_train(mu_model *model, const mu_batch *batch)
     MU_TRY(bound(model));
     for (int i = 0; n > 1 && model->state->prepared && i < n; i++) /* making one plan may cost the others their slots */
         MU_TRY(mu_model_plan(model, train_kind(i), &batch->fields, &slot));
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
         MU_TRY(load(model, batch, train_kind(i), &slot));
+        MU_TRY(mu_plan_send(slot->plan));
+    }
     model->state->run = (mu_run){.sample_offset = batch->first, .sample_stride = batch->stride};
     model->state->has_run = false;
     return MU_OK;

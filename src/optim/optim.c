@@ -1,6 +1,6 @@
 #include "optim/optim.h"
 
-#include "core/log.h"
+#include "backend/repeat.h"
 #include "core/mem.h"
 #include "graph/flat_kernel.h"
 
@@ -36,8 +36,7 @@ typedef struct mu_optim_binding {
     mu_kernel *decide, *decide_unseen; /* with the sums, without them */
     void *scratch;
 
-    mu_recording *recording; /* of a step on a device; NULL: none */
-    enum { STEP_COLD, STEP_WARM, STEP_NOT_RECORDED } stage;
+    mu_repeat *repeat; /* of steps that are not part of another span */
 } binding;
 
 static const mu_optim_ops *ops_of(const mu_optim *optim)
@@ -86,17 +85,9 @@ static void dealloc(binding *b, void *block)
         b->backend->ops->dealloc(b->backend, block);
 }
 
-static void forget_recording(binding *b)
-{
-    if (b->recording)
-        b->backend->ops->recording_release(b->backend, b->recording);
-    b->recording = NULL;
-    b->stage = STEP_COLD;
-}
-
 static void release(binding *b)
 {
-    forget_recording(b);
+    mu_repeat_release(b->repeat);
     for (size_t i = 0; i < b->n_ranges; i++) {
         mu_kernel_release(b->ranges[i].square_sum);
         mu_kernel_release(b->ranges[i].update);
@@ -312,15 +303,6 @@ static mu_err alloc_scratch(binding *b)
     return MU_OK;
 }
 
-/* Kernels that wait for the device are run by the host every time. */
-static bool can_be_recorded(const binding *b)
-{
-    bool waits = !b->backend->ops->record_begin || b->decide->waits;
-    for (size_t i = 0; i < b->n_ranges; i++)
-        waits |= b->ranges[i].update->waits || b->ranges[i].square_sum->waits;
-    return !waits;
-}
-
 static mu_err write_control(binding *b, const double control[MU_CONTROL_N])
 {
     float scale = (float)control[MU_CONTROL_LOSS_SCALE];
@@ -363,6 +345,8 @@ mu_err mu_optim_bind(mu_optim *optim, mu_backend *backend, mu_params *params, co
     b->backend = backend;
     b->params = mu_params_retain(params);
     mu_err err = fill(b, optim, group_of, groups, n_groups);
+    if (!err && !backend->host_memory)
+        err = mu_repeat_new(backend, &b->repeat);
     if (err != MU_OK) {
         release(b);
         return err;
@@ -374,7 +358,6 @@ mu_err mu_optim_bind(mu_optim *optim, mu_backend *backend, mu_params *params, co
 void mu_optim_set_pieces(mu_optim *optim, mu_comm *comm, mu_device_comm *device)
 {
     binding *b = optim->binding;
-    forget_recording(b);
     b->pieces = comm;
     b->device_pieces = device;
 }
@@ -415,7 +398,6 @@ mu_err mu_optim_set_scaling(mu_optim *optim, const mu_loss_scaling *scaling, con
     double control[MU_CONTROL_N];
     MU_TRY(mu_optim_read_control(optim, control));
     binding *b = optim->binding;
-    forget_recording(b);
     MU_TRY(bind_decisions(b, state));
     b->scaling = scaling ? *scaling : (mu_loss_scaling){0};
     b->scaling.init_scale = (float)b->scaling.init_scale;
@@ -497,7 +479,7 @@ static mu_err add_on_devices(binding *b)
 static mu_err sum_squares(binding *b, mu_err err)
 {
     for (size_t i = 0; i < b->n_ranges && !err; i++)
-        err = mu_kernel_run(b->ranges[i].square_sum, &(mu_run){0});
+        err = mu_backend_run(b->backend, b->ranges[i].square_sum, &(mu_run){0});
     if (b->total == b->sums)
         return err;
     if (b->backend->host_memory)
@@ -511,44 +493,9 @@ static mu_err run_kernels(binding *b, bool seen, mu_err err)
     if (seen)
         err = sum_squares(b, err);
     MU_TRY(err);
-    MU_TRY(mu_kernel_run(seen ? b->decide : b->decide_unseen, &(mu_run){0}));
+    MU_TRY(mu_backend_run(b->backend, seen ? b->decide : b->decide_unseen, &(mu_run){0}));
     for (size_t i = 0; i < b->n_ranges; i++)
-        MU_TRY(mu_kernel_run(b->ranges[i].update, &(mu_run){0}));
-    return MU_OK;
-}
-
-static mu_err record(binding *b)
-{
-    const mu_backend_ops *ops = b->backend->ops;
-    mu_error kept;
-    mu_recording *recording = NULL;
-    MU_TRY(ops->record_begin(b->backend));
-    mu_err err = run_kernels(b, true, MU_OK);
-    if (err)
-        kept = *mu_error_last();
-    mu_err ended = ops->record_end(b->backend, &recording);
-    if (err) {
-        ops->recording_release(b->backend, recording);
-        return mu_error_restore(&kept);
-    }
-    MU_TRY(ended);
-    b->recording = recording;
-    return MU_OK;
-}
-
-/* The first step runs its kernels, the second records them, all from there on are one call. */
-static mu_err run_on_device(binding *b)
-{
-    if (b->stage == STEP_WARM && !b->recording && record(b) != MU_OK) {
-        MU_DEBUG("optim", "the kernels of a step are run one by one: %s", mu_error_last()->message);
-        mu_error_clear();
-        b->stage = STEP_NOT_RECORDED;
-    }
-    if (b->recording)
-        return b->backend->ops->replay(b->backend, b->recording);
-    MU_TRY(run_kernels(b, true, MU_OK));
-    if (b->stage == STEP_COLD)
-        b->stage = can_be_recorded(b) ? STEP_WARM : STEP_NOT_RECORDED;
+        MU_TRY(mu_backend_run(b->backend, b->ranges[i].update, &(mu_run){0}));
     return MU_OK;
 }
 
@@ -558,19 +505,22 @@ static bool is_seen(const binding *b, const mu_optim_step_options *options)
     return !b->backend->host_memory || b->scaling.init_scale != 0 || options->check || options->max_norm > 0;
 }
 
+static mu_err step(const mu_optim *optim, const mu_optim_step_options *options)
+{
+    binding *b = optim->binding;
+    mu_err err = send_numbers(optim, options);
+    if (err && !b->backend->host_memory)
+        return err;
+    return run_kernels(b, is_seen(b, options), err);
+}
+
 mu_err mu_optim_step_late(mu_optim *optim, const mu_optim_step_options *options)
 {
     static const mu_optim_step_options plain = {0};
     MU_TRY(check_bound(optim));
     binding *b = optim->binding;
-    options = options ? options : &plain;
-    mu_err err = send_numbers(optim, options);
-    if (b->backend->host_memory) {
-        MU_TRY(run_kernels(b, is_seen(b, options), err));
-    } else {
-        MU_TRY(err);
-        MU_TRY(run_on_device(b));
-    }
+    mu_repeat_begin(b->repeat);
+    MU_TRY(mu_repeat_end(b->repeat, step(optim, options ? options : &plain)));
     b->attempts++;
     return MU_OK;
 }

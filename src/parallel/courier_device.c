@@ -5,6 +5,7 @@
  * are in use, the kernels wait for the oldest. */
 #include "parallel/courier_impl.h"
 
+#include "backend/repeat.h"
 #include "core/clock.h"
 #include "core/mem.h"
 #include "graph/flat_kernel.h"
@@ -12,10 +13,10 @@
 
 enum { N_MARKS = 64, N_SLOTS = 4 };
 
-/* A kernel over `count` elements: a cast from one dtype to another, or (NONE) a product with one number. */
+/* A kernel over `count` elements: a cast from one dtype to another, or (NONE) a product with one number, in place. */
 typedef struct {
     mu_kernel *kernel;
-    void *scratch;
+    void *in, *out, *scratch;
     int64_t count;
     mu_dtype from, to;
 } flat;
@@ -23,6 +24,7 @@ typedef struct {
 typedef struct {
     void *wire;
     mu_parcel *parcel; /* whose elements are in it; NULL: free */
+    int64_t taken;     /* n_narrow then */
 } slot;
 
 typedef struct {
@@ -61,6 +63,8 @@ static mu_err make_flat(device_courier *c, flat *f)
         return MU_FAIL(MU_ERR_UNSUPPORTED, "this backend does not scale gradients in place");
     if (f->kernel->scratch_bytes)
         MU_TRY(backend->ops->alloc(backend, f->kernel->scratch_bytes, &f->scratch));
+    void *operands[] = {f->in, c->share + (f->from == MU_F64 ? MU_ALIGN : 0)};
+    MU_TRY(mu_kernel_bind(f->kernel, operands, &f->out, f->scratch));
     return MU_OK;
 }
 
@@ -71,43 +75,34 @@ static void free_flat(device_courier *c, flat *f)
         ops_of(c)->dealloc(c->base.backend, f->scratch);
 }
 
-static mu_err find_flat(device_courier *c, mu_dtype from, mu_dtype to, int64_t count, flat **out)
+/* Bound once: what is the same in each step can be repeated. */
+static mu_err run_flat(device_courier *c, flat wanted)
 {
-    for (size_t i = 0; i < c->n_flats; i++)
-        if (c->flats[i].count == count && c->flats[i].from == from && c->flats[i].to == to) {
-            *out = &c->flats[i];
-            return MU_OK;
-        }
-    flat made = {.count = count, .from = from, .to = to};
+    for (size_t i = 0; i < c->n_flats; i++) {
+        const flat *f = &c->flats[i];
+        if (f->in == wanted.in && f->out == wanted.out && f->count == wanted.count && f->from == wanted.from && f->to == wanted.to)
+            return mu_backend_run(c->base.backend, f->kernel, &(mu_run){0});
+    }
     mu_err err = mu_grow(&c->flats, &c->flat_capacity, c->n_flats + 1, sizeof *c->flats);
     if (!err)
-        err = make_flat(c, &made);
+        err = make_flat(c, &wanted);
     if (err) {
-        free_flat(c, &made);
+        free_flat(c, &wanted);
         return err;
     }
-    *out = &c->flats[c->n_flats++];
-    **out = made;
-    return MU_OK;
+    c->flats[c->n_flats++] = wanted;
+    return mu_backend_run(c->base.backend, wanted.kernel, &(mu_run){0});
 }
 
 static mu_err cast(device_courier *c, mu_dtype from, void *in, mu_dtype to, void *out, int64_t count)
 {
-    flat *f;
-    MU_TRY(find_flat(c, from, to, count, &f));
-    MU_TRY(mu_kernel_bind(f->kernel, &in, &out, f->scratch));
-    MU_TRY(mu_kernel_run(f->kernel, &(mu_run){0}));
-    return MU_OK;
+    return run_flat(c, (flat){.in = in, .out = out, .count = count, .from = from, .to = to});
 }
 
 /* Becomes its part of a mean. */
 static mu_err divide(device_courier *c, mu_dtype dtype, void *data, int64_t count)
 {
-    flat *f;
-    MU_TRY(find_flat(c, dtype, MU_NONE, count, &f));
-    MU_TRY(mu_kernel_bind(f->kernel, (void *[]){data, c->share + (dtype == MU_F64 ? MU_ALIGN : 0)}, &data, f->scratch));
-    MU_TRY(mu_kernel_run(f->kernel, &(mu_run){0}));
-    return MU_OK;
+    return run_flat(c, (flat){.in = data, .out = data, .count = count, .from = dtype, .to = MU_NONE});
 }
 
 /* ---- what travels ---- */
@@ -214,13 +209,18 @@ static void settle(device_courier *c, mu_parcel *p)
         c->slots[p->slot].parcel = NULL;
 }
 
+/* The first that is free, so that every step takes the same ones; else that of the oldest parcel. */
 static void take_slot(device_courier *c, mu_parcel *p)
 {
-    p->slot = (int)(c->n_narrow++ % N_SLOTS);
-    slot *s = &c->slots[p->slot];
+    int at = 0;
+    for (int i = 1; i < N_SLOTS && c->slots[at].parcel; i++)
+        if (!c->slots[i].parcel || c->slots[i].taken < c->slots[at].taken)
+            at = i;
+    slot *s = &c->slots[at];
     if (s->parcel)
         settle(c, s->parcel);
-    s->parcel = p;
+    *s = (slot){.wire = s->wire, .parcel = p, .taken = c->n_narrow++};
+    p->slot = at;
 }
 
 static mu_err start(device_courier *c, mu_parcel *p)
@@ -317,9 +317,9 @@ static mu_err open_device(mu_courier *courier, const mu_courier_options *options
 static void arrive(device_courier *c)
 {
     mu_backend *backend = c->base.backend;
-    for (int64_t n = c->n_narrow; n < c->n_narrow + N_SLOTS; n++)
-        if (c->slots[n % N_SLOTS].parcel)
-            settle(c, c->slots[n % N_SLOTS].parcel);
+    for (int i = 0; i < N_SLOTS; i++)
+        if (c->slots[i].parcel)
+            settle(c, c->slots[i].parcel);
     mu_err err = c->broken || !c->sent ? MU_OK
                                        : ops_of(c)->follow(backend, MU_LANE_KERNELS, c->arrived[(c->sent - 1) % N_MARKS]);
     if (!err)

@@ -12,6 +12,7 @@ enum { TICK_NS = 20000000, MOST = 8 };
 
 struct mu_guard {
     mu_backend *backend;
+    const mu_backend_ops *ops; /* the backend's own, whatever span is open */
     mu_comm *comm; /* its own */
     bool threaded;
     pthread_t thread;
@@ -28,7 +29,7 @@ static void abort_all(mu_guard *g)
 {
     g->gave_up = true;
     for (int i = 0; i < g->n_comms; i++)
-        g->backend->ops->comm_abort(g->backend, g->comms[i]);
+        g->ops->comm_abort(g->backend, g->comms[i]);
 }
 
 /* With the lock. A failure of the transport is met by those who wait for it. */
@@ -81,6 +82,7 @@ static mu_err make(mu_backend *backend, mu_guard **out)
     pthread_condattr_t monotonic;
     MU_TRY(mu_calloc(&g, 1, sizeof *g));
     g->backend = backend;
+    g->ops = backend->ops;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&g->lock, NULL);
@@ -146,7 +148,7 @@ mu_err mu_guard_add(mu_guard *g, mu_device_comm *comm)
     pthread_mutex_lock(&g->lock);
     g->comms[g->n_comms++] = comm;
     if (g->gave_up)
-        g->backend->ops->comm_abort(g->backend, comm);
+        g->ops->comm_abort(g->backend, comm);
     pthread_mutex_unlock(&g->lock);
     return MU_OK;
 }

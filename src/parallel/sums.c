@@ -1,5 +1,6 @@
 #include "parallel/sums.h"
 
+#include "backend/repeat.h"
 #include "core/mem.h"
 #include "graph/flat_kernel.h"
 #include "ops/ops.h"
@@ -108,12 +109,12 @@ mu_err mu_sums_new(mu_backend *backend, mu_params *params, mu_sums **out)
 mu_err mu_sums_gather(mu_sums *s, bool first)
 {
     for (int u = 0; u < s->n_units; u++)
-        MU_TRY(mu_kernel_run(first ? s->units[u].keep : s->units[u].gather, &(mu_run){0}));
+        MU_TRY(mu_backend_run(s->backend, first ? s->units[u].keep : s->units[u].gather, &(mu_run){0}));
     return MU_OK;
 }
 
 mu_err mu_sums_merge(mu_sums *s, int u)
 {
-    MU_TRY(mu_kernel_run(s->units[u].merge, &(mu_run){0}));
+    MU_TRY(mu_backend_run(s->backend, s->units[u].merge, &(mu_run){0}));
     return MU_OK;
 }

@@ -17,6 +17,7 @@ struct mu_runner_own {
     mu_comm *norm_comm;           /* all ranks, for SyncBN; NULL: one rank */
     bool sync_bn;                 /* the model speaks over norm_comm */
     mu_device_comm *norm_device;  /* the same of their devices; NULL: hosts, or no SyncBN */
+    mu_repeat *repeat;            /* of iterations on a device; NULL: there was none */
     struct mu_values *values;     /* of iterations, on their way (runner/values.h); NULL: there are none */
     struct mu_trail *trail;       /* where the newest batches came from (runner/explain.c); NULL: not noted */
     mu_trouble trouble;           /* known: the error on its way is what an earlier iteration of a device found, whoever looked */

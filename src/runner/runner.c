@@ -1,5 +1,6 @@
 #include "runner/runner.h"
 
+#include "backend/repeat.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -210,6 +211,7 @@ void mu_runner_release(mu_runner *runner)
     if (runner->own) {
         mu_values_release(runner->own->values);
         mu_explain_release(runner);
+        mu_repeat_release(runner->own->repeat);
     }
     for (int i = runner->n_hooks; i > 0; i--)
         mu_destroy(runner->hook[i - 1]);

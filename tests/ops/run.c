@@ -227,8 +227,7 @@ static bool run_session(session *s, tensor *out, bool *applies, char *problem, s
     if (!used)
         return true;
     void *scratch = buffer_new(s->b, &s->scratch, s->kernel->scratch_bytes, fill_byte);
-    if (s->b->ops->set_run)
-        ck_ok(s->b->ops->set_run(s->b, &suite_run_args));
+    ck_ok(mu_backend_set_run(s->b, &suite_run_args));
     if (mu_kernel_bind(s->kernel, s->in_at, s->out_at, scratch) != MU_OK ||
         mu_kernel_run(s->kernel, &suite_run_args) != MU_OK) {
         snprintf(problem, size, "run: %s", test_error_text());

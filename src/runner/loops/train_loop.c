@@ -1,5 +1,6 @@
 #include "runner/loops/train_loop.h"
 
+#include "backend/repeat.h"
 #include "config/diagnostic.h"
 #include "core/clock.h"
 #include "core/log.h"
@@ -242,11 +243,20 @@ static mu_err launch_parts(mu_runner *runner, bool *updated)
     return MU_OK;
 }
 
+/* All that the device does in an iteration is one span: it is repeated at one call. */
+static mu_err launch_all(mu_runner *runner, bool *updated)
+{
+    if (!runner->own->repeat)
+        MU_TRY(mu_repeat_new(runner->backend, &runner->own->repeat));
+    mu_repeat_begin(runner->own->repeat);
+    return mu_repeat_end(runner->own->repeat, launch_parts(runner, updated));
+}
+
 /* Collective. The iteration, on a device: what earlier ones have found is told, if it is known. */
 static mu_err run_late(mu_runner *runner)
 {
     bool updated;
-    mu_err err = launch_parts(runner, &updated);
+    mu_err err = launch_all(runner, &updated);
     if (!err)
         err = mu_values_post(runner, updated);
     if (!err)
