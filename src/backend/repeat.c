@@ -140,10 +140,13 @@ static mu_err learn(mu_repeat *r)
     s->used = r->n_spans;
     if (s->recording || s->hopeless)
         return MU_OK;
-    mu_err err = record_trace(r, s);
-    s->hopeless = err != MU_OK;
-    r->stats.recorded += !err;
-    return err;
+    s->hopeless = true;
+    MU_TRY(record_trace(r, s));
+    s->hopeless = false;
+    r->stats.recorded++;
+    MU_DEBUG("device", "span %lld: %zu orders are recorded, with %zu bytes that are new each time", (long long)r->n_spans, s->orders.n,
+             s->orders.mail_bytes);
+    return MU_OK;
 }
 
 /* ---- a span ---- */
@@ -153,6 +156,8 @@ static mu_err catch_up(mu_repeat *r)
 {
     const trace *s = r->trace;
     r->trace = NULL;
+    if (s)
+        MU_DEBUG("device", "span %lld is another one from order %zu on", (long long)r->n_spans, r->at);
     for (size_t i = 0; s && i < r->at; i++) {
         MU_TRY(mu_orders_append(&r->noted, &s->orders.order[i]));
         MU_TRY(mu_order_give(r->backend, r->ops, &s->orders.order[i], mail_of(s)));

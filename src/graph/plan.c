@@ -248,7 +248,7 @@ static mu_err run_timed(mu_plan *plan, const mu_run *run, place *at, size_t to)
         size_t s = at->step++;
         mu_step *step = &plan->steps[s];
         int64_t begin = mu_clock_ns();
-        mu_err err = mu_kernel_run(step->kernel, run);
+        mu_err err = mu_backend_run(plan->backend, step->kernel, run);
         if (!err && !plan->backend->host_memory)
             err = plan->backend->ops->synchronize(plan->backend);
         int64_t end = mu_clock_ns();

@@ -14,7 +14,11 @@
  *   rss       peak resident set, bytes
  * With --profile the end of input prints the time of every kernel, slowest first; the kernels then wait for each other. */
 #include "backend.h"
+<<<<<<< HEAD
 #include "backend/lanes.h"
+=======
+#include "backend/repeat.h"
+>>>>>>> 753d0e2 (A device that is lost while a batch travels frees the other ranks; training benchmarks give a step as one span; spans tell what is recorded)
 #include "config/config.h"
 #include "core/clock.h"
 #include "core/mem.h"
@@ -43,6 +47,7 @@ typedef struct {
     mu_config *config, *optim_config;
     mu_model *model;
     mu_optim *optim;
+    mu_repeat *repeat;
     mu_batch batch[N_BATCHES]; /* by turns */
     void *room[N_BATCHES]; /* of a batch: images, then labels */
     mu_log_vars vars;
@@ -105,11 +110,14 @@ static mu_err prepare(const options *o, bench *b)
     MU_TRY(mu_model_init_weights(b->model, WEIGHTS_SEED, NULL, NULL, NULL));
     MU_TRY(mu_build("optimizer", mu_config_root(b->optim_config), NULL, "optimizer", (void **)&b->optim));
     MU_TRY(mu_optim_bind(b->optim, b->backend, mu_model_params(b->model), NULL, NULL, 0));
+    if (!b->backend->host_memory)
+        MU_TRY(mu_repeat_new(b->backend, &b->repeat));
     return MU_OK;
 }
 
 static void release(bench *b)
 {
+    mu_repeat_release(b->repeat);
     mu_destroy(b->optim);
     mu_destroy(b->model);
     for (int i = 0; i < N_BATCHES; i++)
@@ -128,10 +136,18 @@ static mu_err load(bench *b)
     return mu_model_load_train(b->model, &b->batch[b->step % N_BATCHES]);
 }
 
-static mu_err learn(bench *b)
+static mu_err step(bench *b)
 {
     MU_TRY(mu_model_run_train(b->model, WEIGHTS_SEED, b->step, b->backend->host_memory ? &b->vars : NULL));
     MU_TRY(mu_optim_step_late(b->optim, NULL));
+    return MU_OK;
+}
+
+/* As a training loop does it: on a device at one call. */
+static mu_err learn(bench *b)
+{
+    mu_repeat_begin(b->repeat);
+    MU_TRY(mu_repeat_end(b->repeat, step(b)));
     mu_model_changed(b->model);
     b->step++;
     return MU_OK;

@@ -275,6 +275,8 @@ mu_err mu_train_loop_iter(mu_runner *runner)
     mu_err err = load(runner, &event);
     if (err && !runner->agreed)
         mu_explain_where(runner->epoch, runner->iter);
+    if (err == MU_ERR_BACKEND)
+        mu_parallel_give_up(runner->parallel); /* the device is lost: the others' wait for it */
     MU_TRY(mu_runner_agree(runner, err));
     MU_TRY(mu_parallel_share_states(runner->parallel));
     MU_TRY(runner->late ? run_late(runner) : run_now(runner, &event, &vars));
