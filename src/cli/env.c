@@ -187,7 +187,7 @@ static void fill(report *r)
         "OMP_NUM_THREADS", "OMP_WAIT_POLICY",    "GOMP_SPINCOUNT",     "MU_LOG",           "MU_LOG_RANKS",
         "MU_SIMD_ISA",
 #ifdef HAVE_CUDA
-        "CUDA_VISIBLE_DEVICES", "MU_FALLBACK", "MU_LATE",
+        "CUDA_VISIBLE_DEVICES", "MU_FALLBACK", "MU_LATE", "MU_RECORD",
 #endif
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)

@@ -29,6 +29,11 @@ expect 0 1 train "$configs/lenet.yaml" --work-dir now --cfg-options $run train_c
 unset MU_LATE
 [ $failed -eq 0 ] || exit 1
 same_scalars late now 25
+# The same order by order: nothing comes from its being recorded.
+export MU_RECORD=0
+expect 0 1 train "$configs/lenet.yaml" --work-dir single --cfg-options $run train_cfg.max_epochs=1
+unset MU_RECORD
+same_scalars late single 25
 
 # A learning rate that leads to infinity, in the same iteration whenever one looks.
 bad="optim_wrapper.optimizer.lr=1e30 param_scheduler=null optim_wrapper.clip_grad=null train_cfg.max_epochs=1"

@@ -24,8 +24,15 @@ for n in 2 $most; do
     learn "$n" "ranks$n" "$configs/lenet.yaml" $short && close one "ranks$n" 40
 done
 wrapper=model_wrapper_cfg
+# An iteration with all its messages is one recording; the same order by order leads to the same bits.
+export MU_LOG=debug:device
 learn 2 small "$configs/lenet.yaml" $short $wrapper.bucket_cap_mb=0.005 $wrapper.broadcast_buffers=false && close one small 40
+unset MU_LOG
+[ "$(grep -c 'orders are recorded' err)" -eq 2 ] || complain 'an iteration, or a validation, is not one recording'
+grep -q 'not recorded' err && complain 'something is not recorded'
+export MU_RECORD=0
 learn 2 again "$configs/lenet.yaml" $short $wrapper.bucket_cap_mb=0.005 $wrapper.broadcast_buffers=false && same small/epoch_4.h5 again/epoch_4.h5
+unset MU_RECORD
 sums=optim_wrapper.accumulative_counts=2
 learn 1 wide "$configs/lenet.yaml" $short $sums && learn 2 summed "$configs/lenet.yaml" $short $sums && close wide summed 40
 learn 2 narrow "$configs/lenet.yaml" $short $wrapper.gradient_dtype=bfloat16
@@ -40,6 +47,9 @@ END
 for stage in SHARD_OPTIMIZER SHARD_GRAD_OP FULL_SHARD; do
     learn 2 $stage sharded.yaml $short $wrapper.sharding_strategy=$stage && close one $stage 40
 done
+export MU_RECORD=0
+learn 2 unrecorded sharded.yaml $short $wrapper.sharding_strategy=FULL_SHARD && same FULL_SHARD/epoch_4.h5 unrecorded/epoch_4.h5
+unset MU_RECORD
 learn "$most" pieces sharded.yaml $short $sums && close wide pieces 40
 learn 2 thin sharded.yaml $short $wrapper.mixed_precision.param_dtype=bfloat16 $wrapper.mixed_precision.reduce_dtype=bfloat16
 "$muster" ckpt diff one/epoch_4.h5 thin/epoch_4.h5 --tolerance 5e-2 >out 2>err || complain 'bfloat16 between pieces leads elsewhere'
