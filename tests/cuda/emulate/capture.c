@@ -308,6 +308,8 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
     if (status != cudaSuccess)
         return emulate_error(status);
     const struct CUgraph_st *graph = &exec->graph;
+    if (emulate_idles())
+        return cudaSuccess;
     bool *given = calloc((size_t)graph->n + 1, sizeof *given);
     if (given == NULL)
         return emulate_error(cudaErrorMemoryAllocation);

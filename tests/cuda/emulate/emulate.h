@@ -11,6 +11,7 @@
  * Every device is one H100. MUSTER_EMULATE_DEVICES=n: how many there are (1), of which a process sees those in CUDA_VISIBLE_DEVICES.
  * MUSTER_EMULATE_MEMORY=bytes: what each has. `device: auto` takes an emulated device only where MUSTER_EMULATE_DEVICES is set.
  * MUSTER_EMULATE_COUNT=file: how often the program asked the device for something, and waited for a stream.
+ * MUSTER_EMULATE_IDLE=1: work that is not recorded is dropped: numbers mean nothing, and the time is the host's alone.
  * MUSTER_EMULATE_ERROR=driver: the driver is too old; =lost: work on the device fails; =nccl: ranks cannot be connected. */
 #ifndef EMULATE_H
 #define EMULATE_H
@@ -39,6 +40,8 @@ long long emulate_setting(const char *name, long long none);
  * it is called again, after other streams had a chance. */
 typedef cudaError_t (*emulate_run)(const void *closure);
 cudaError_t emulate_submit(cudaStream_t stream, emulate_run run, const void *closure, size_t bytes);
+/* Is work dropped (MUSTER_EMULATE_IDLE)? */
+bool emulate_idles(void);
 /* Does all that is waiting, or what a stream was given (nothing where it captures) and others before that. */
 cudaError_t emulate_finish(void);
 /* Some of the work that waits, by any thread. */

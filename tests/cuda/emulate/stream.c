@@ -234,6 +234,14 @@ void emulate_go_on(void)
     (void)advance((goal){0}, PIECES);
 }
 
+bool emulate_idles(void)
+{
+    static int idles = -1;
+    if (idles < 0)
+        idles = emulate_setting("MUSTER_EMULATE_IDLE", 0) != 0;
+    return idles;
+}
+
 cudaError_t emulate_submit(cudaStream_t stream, emulate_run run, const void *closure, size_t bytes)
 {
     stream = stream_of(stream);
@@ -249,7 +257,7 @@ cudaError_t emulate_submit(cudaStream_t stream, emulate_run run, const void *clo
         emulate_count(EMULATE_CALL);
     if (captured) {
         status = emulate_capture_work(stream, run, closure, bytes);
-    } else {
+    } else if (!emulate_idles()) {
         status = stream == &legacy ? emulate_capture_break_blocking() : cudaSuccess;
         status = status == cudaSuccess ? take_turn(stream) : status;
         status = status == cudaSuccess ? append(stream, run, closure, bytes, NULL, false) : status;
@@ -383,7 +391,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
         status = emulate_capture_record(stream, event);
     } else {
         status = take_turn(stream);
-        status = status == cudaSuccess ? point_new(stream, &at) : status;
+        status = status == cudaSuccess && !emulate_idles() ? point_new(stream, &at) : status;
     }
     if (status == cudaSuccess) {
         point_release(event->point);
