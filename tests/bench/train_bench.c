@@ -14,11 +14,8 @@
  *   rss       peak resident set, bytes
  * With --profile the end of input prints the time of every kernel, slowest first; the kernels then wait for each other. */
 #include "backend.h"
-<<<<<<< HEAD
 #include "backend/lanes.h"
-=======
 #include "backend/repeat.h"
->>>>>>> 753d0e2 (A device that is lost while a batch travels frees the other ranks; training benchmarks give a step as one span; spans tell what is recorded)
 #include "config/config.h"
 #include "core/clock.h"
 #include "core/mem.h"
