@@ -244,7 +244,7 @@ AS_IF([test "x$enable_racecheck" = xyes], [
   AS_IF([test $mu_emulated = no], [AC_MSG_ERROR([--enable-racecheck needs --with-cuda=emulated])])
   AS_IF([test "x$enable_asan" = xyes], [AC_MSG_ERROR([--enable-racecheck and --enable-asan exclude each other])])
   # For the compiler only: tests/cuda/emulate/race.c is what the linker would take from libtsan.
-  MU_CXXFLAGS="$MU_CXXFLAGS -fsanitize=thread"; mu_cuda="$mu_cuda, with a look for races"
+  MU_CXXFLAGS="$MU_CXXFLAGS -fsanitize=thread -Wno-attributes"; mu_cuda="$mu_cuda, with a look for races"
   AC_DEFINE([EMULATE_RACES], [1], [the emulator looks for races of kernels])])
 AS_IF([test $mu_have = yes], [AC_DEFINE([HAVE_CUDA], [1], [CUDA])], [CUDA_CPPFLAGS=; CUDA_LIBS=])
 AS_IF([test $mu_emulated = yes], [AC_DEFINE([HAVE_CUDA_EMULATED], [1], [CUDA is emulated on the CPU, for tests])])

@@ -65,6 +65,18 @@ static __global__ void any(bool right, float *x)
     x[threadIdx.x] = (float)found;
 }
 
+/* What a function returns goes to memory as well. */
+static __global__ void returned(bool right, float *x)
+{
+    __shared__ uint4 all;
+    uint4 *to = (uint4 *)x;
+    if (threadIdx.x == 32)
+        all = philox_block(make_uint2(1, 2), make_uint4(3, 4, 5, 6));
+    __syncthreads();
+    if (threadIdx.x < 3)
+        to[right ? threadIdx.x : 0] = philox_block(make_uint2(1, 2), all);
+}
+
 /* ---- the warp ---- */
 
 static __global__ void neighbour(bool right, float *x)
@@ -154,6 +166,15 @@ static __global__ void own_shared(bool, float *x)
     x[blockIdx.x * THREADS + threadIdx.x] = part[threadIdx.x];
 }
 
+/* Block 0 leaves something for the next one that runs. */
+static __global__ void not_written(bool right, float *x)
+{
+    __shared__ float part[THREADS];
+    if (right || blockIdx.x == 0 || threadIdx.x % 2 == 0)
+        part[threadIdx.x] = 1;
+    x[blockIdx.x * THREADS + threadIdx.x] = part[threadIdx.x];
+}
+
 /* Every launch has other threads for the same elements. */
 static __global__ void turned(unsigned by, float *x)
 {
@@ -220,6 +241,7 @@ extern "C" const race_case race_cases[] = {
     CASE(tiles, 2, THREADS, "shared memory", "emulate_race.cu:"),
     CASE(read_by_all, 1, THREADS, "byte 0 of 16384 of device memory", "thread 40"),
     CASE(any, 1, THREADS, "writes shared memory", "has written"),
+    CASE(returned, 1, THREADS, "writes byte 0 of 16384", "has written"),
     CASE(neighbour, 1, WARP, "shared memory", "has "),
     CASE(after_shuffle, 1, WARP, "shared memory", "emulate_race.cu:"),
     CASE(read_by_lanes, 1, WARP, "byte 0 of 16384", "thread 7"),
@@ -229,6 +251,7 @@ extern "C" const race_case race_cases[] = {
     CASE(of_other_block, 4, THREADS, "of device memory", "of block"),
     CASE(read_by_blocks, 4, THREADS, "byte 0 of 16384", "of block"),
     CASE(own_shared, 4, THREADS),
+    CASE(not_written, 4, THREADS, "reads shared memory at emulate_race.cu:", "that its block has not written"),
     CASE(turned, 4, 256),
     CASE(bytes, 1, THREADS, "thread 33", "of 16384"),
     CASE(packs, 1, THREADS, "byte 508 of 16384", "has written"),

@@ -229,6 +229,16 @@ START_TEST(test_dropout)
 }
 END_TEST
 
+/* On a device that is soon full a block moves several tiles, of a transposition and of a change of layout. */
+START_TEST(test_turns)
+{
+    static const mu_shape_attrs perms[] = {{.ndim = 4, .dim = {0, 3, 2, 1}}, {.ndim = 4, .dim = {3, 0, 1, 2}}, {.ndim = 4, .dim = {0, 2, 1, 3}}};
+    setenv("MUSTER_EMULATE_MULTIPROCESSORS", "1", 1);
+    check_all(&(row_case){.op = &mu_op_transpose, .attrs = &perms[_i], .n_in = 1, .in = {MU_TYPE(MU_F32, 3, 70, 9, 35)}});
+    unsetenv("MUSTER_EMULATE_MULTIPROCESSORS");
+}
+END_TEST
+
 START_TEST(test_casts)
 {
     static const mu_dtype dtypes[] = {MU_F32, MU_BF16, MU_F16, MU_F64, MU_I64, MU_I32, MU_U8, MU_BOOL};
@@ -262,6 +272,7 @@ int main(void)
     tcase_add_loop_test(tc, test_lines, 0, 9);
     tcase_add_loop_test(tc, test_slopes, 0, 4);
     tcase_add_loop_test(tc, test_dropout, 0, 4);
+    tcase_add_loop_test(tc, test_turns, 0, 3);
     tcase_add_loop_test(tc, test_casts, 0, 64);
     suite_add_tcase(s, tc);
     return test_run(s);

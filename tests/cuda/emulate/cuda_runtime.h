@@ -10,8 +10,11 @@
 #include "emulate.h"
 
 #define __global__
-#define __launch_bounds__(...)
+#ifdef __SANITIZE_THREAD__
+#define __device__ __attribute__((always_inline)) /* the compiler does not tell what a call returns into memory */
+#else
 #define __device__
+#endif
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __noinline__ __attribute__((noinline))
@@ -24,18 +27,18 @@
 
 /* ---- vector types ---- */
 
-#define EMULATE_VECTORS(T, scalar, size)                                                             \
-    struct alignas(2 * size) T##2 { scalar x, y; };                                                  \
-    struct T##3 { scalar x, y, z; };                                                                 \
-    struct alignas(4 * size < 16 ? 4 * size : 16) T##4 { scalar x, y, z, w; };                       \
-    inline T##2 make_##T##2(scalar x, scalar y) { return T##2{x, y}; }                               \
-    inline T##4 make_##T##4(scalar x, scalar y, scalar z, scalar w) { return T##4{x, y, z, w}; }
+#define EMULATE_VECTORS(T, scalar, size)                                                                    \
+    struct alignas(2 * size) T##2 { scalar x, y; };                                                         \
+    struct T##3 { scalar x, y, z; };                                                                        \
+    struct alignas(4 * size < 16 ? 4 * size : 16) T##4 { scalar x, y, z, w; };                              \
+    __device__ inline T##2 make_##T##2(scalar x, scalar y) { return T##2{x, y}; }                           \
+    __device__ inline T##4 make_##T##4(scalar x, scalar y, scalar z, scalar w) { return T##4{x, y, z, w}; }
 EMULATE_VECTORS(float, float, 4)
 EMULATE_VECTORS(int, int, 4)
 struct alignas(8) uint2 { unsigned x, y; };
 struct alignas(16) uint4 { unsigned x, y, z, w; };
-inline uint2 make_uint2(unsigned x, unsigned y) { return uint2{x, y}; }
-inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return uint4{x, y, z, w}; }
+__device__ inline uint2 make_uint2(unsigned x, unsigned y) { return uint2{x, y}; }
+__device__ inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return uint4{x, y, z, w}; }
 
 /* ---- where a thread is ---- */
 

@@ -246,7 +246,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int device)
         .maxThreadsDim = {1024, 1024, 64},
         .maxGridSize = {0x7fffffff, 65535, 65535},
         .major = 9,
-        .multiProcessorCount = 132,
+        .multiProcessorCount = (int)emulate_setting("MUSTER_EMULATE_MULTIPROCESSORS", 132),
         .pciBusID = 0x3b + physical_of(device),
         .memoryBusWidth = 5120,
         .l2CacheSize = 50 << 20,

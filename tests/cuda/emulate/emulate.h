@@ -9,7 +9,8 @@
  *   - configured with --enable-racecheck: accesses of a kernel's threads to the same byte that nothing orders are errors (race.c).
  *
  * Every device is one H100. MUSTER_EMULATE_DEVICES=n: how many there are (1), of which a process sees those in CUDA_VISIBLE_DEVICES.
- * MUSTER_EMULATE_MEMORY=bytes: what each has. `device: auto` takes an emulated device only where MUSTER_EMULATE_DEVICES is set.
+ * MUSTER_EMULATE_MEMORY=bytes, MUSTER_EMULATE_MULTIPROCESSORS=n: what each has. `device: auto` takes an emulated device only where
+ * MUSTER_EMULATE_DEVICES is set.
  * MUSTER_EMULATE_COUNT=file: how often the program asked the device for something, and waited for a stream.
  * MUSTER_EMULATE_IDLE=1: work that is not recorded is dropped: numbers mean nothing, and the time is the host's alone.
  * MUSTER_EMULATE_ERROR=driver: the driver is too old; =lost: work on the device fails; =nccl: ranks cannot be connected. */

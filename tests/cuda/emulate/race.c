@@ -4,7 +4,8 @@
  *   - blocks of a launch are not ordered at all; their shared memory is one place here, but nothing that they share;
  *   - threads of a block are ordered by __syncthreads, lanes of a warp by a __syncwarp of both; shuffles and atomics order nothing.
  *
- * Two accesses race that nothing orders, to the same byte, where one is a write and not both are atomic. For every byte is kept, in cells for four
+ * Two accesses race that nothing orders, to the same byte, where one is a write and not both are atomic. What a thread reads of shared memory that its
+ * block has not written is an error, too: here it would be what another block has left. For every byte is kept, in cells for four
  * where those are used together: its last write, and who has read it since or done something atomic. Time goes in steps: each launch, block and
  * barrier begins a new one, so that a step tells whether an access is of this launch, of this block, and behind the last barrier. */
 #include "emulate_race.h"
@@ -14,6 +15,7 @@
 #include "emulate.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,6 +26,8 @@ enum { WARP = 32, MAX_WARPS = 32, THREAD_BITS = 10, STAMP_BITS = 16, MAX_STAMP =
 enum { PAGE = 4096, PAGE_BITS = 12, GRANULE = 4, GRANULES = PAGE / GRANULE, UNIT = 256, LEAF_BITS = 17, TOP_BITS = 18 };
 
 typedef enum { READ, WRITE, ATOMIC } access_kind;
+/* Device and pinned memory; shared memory; what else of the host a kernel looks at (its arguments). */
+typedef enum { OF_GRID, OF_BLOCK, OTHER } memory_kind;
 
 /* An access: its step and thread; its place in the program and the thread's stamp (how many __syncwarp its warp had done in this step when the
  * thread last took part in one). */
@@ -48,6 +52,7 @@ typedef struct {
     cell *whole, *bytes; /* of each granule, of each byte; made when they are needed */
     accesses *atomics;   /* of each granule; likewise */
     uint16_t shared;     /* units that blocks share: device and pinned memory */
+    bool is_static;      /* what kernels read and write there is __shared__ */
 } page;
 
 /* What lanes know of the others of their warp, since the last barrier. */
@@ -92,15 +97,33 @@ static void *zeros(size_t n, size_t size)
 
 /* ---- pages ---- */
 
+/* Does the page lie in the variables of this object? */
+static int holds_page(struct dl_phdr_info *object, size_t size, void *address)
+{
+    (void)size;
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+        uintptr_t start = object->dlpi_addr + part->p_vaddr, page_start = *(const uintptr_t *)address;
+        if (part->p_type == PT_LOAD && (part->p_flags & PF_W) != 0 && page_start + PAGE > start && page_start < start + part->p_memsz)
+            return 1;
+    }
+    return 0;
+}
+
 static page *page_add(uintptr_t number)
 {
+    uintptr_t start = number << PAGE_BITS;
+    bool is_static = dl_iterate_phdr(holds_page, &start) != 0;
     page ***top = &pages[number >> LEAF_BITS & ((1 << TOP_BITS) - 1)];
     pthread_mutex_lock(&growing);
     if (*top == NULL)
         __atomic_store_n(top, zeros((size_t)1 << LEAF_BITS, sizeof **top), __ATOMIC_RELEASE);
     page **leaf = &(*top)[number & ((1 << LEAF_BITS) - 1)];
-    if (*leaf == NULL)
-        __atomic_store_n(leaf, zeros(1, sizeof **leaf), __ATOMIC_RELEASE);
+    if (*leaf == NULL) {
+        page *self = zeros(1, sizeof *self);
+        self->is_static = is_static;
+        __atomic_store_n(leaf, self, __ATOMIC_RELEASE);
+    }
     pthread_mutex_unlock(&growing);
     return *leaf;
 }
@@ -303,6 +326,15 @@ static void place_print(char *to, size_t size, uint64_t where)
         pclose(lines);
 }
 
+static void report_unwritten(const record *mine)
+{
+    char what[320], here[160];
+    on_device = false;
+    place_print(here, sizeof here, mine->where);
+    snprintf(what, sizeof what, "thread %d reads shared memory at %s that its block has not written", thread_of(mine), here);
+    emulate_race_found(what);
+}
+
 static void report(const record *earlier, access_kind earlier_kind, const record *mine, access_kind kind, uintptr_t address)
 {
     static const char *const does[] = {[READ] = "reads", [WRITE] = "writes", [ATOMIC] = "atomically changes"};
@@ -327,9 +359,10 @@ static void report(const record *earlier, access_kind earlier_kind, const record
 
 /* ---- accesses ---- */
 
-static inline bool cell_touch(cell *self, accesses *atomics, access_kind kind, bool shared, const record *mine, uintptr_t address)
+static inline bool cell_touch(cell *self, accesses *atomics, access_kind kind, memory_kind memory, const record *mine, uintptr_t address)
 {
     record found;
+    bool shared = memory == OF_GRID;
     if (record_races(&self->write, shared)) {
         report(&self->write, WRITE, mine, kind, address);
         return false;
@@ -342,6 +375,10 @@ static inline bool cell_touch(cell *self, accesses *atomics, access_kind kind, b
         report(&found, ATOMIC, mine, kind, address);
         return false;
     }
+    if (kind == READ && memory == OF_BLOCK && step_of(&self->write) < now.block && (atomics == NULL || step_of(&atomics->last) < now.block)) {
+        report_unwritten(mine);
+        return false;
+    }
     if (kind == WRITE)
         self->write = *mine;
     else
@@ -352,7 +389,8 @@ static inline bool cell_touch(cell *self, accesses *atomics, access_kind kind, b
 static void page_touch(uintptr_t from, uintptr_t end, access_kind kind, const record *mine)
 {
     page *self = page_of(from);
-    bool shared = self->shared >> (from % PAGE / UNIT) & 1, going = true;
+    memory_kind memory = self->shared >> (from % PAGE / UNIT) & 1 ? OF_GRID : self->is_static ? OF_BLOCK : OTHER;
+    bool going = true;
     if (self->whole == NULL)
         self->whole = zeros(GRANULES, sizeof *self->whole);
     if (self->atomics == NULL && kind == ATOMIC)
@@ -369,9 +407,9 @@ static void page_touch(uintptr_t from, uintptr_t end, access_kind kind, const re
             whole->split = now.step;
         }
         if (whole->split < now.launch)
-            going = cell_touch(whole, atomics, kind, shared, mine, from);
+            going = cell_touch(whole, atomics, kind, memory, mine, from);
         for (; whole->split >= now.launch && from < to && going; from++)
-            going = cell_touch(&self->bytes[from % PAGE], atomics, kind, shared, mine, from);
+            going = cell_touch(&self->bytes[from % PAGE], atomics, kind, memory, mine, from);
         from = to;
     }
 }
