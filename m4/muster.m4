@@ -243,6 +243,7 @@ MU_CXXFLAGS="$MU_CXXFLAGS $mu_sanitize"
 AS_IF([test "x$enable_racecheck" = xyes], [
   AS_IF([test $mu_emulated = no], [AC_MSG_ERROR([--enable-racecheck needs --with-cuda=emulated])])
   AS_IF([test "x$enable_asan" = xyes], [AC_MSG_ERROR([--enable-racecheck and --enable-asan exclude each other])])
+  AS_CASE([`$CXX --version 2>/dev/null`], [*clang*], [AC_MSG_ERROR([--enable-racecheck needs g++, found $CXX])])
   # For the compiler only: tests/cuda/emulate/race.c is what the linker would take from libtsan.
   MU_CXXFLAGS="$MU_CXXFLAGS -fsanitize=thread -Wno-attributes"; mu_cuda="$mu_cuda, with a look for races"
   AC_DEFINE([EMULATE_RACES], [1], [the emulator looks for races of kernels])])

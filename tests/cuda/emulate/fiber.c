@@ -241,6 +241,12 @@ void emulate_race_found(const char *what)
 }
 #endif
 
+/* Do two threads wait at the same line? */
+static bool is_same_place(const thread *a, const thread *b)
+{
+    return a->line == b->line && (a->file == b->file || strcmp(a->file, b->file) == 0);
+}
+
 /* Lets the lanes of a warp go on whose exchange is complete. True when there were some. */
 static bool warp_exchange(int first, int n)
 {
@@ -258,8 +264,7 @@ static bool warp_exchange(int first, int n)
         bool complete = true;
         for (int j = 0; j < WARP; j++)
             if (mask >> j & 1)
-                complete = complete && j < n && lanes[j].state == AT_EXCHANGE && lanes[j].mask == mask &&
-                           lanes[j].line == lanes[i].line && strcmp(lanes[j].file, lanes[i].file) == 0;
+                complete = complete && j < n && lanes[j].state == AT_EXCHANGE && lanes[j].mask == mask && is_same_place(&lanes[j], &lanes[i]);
         if (!complete)
             continue;
         uint64_t bits[WARP];
@@ -320,7 +325,7 @@ static void block_stuck(void)
             first = one;
             t = i;
             waiting = 1;
-        } else if (one->state == first->state && one->line == first->line && strcmp(one->file, first->file) == 0) {
+        } else if (one->state == first->state && is_same_place(one, first)) {
             waiting++;
         } else {
             elsewhere++;
@@ -353,8 +358,7 @@ static void block_run(void)
         for (int i = 0; i < block.n; i++) {
             const thread *one = &block.threads[i];
             ended = ended && one->state == DONE;
-            together = together && one->state == AT_BARRIER && one->line == leader->line &&
-                       strcmp(one->file, leader->file) == 0;
+            together = together && one->state == AT_BARRIER && is_same_place(one, leader);
         }
         if (ended)
             return;

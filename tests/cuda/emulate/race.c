@@ -5,9 +5,11 @@
  *   - threads of a block are ordered by __syncthreads, lanes of a warp by a __syncwarp of both; shuffles and atomics order nothing.
  *
  * Two accesses race that nothing orders, to the same byte, where one is a write and not both are atomic. What a thread reads of shared memory that its
- * block has not written is an error, too: here it would be what another block has left. For every byte is kept, in cells for four
- * where those are used together: its last write, and who has read it since or done something atomic. Time goes in steps: each launch, block and
- * barrier begins a new one, so that a step tells whether an access is of this launch, of this block, and behind the last barrier. */
+ * block has not written is an error, too: here it would be what another block has left.
+ *
+ * For every byte is kept, in cells for four where those are used together: its last write, and who has read it since or done something atomic. Time
+ * goes in steps: each launch, block and barrier begins a new one, so that a step tells whether an access is of this launch, of this block, and behind
+ * the last barrier. */
 #include "emulate_race.h"
 
 #ifdef EMULATE_RACES
