@@ -34,6 +34,8 @@ AC_DEFUN([MU_OPENMP], [
 AC_OPENMP
 AS_IF([test "x$enable_openmp" != xno && test "x$ac_cv_prog_c_openmp" = xunsupported],
   [AC_MSG_ERROR([the compiler has no OpenMP; use gcc, or pass --disable-openmp])])
+AS_IF([test "x$enable_openmp" = xno],
+  [MU_CFLAGS="$MU_CFLAGS -Wno-unknown-pragmas -Wno-unused"]) # what pragmas alone use
 AC_SUBST([OPENMP_CFLAGS])])
 
 # Kernels for several levels of x86-64 in one binary, chosen at run time.
