@@ -7,7 +7,9 @@ static const mu_run together = {.sample_stride = 1, .presence = MU_TOGETHER};
 bool mu_order_equal(const mu_order *a, const mu_order *b)
 {
     const mu_collective *x = &a->what, *y = &b->what;
-    return a->kind == b->kind && a->kernel == b->kernel && a->lane == b->lane && a->to == b->to && a->from == b->from && a->bytes == b->bytes &&
+    if (a->kind != b->kind || a->kernel != b->kernel || a->kind == MU_ORDER_KERNEL)
+        return a->kind == b->kind && a->kernel == b->kernel;
+    return a->lane == b->lane && a->to == b->to && a->from == b->from && a->bytes == b->bytes &&
            a->behind == b->behind && a->comm == b->comm && x->kind == y->kind && x->send == y->send && x->data == y->data && x->count == y->count &&
            x->dtype == y->dtype && x->op == y->op && x->root == y->root;
 }

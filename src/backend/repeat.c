@@ -273,8 +273,18 @@ static mu_err hear_collect(mu_backend *backend, mu_device_comm *comm, mu_lane la
     return hear(repeat_of(backend), &(mu_order){.kind = MU_ORDER_COLLECT, .lane = lane, .comm = comm, .what = *what}, NULL);
 }
 
+/* The next of the trace: what nearly all orders are. */
+static bool is_next(const mu_repeat *r, const mu_kernel *kernel)
+{
+    return r->trace && r->at < r->trace->orders.n && r->trace->orders.order[r->at].kernel == kernel;
+}
+
 mu_err mu_repeat_run_kernel(mu_repeat *r, mu_kernel *kernel, const mu_run *run)
 {
+    if (is_next(r, kernel) && run->presence == MU_TOGETHER && !kernel->waits) {
+        r->at++;
+        return MU_OK;
+    }
     if (kernel->waits || kernel->call.op->flags & MU_OP_HOST || run->presence != MU_TOGETHER) {
         MU_TRY(mu_repeat_give_way(r));
         return mu_kernel_run(kernel, run);

@@ -69,7 +69,7 @@ static cudaError_t memory_new(void **out, size_t bytes, bool pinned)
             blocks->previous = self;
         blocks = self;
         used += pinned ? 0 : bytes;
-        *out = memset(start_of(self), FRESH_BYTE, bytes);
+        *out = memset(start_of(self), emulate_idles() ? 0 : FRESH_BYTE, bytes);
         guards_close(self);
         emulate_race_memory(*out, bytes, true);
     }

@@ -474,6 +474,9 @@ cudaError_t cudaEventQuery(cudaEvent_t event)
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t end)
 {
     const point *from = start->point, *to = end->point;
+    *ms = 0;
+    if (emulate_idles())
+        return emulate_error(emulate_ready());
     if (start->untimed || end->untimed || from == NULL || to == NULL)
         return emulate_error(cudaErrorInvalidResourceHandle);
     if (!from->passed || !to->passed)
