@@ -75,9 +75,11 @@ void mu_summary_add(mu_summary *s, const mu_report *r)
         }
 }
 
-/* Of the longest overdue phase. */
+/* Of the longest overdue phase; -1: none is. */
 static void set_hint(const mu_watch_options *options, int phase, mu_verdict *v)
 {
+    if (phase < 0 || phase >= MU_WATCH_PHASE_COUNT)
+        return;
     const char *name = mu_watch_phase_name((mu_watch_phase)phase);
     snprintf(v->hint, sizeof v->hint, "the limit of %s is %g s: %s.%s raises it, 0 means none",
              phase == MU_WATCH_SETUP ? "setup, with the first step," : phase == MU_WATCH_STEP ? "a step" : phase == MU_WATCH_CHECKPOINT ? "a checkpoint" : "a batch of evaluation",
@@ -139,8 +141,7 @@ bool mu_verdict_hang(const mu_watch_options *options, int world, const mu_summar
         add(out, "\nand %d more", told - TOLD);
     if (waiting)
         add(out, "; %d %s for %s in %s", waiting, waiting == 1 ? "rank waits" : "ranks wait", told == 1 && !(n_silent && silent[0].ranks > 1) ? "it" : "them", waits);
-    if (phase >= 0)
-        set_hint(options, phase, out);
+    set_hint(options, phase, out);
     return true;
 }
 
