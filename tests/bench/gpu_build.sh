@@ -17,7 +17,7 @@ shift
 top=$(pwd)
 build=${GPU_BUILD:-build-gpu}
 most=62914560 # bytes: 60 MiB
-tests='tests/ops/conform_test tests/train/network_test tests/ops/graph_test tests/ops/golden_test'
+tests='tests/ops/conform_test tests/cuda/repeat_test tests/train/network_test tests/ops/graph_test tests/ops/golden_test'
 benches='tests/bench/train_bench tests/bench/step_bench'
 
 mkdir -p "$build"

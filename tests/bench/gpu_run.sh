@@ -76,7 +76,7 @@ stage_conform() {
     bad=$?
     grep -E 'FAIL|ends with status| skipped:' "$out/conform.txt" | head -n 40
     if [ $bad -eq 0 ]; then tell "passed: conform: $(summary "$out/conform.txt")"; else tell "FAILED: conform: $(summary "$out/conform.txt")"; fi
-    for test in golden_test graph_test network_test; do
+    for test in golden_test graph_test network_test repeat_test; do
         if within "$here/on" $test >"$out/$test.txt" 2>&1; then
             tell "passed: $test: $(tail -n 1 "$out/$test.txt")"
         else

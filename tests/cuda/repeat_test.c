@@ -1,10 +1,11 @@
-/* Spans on the emulated device: what is the same each time is given at one call, what is not comes out as if nothing had ever been recorded. */
+/* Spans on a device: what is the same each time is given at one call, what is not comes out as if nothing had ever been recorded. */
 #include "backend/host.h"
 #include "backend/repeat.h"
 #include "graph/flat_kernel.h"
 #include "ops/ops.h"
 #include "test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { N = 16, BLOCKS = 8, ROUNDS = 60 };
@@ -384,6 +385,12 @@ int main(void)
 {
     Suite *suite = suite_create("repeat");
     TCase *tests = tcase_create("repeat");
+    mu_backend *b;
+    if (mu_backend_open("cuda", NULL, &b) != MU_OK) {
+        printf("no CUDA device: %s\n", test_error_text());
+        return 77;
+    }
+    mu_backend_close(b);
     tcase_add_test(tests, the_same_again);
     tcase_add_loop_test(tests, one_or_another, 0, 4);
     tcase_add_test(tests, other_kernels);

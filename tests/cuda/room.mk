@@ -68,7 +68,7 @@ tests_cuda_emulate_race_test_LDADD = tests/cuda/libemulaterace.la $(TEST_LDADD)
 # The backend itself, with the device above, and whole runs on whatever device there is.
 if WITH_CHECK
 if CUDA_EMULATED
-check_PROGRAMS += tests/cuda/backend_test tests/cuda/batch_test tests/cuda/checkpoint_test tests/cuda/conv_test tests/cuda/index_test tests/cuda/input_test tests/cuda/lane_test tests/cuda/record_test tests/cuda/repeat_test
+check_PROGRAMS += tests/cuda/backend_test tests/cuda/batch_test tests/cuda/checkpoint_test tests/cuda/conv_test tests/cuda/index_test tests/cuda/input_test tests/cuda/lane_test tests/cuda/record_test
 check_PROGRAMS += tests/cuda/images_test
 endif
 endif
@@ -99,14 +99,11 @@ tests_cuda_lane_test_LDADD = $(TEST_LDADD)
 tests_cuda_record_test_SOURCES = tests/cuda/record_test.c
 tests_cuda_record_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_cuda_record_test_LDADD = $(TEST_LDADD)
-tests_cuda_repeat_test_SOURCES = tests/cuda/repeat_test.c
-tests_cuda_repeat_test_CPPFLAGS = $(TEST_CPPFLAGS)
-tests_cuda_repeat_test_LDADD = $(TEST_LDADD)
 
-# Kernels at the sizes at which they change their ways, on whatever device there is.
+# Spans, and kernels at the sizes at which they change their ways, on whatever device there is.
 if WITH_CHECK
 if WITH_CUDA
-check_PROGRAMS += tests/cuda/dnn_test tests/cuda/norms_test tests/cuda/rows_test
+check_PROGRAMS += tests/cuda/dnn_test tests/cuda/norms_test tests/cuda/repeat_test tests/cuda/rows_test
 endif
 endif
 tests_cuda_dnn_test_SOURCES = tests/cuda/dnn_test.c
@@ -116,6 +113,9 @@ SLOW_TESTS += tests/cuda/dnn_test
 tests_cuda_norms_test_SOURCES = tests/cuda/norms_test.c
 tests_cuda_norms_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_cuda_norms_test_LDADD = $(SUITE_LDADD)
+tests_cuda_repeat_test_SOURCES = tests/cuda/repeat_test.c
+tests_cuda_repeat_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_cuda_repeat_test_LDADD = $(TEST_LDADD)
 tests_cuda_rows_test_SOURCES = tests/cuda/rows_test.c
 tests_cuda_rows_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_cuda_rows_test_LDADD = $(SUITE_LDADD)
