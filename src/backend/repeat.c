@@ -478,7 +478,8 @@ mu_err mu_repeat_end(mu_repeat *r, mu_err err)
     if (whole || r->other || r->n_unbound != r->backend->n_unbound)
         return MU_OK;
     if (learn(r) != MU_OK) {
-        MU_DEBUG("device", "what is the same each time is not recorded: %s", mu_error_last()->message);
+        MU_WARN("device", "%zu orders cannot be recorded, and are given one by one, which takes the host longer (MU_RECORD=0 does not try): %s",
+                r->noted.n, mu_error_last()->message);
         mu_error_clear();
     }
     return MU_OK;

@@ -29,7 +29,7 @@ export MU_LOG=debug:device
 learn 2 small "$configs/lenet.yaml" $short $wrapper.bucket_cap_mb=0.005 $wrapper.broadcast_buffers=false && close one small 40
 unset MU_LOG
 [ "$(grep -c 'orders are recorded' err)" -eq 2 ] || complain 'an iteration, or a validation, is not one recording'
-grep -q 'not recorded' err && complain 'something is not recorded'
+grep -q 'cannot be recorded' err && complain 'something is not recorded'
 export MU_RECORD=0
 learn 2 again "$configs/lenet.yaml" $short $wrapper.bucket_cap_mb=0.005 $wrapper.broadcast_buffers=false && same small/epoch_4.h5 again/epoch_4.h5
 unset MU_RECORD
