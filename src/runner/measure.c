@@ -239,7 +239,7 @@ static mu_err tell_data(measurer *m)
 {
     const mu_cfg *cfg = mu_runner_get(m->runner, "train_dataloader"), *path = mu_runner_get(m->runner, "train_dataloader.dataset.path");
     mu_workload *w = &m->out->workload;
-    mu_loader_options options = {.world_size = 1, .training = true};
+    mu_loader_options options = {.world_size = 1, .training = true, .keep = m->runner->backend->host_memory ? 1 : 2};
     mu_loader *loader;
     struct stat info;
     w->batch = m->batch->size;
