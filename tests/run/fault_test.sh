@@ -78,7 +78,10 @@ strike before_train_epoch command 0 3 'mv gone away'
 refused 2 train strike.yaml --work-dir gone
 says "'gone/" ".h5' cannot be written" 'No such file or directory' 'hint: '
 whole away
-strike before_train_epoch command 0 3 'mv other away2; echo >other'
+mkdir away2
+ln -s away2 other
+echo >file
+strike before_train_epoch command 0 3 'ln -s file next; mv -T next other' # at once: there is no moment without any
 refused 2 train strike.yaml --work-dir other
 says "'other/" ".h5' cannot be written" 'Not a directory' 'hint: '
 whole away2
