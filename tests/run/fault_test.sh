@@ -135,6 +135,11 @@ for round in 1 2 3 4 5 6 7 8; do
     mpirun -n 2 --oversubscribe "$muster" train long.yaml --work-dir killed$round --cfg-options $form >out 2>err &
     mpirun=$!
     sleep "$pause"
+    # mpirun itself may stay when a rank dies while it connects to it: before any code of ours ("PMIX ERROR: UNREACHABLE", Open MPI 4.1).
+    for i in $(seq 50); do
+        [ ! -d killed$round ] && kill -0 $mpirun 2>/dev/null || break
+        sleep 0.1
+    done
     ranks=$(pgrep -P $mpirun | tr '\n' ' ')
     case $((round % 3)) in
     0) victim=$mpirun ;;
