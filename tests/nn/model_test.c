@@ -305,6 +305,17 @@ START_TEST(test_autocast)
 }
 END_TEST
 
+/* A classifier with a loss scale or without, and a batch for it; its parameters are borrowed. */
+static mu_params *scaled_toy(toy *t, toy_batch *b, bool scaled)
+{
+    toy_batch_new(32, 1, 6, 4, 3, b);
+    ck_ok(toy_build("model", TOY_CLASSIFIER, t));
+    ck_ok(mu_model_bind(t->object, &(mu_model_options){.backend = toy_backend, .loss_scale = scaled}));
+    ck_ok(mu_model_prepare(t->object, &b->batch, true));
+    toy_fill(t->object, 1);
+    return mu_model_params(t->object);
+}
+
 /* Gradients are multiplied, logged losses are not; the state is no weight of the model. */
 START_TEST(test_loss_scale)
 {
@@ -315,12 +326,7 @@ START_TEST(test_loss_scale)
         toy t;
         toy_batch b;
         mu_log_vars vars;
-        toy_batch_new(32, 1, 6, 4, 3, &b);
-        ck_ok(toy_build("model", TOY_CLASSIFIER, &t));
-        ck_ok(mu_model_bind(t.object, &(mu_model_options){.backend = toy_backend, .loss_scale = scaled}));
-        ck_ok(mu_model_prepare(t.object, &b.batch, true));
-        toy_fill(t.object, 1);
-        mu_params *params = mu_model_params(t.object);
+        mu_params *params = scaled_toy(&t, &b, scaled);
         ck_assert_int_eq(mu_params_find(params, MU_LOSS_SCALE) >= 0, scaled);
         for (int i = 0; i < mu_modules_n_params(mu_model_modules(t.object)); i++)
             ck_assert(mu_param_is_weight(mu_modules_param(mu_model_modules(t.object), i)->name));
@@ -405,12 +411,7 @@ START_TEST(test_gradients_that_overflow_under_a_loss_scale)
     for (int scaled = 0; scaled < 2; scaled++) {
         toy t;
         toy_batch b;
-        toy_batch_new(32, 1, 6, 4, 3, &b);
-        ck_ok(toy_build("model", TOY_CLASSIFIER, &t));
-        ck_ok(mu_model_bind(t.object, &(mu_model_options){.backend = toy_backend, .loss_scale = scaled}));
-        ck_ok(mu_model_prepare(t.object, &b.batch, true));
-        toy_fill(t.object, 1);
-        mu_params *params = mu_model_params(t.object);
+        mu_params *params = scaled_toy(&t, &b, scaled);
         size_t bytes;
         const void *gradients = mu_params_gradients(params, &bytes);
         float weight[4 * 8];
