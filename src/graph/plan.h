@@ -36,9 +36,9 @@ void *mu_plan_input(mu_plan *plan, const char *name, mu_type *type);
 int mu_plan_find_input(const mu_plan *plan, const char *name);
 void *mu_plan_input_at(mu_plan *plan, int i);
 /* Instead of filling it: the next run sends input i (-1: nothing happens) from `host`, memory of the backend's alloc_host. It is read as far as the next
- * multiple of MU_ALIGN from `host` on, and all that a run is given so is of one block. What run r was given is read until the plan's next run that is
- * given anything has begun (or mu_plan_send has returned for it), or up to mu_plan_wait_inputs: whoever gives each run another block may write into the first one again when the second run has
- * returned. Where the host has the device's memory it is copied at once. */
+ * multiple of MU_ALIGN from `host` on, and all that a run is given so is of one block. What run r was given is read until the plan's next run that is given
+ * anything has begun (or mu_plan_send has returned for it), or up to mu_plan_wait_inputs: whoever gives each run another block may write into the first one
+ * again when the second run has returned. Where the host has the device's memory it is copied at once. */
 void mu_plan_input_from(mu_plan *plan, int i, const void *host);
 /* Nothing is read any more that runs were given. Where runs of several plans get their inputs by turns: a plan waits for its own only. */
 MU_CHECKED mu_err mu_plan_wait_inputs(mu_plan *plan);
