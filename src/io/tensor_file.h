@@ -69,7 +69,7 @@ typedef struct {
 void mu_tensor_room_release(mu_tensor_room *room);
 
 /* Collective. Shares the tensors out over the ranks by bytes, copies and hashes (XXH3) each rank's own, and lays the file out: after it the writer, and
- * what it was given, may change or go. Makes the temporary files and
+ * what it was given, may change or go. Makes the temporary files (NAME.XXXXXXXX.part) and
  * reserves room for them, so that a full disk or a folder that cannot be written to is told here where the system can tell.
  * room: grows as it must and is the snapshot's until that is released; NULL: memory of its own. What was only begun (mu_tensor_writer_set_late) ends
  * before the room goes: the caller waits where nothing was written. */

@@ -135,7 +135,7 @@ static mu_err name_temporaries(mu_tensor_snapshot *s, const char *uuid)
     for (int p = 0; p <= s->n_shards; p++) {
         tensor_part *part = &s->part[p];
         memcpy(part->uuid, uuid + (size_t)p * MU_UUID_TEXT, MU_UUID_TEXT);
-        MU_TRY(mu_asprintf(&part->temporary, "%s.%.8s.tmp", part->path, part->uuid));
+        MU_TRY(mu_asprintf(&part->temporary, "%s.%.8s.part", part->path, part->uuid));
     }
     return MU_OK;
 }

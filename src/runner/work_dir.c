@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -173,12 +174,28 @@ static mu_err make_log_dir(mu_work_dir *dir, const char *path, const char *times
     return MU_FAIL(MU_ERR_IO, "'%s' has no free name for the log folder %s", path, timestamp);
 }
 
-/* Of a checkpoint, or of the file that names the last one (io/file.h: eight digits and ".tmp"). */
-static bool is_temporary(const char *name)
-{
+/* Of a checkpoint (io/tensor_file.h), of the file that names the last one, and of the scalars (io/file.h): what only runs write that have
+ * the lock. */
 #define DIGITS "[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]"
-    return fnmatch("*.h5." DIGITS ".tmp", name, 0) == 0 || fnmatch("last_checkpoint." DIGITS ".tmp", name, 0) == 0;
-#undef DIGITS
+#define CHECKPOINT_PART "*.h5." DIGITS ".part"
+#define LAST_CHECKPOINT_PART "last_checkpoint." DIGITS ".tmp"
+#define SCALARS_PART "scalars.h5." DIGITS ".tmp"
+
+static void remove_scalars_left(int work_dir, const char *log_dir)
+{
+    char name[NAME_MAX + sizeof "/vis_data"];
+    snprintf(name, sizeof name, "%s/vis_data", log_dir);
+    int fd = openat(work_dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (fnmatch(SCALARS_PART, entry->d_name, 0) == 0)
+            unlinkat(fd, entry->d_name, 0);
+    closedir(dir);
 }
 
 /* Files that a killed run was writing: nobody will give them their names. */
@@ -187,9 +204,12 @@ static void remove_leftovers(const char *path)
     DIR *dir = opendir(path);
     if (!dir)
         return;
-    for (struct dirent *entry; (entry = readdir(dir));)
-        if (is_temporary(entry->d_name))
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        if (fnmatch(CHECKPOINT_PART, entry->d_name, 0) == 0 || fnmatch(LAST_CHECKPOINT_PART, entry->d_name, 0) == 0)
             unlinkat(dirfd(dir), entry->d_name, 0);
+        else if (entry->d_name[0] != '.' && (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN))
+            remove_scalars_left(dirfd(dir), entry->d_name);
+    }
     closedir(dir);
 }
 

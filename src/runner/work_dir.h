@@ -8,9 +8,10 @@
 
 typedef struct mu_work_dir mu_work_dir;
 
-/* Makes the folder and those above it, checks that it can be written to, and when `lock`, takes `.lock` in it for as long as the process lives: MU_ERR_USAGE
- * names host, process and start of the run that has it; and removes what a killed run left half written (*.h5.XXXXXXXX.tmp, last_checkpoint.XXXXXXXX.tmp). `timestamp` is what the log folder is called; _1, _2, ... is put behind it when that is taken. Not
- * collective: rank 0 does it. */
+/* Makes the folder and those above it, checks that it can be written to, and when `lock`, takes `.lock` in it for as long as the process
+ * lives: MU_ERR_USAGE names host, process and start of the run that has it; and removes what a killed run left half written:
+ * *.h5.XXXXXXXX.part, last_checkpoint.XXXXXXXX.tmp, and in its log folders vis_data/scalars.h5.XXXXXXXX.tmp. `timestamp` is what the log
+ * folder is called; _1, _2, ... is put behind it when that is taken. Not collective: rank 0 does it. */
 MU_CHECKED mu_err mu_work_dir_open(const char *path, const char *timestamp, bool lock, mu_work_dir **out);
 void mu_work_dir_release(mu_work_dir *dir); /* gives the lock back; NULL is allowed */
 const char *mu_work_dir_timestamp(const mu_work_dir *dir); /* what it has become */

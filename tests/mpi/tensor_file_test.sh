@@ -106,7 +106,7 @@ if [ $mpi = yes ]; then
             done
         done
     done
-    ls d/*.tmp >out 2>&1 && complain "something is left behind"
+    ls d/*.part >out 2>&1 && complain "something is left behind"
     for r in 0 2; do
         run bad 3 die d/a2.h5 $r
         cmp -s d/a2.h5 before.h5 || complain "die $r: the old file was changed"
@@ -115,7 +115,8 @@ if [ $mpi = yes ]; then
         run bad 3 killed d/s4.h5 $r 3
         ckpt 0 verify d/s4.h5
     done
-    rm -f d/*.tmp
+    ls d/*.part >out 2>&1 || complain "a killed rank left no part behind: the name has changed, and nothing is looked for above"
+    rm -f d/*.part
 else
     echo "the part under mpirun is skipped: built without MPI, or there is no mpirun"
     cp d/one.h5 d/a2.h5

@@ -13,6 +13,12 @@ custom_hooks: [{type: FaultHook, point: $1, action: $2, rank: $3, iter: $4, comm
 END
 }
 
+# nothing_left DIR: no file is half written.
+nothing_left() {
+    left=$(find "$1" -name '*.tmp' -o -name '*.part')
+    [ -z "$left" ] || complain "half written: $left"
+}
+
 # ---- an error on one rank at every point, while the others go on ----
 expect 0 1 train small.yaml --work-dir begun
 points='before_run after_load_checkpoint before_train before_train_epoch before_train_iter after_train_iter after_train_epoch after_train
@@ -51,7 +57,7 @@ for rank in 0 1; do
     says "rank $rank/2: " "'full$rank/epoch_2.h5' cannot be written: File too large" 'hint: free some space' 'what was there before is untouched'
     [ "$(cat full$rank/last_checkpoint)" = full$rank/epoch_1.h5 ] || complain 'last_checkpoint does not name the first'
     whole full$rank
-    [ -z "$(find full$rank -name '*.tmp*')" ] || complain 'a part of a checkpoint is left'
+    nothing_left full$rank
 done
 for rank in 0 1; do
     strike before_train_epoch full $rank 3
@@ -59,7 +65,7 @@ for rank in 0 1; do
     says "rank $rank/2: " "'parts$rank/epoch_2-00000-of-00001.h5' cannot be written: File too large" 'hint: free some space'
     [ "$(cat parts$rank/last_checkpoint)" = parts$rank/epoch_1.h5 ] || complain 'last_checkpoint does not name the first'
     whole parts$rank
-    [ -z "$(find parts$rank -name '*.tmp*')" ] || complain 'a part of a checkpoint is left'
+    nothing_left parts$rank
 done
 mkdir disk
 if mount -t tmpfs -o size=1m tmpfs disk 2>/dev/null; then
@@ -156,6 +162,6 @@ for round in 1 2 3 4 5 6 7 8; do
     expect 0 2 train long.yaml --work-dir killed$round --resume --cfg-options $form
     [ -z "$kept" ] || grep -qF "resuming from " err || complain 'the run does not go on from its checkpoint'
     same quiet/epoch_12.h5 killed$round/epoch_12.h5
-    [ -z "$(find killed$round -name '*.tmp*')" ] || complain 'parts of a checkpoint are left'
+    nothing_left killed$round
 done
 exit $failed

@@ -183,10 +183,15 @@ END_TEST
 /* What a killed run was writing goes, when the folder is locked; what is somebody else's stays. */
 START_TEST(removes_leftovers)
 {
-    static const char *const gone[] = {"epoch_3.h5.0123abcd.tmp", "epoch_3-00000-of-00002.h5.deadbeef.tmp", "last_checkpoint.00ff00ff.tmp"};
-    static const char *const kept[] = {"epoch_3.h5", "last_checkpoint", "epoch_3.h5.tmp", "epoch_3.h5.notahexn.tmp", "notes.0123abcd.tmp"};
+    static const char *const gone[] = {"epoch_3.h5.0123abcd.part", "epoch_3-00000-of-00002.h5.deadbeef.part", "last_checkpoint.00ff00ff.tmp",
+                                       "killed/vis_data/scalars.h5.00112233.tmp"};
+    static const char *const kept[] = {"epoch_3.h5",           "last_checkpoint",           "epoch_3.h5.part",   "epoch_3.h5.notahexn.part",
+                                       "notes.0123abcd.tmp",   "results.h5.0123abcd.tmp",   "killed/scalars.h5", "killed/scalars.h5.00112233.tmp",
+                                       "killed/vis_data/a.png.00112233.tmp"};
     mu_work_dir *dir;
     char name[256];
+    snprintf(name, sizeof name, "%s/killed/vis_data", path);
+    ck_ok(mu_make_dirs(name));
     ck_ok(mu_work_dir_open(path, "t", false, &dir));
     mu_work_dir_release(dir);
     for (int locked = 0; locked < 2; locked++) {
