@@ -219,4 +219,15 @@ static inline bool lies_whole(const void *p, size_t bytes)
     return (uintptr_t)p % bytes == 0;
 }
 
+/* Can 16 bytes of all operands and results be moved at once? */
+static inline bool all_whole(const mu_kernel *kernel)
+{
+    bool whole = true;
+    for (int i = 0; i < kernel->call.n_in; i++)
+        whole &= lies_whole(kernel->in[i], 16);
+    for (int o = 0; o < kernel->call.n_out; o++)
+        whole &= lies_whole(kernel->out[o], 16);
+    return whole;
+}
+
 #endif

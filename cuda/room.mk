@@ -5,6 +5,8 @@ CUDA_SOURCES = \
 	cuda/batch_norm.cu \
 	cuda/batch_norm_inference.cu \
 	cuda/broadcast_to.cu \
+	cuda/cast.cu \
+	cuda/chain.cu \
 	cuda/conv_own.cu \
 	cuda/copy.cu \
 	cuda/cross_entropy.cu \
@@ -72,6 +74,7 @@ libmucuda_la_SOURCES = \
 	cuda/devices.c \
 	cuda/dnn.c \
 	cuda/dnn.h \
+	cuda/element.cuh \
 	cuda/error.c \
 	cuda/flat.cuh \
 	cuda/lane.c \
