@@ -47,6 +47,13 @@ struct mu_params {
     mu_holder holder;
 };
 
+/* The entry of that name; MU_ERR_NOT_FOUND. */
+MU_CHECKED mu_err mu_params_get(const mu_params *params, const char *name, mu_param_entry **out);
+/* Anew, after the entries have changed places. */
+void mu_params_index(mu_params *params);
+/* MU_ERR_USAGE before the arenas are there. */
+MU_CHECKED mu_err mu_params_check_frozen(const mu_params *params);
+
 /* Sorts and places everything declared, without any memory: for dry plans, and before freezing. */
 MU_CHECKED mu_err mu_params_lay_out(mu_params *params);
 
@@ -69,5 +76,6 @@ MU_CHECKED mu_err mu_params_refuse_pieces(const mu_params *params, const char *n
 
 /* Sets memory of the device to zeros. */
 MU_CHECKED mu_err mu_params_clear(mu_backend *backend, void *base, size_t bytes);
+void mu_param_arena_release(mu_backend *backend, mu_param_arena *arena);
 
 #endif

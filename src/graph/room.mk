@@ -4,7 +4,8 @@ libmuster_la_SOURCES += \
 	src/graph/autodiff.c \
 	src/graph/flat_kernel.c src/graph/flat_kernel.h \
 	src/graph/offsets.c src/graph/offsets.h \
-	src/graph/params.c src/graph/params_impl.h src/graph/params_shard.c \
+	src/graph/params.c src/graph/params_arena.c src/graph/params_impl.h src/graph/params_layout.c \
+	src/graph/params_shard.c src/graph/params_value.c \
 	src/graph/plan.c src/graph/plan_debug.c src/graph/plan_impl.h src/graph/plan_layout.c src/graph/plan_units.c \
 	src/graph/plan_build.c src/graph/plan_copies.c src/graph/plan_gradients.c src/graph/plan_nodes.c src/graph/plan_steps.c src/graph/plan_store.c \
 	src/graph/planner.h \
