@@ -393,6 +393,17 @@ static int64_t epoch_iter_of(const mu_runner *r, mu_cursor cursor)
     return is_endless(r) ? cursor.position / global % length : length - mu_loader_remaining(r->train_loader);
 }
 
+/* The iterations that are done may have been of epochs with another number of them, those that are left are of this run's. */
+static mu_err find_end(mu_runner *r)
+{
+    int64_t left = 0;
+    if (r->epoch < r->max_epochs)
+        MU_TRY(mu_mul_i64(r->max_epochs - r->epoch, mu_loader_length(r->train_loader), &left));
+    if (__builtin_add_overflow(r->iter, left - r->epoch_iter, &r->max_iters))
+        return MU_FAIL(MU_ERR_OVERFLOW, "%lld iterations and %lld more are too many", (long long)r->iter, (long long)left);
+    return MU_OK;
+}
+
 static mu_err read_place(job *j)
 {
     mu_runner *r = j->runner;
@@ -408,9 +419,11 @@ static mu_err read_place(job *j)
         r->epoch_iter = 0;
     }
     MU_TRY(mu_loader_seek(r->train_loader, cursor));
-    if (r->by_epoch && r->epoch_iter > 0)
+    if (!r->by_epoch)
+        return MU_OK;
+    if (r->epoch_iter > 0)
         r->epoch_iter = epoch_iter_of(r, cursor);
-    return MU_OK;
+    return find_end(r);
 }
 
 static mu_err check_loop(const job *j)

@@ -79,8 +79,11 @@ START_TEST(another_batch_in_mid_epoch)
     ck_ok(mu_checkpoint_save(&t.r, path, everything, NULL));
     run_close(&t);
     run_open(&t, YAML("4", "53", SCHEDULE, "300"), 3);
+    t.r.max_epochs = 3;
+    t.r.max_iters = 3 * 14;
     ck_ok(mu_checkpoint_resume(&t.r, path, true));
     ck_assert_int_eq(t.r.epoch, 1);
+    ck_assert_int_eq(t.r.max_iters, 10 + mu_loader_remaining(t.r.train_loader) + 14); /* done, left of this epoch, and another */
     ck_assert_int_eq(t.r.epoch_length, 14);
     ck_assert_int_eq(t.r.epoch_iter + mu_loader_remaining(t.r.train_loader), 14);
     ck_assert_int_eq(mu_loader_remaining(t.r.train_loader), (53 - 24 + 3) / 4);
