@@ -47,7 +47,7 @@ static mu_err read_last(const char *work_dir, char **out)
         return mu_strdup(out, line);
     const char *slash = strrchr(line, '/');
     MU_TRY(mu_asprintf(&name, "%s/%s", work_dir, slash ? slash + 1 : line));
-    if (stat(name, &info) != 0 && stat(line, &info) == 0) {
+    if (stat(name, &info) != 0) {
         mu_free(name);
         return mu_strdup(out, line);
     }
@@ -75,6 +75,8 @@ static int64_t number_of(const char *name)
 
 typedef struct {
     char *path;
+    dev_t device;
+    ino_t inode;
     struct timespec written;
     int64_t number;
 } candidate;
@@ -94,7 +96,16 @@ static int newest_first(const void *a, const void *b)
     return (x->number < y->number) - (x->number > y->number);
 }
 
-static mu_err add_candidate(candidates *c, const char *work_dir, const char *name)
+/* By another name of its folder. */
+static bool is_listed(const candidates *c, const struct stat *info)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (c->item[i].inode == info->st_ino && c->item[i].device == info->st_dev)
+            return true;
+    return false;
+}
+
+static mu_err add_candidate(candidates *c, const char *folder, const char *name)
 {
     struct stat info;
     char *path;
@@ -102,26 +113,37 @@ static mu_err add_candidate(candidates *c, const char *work_dir, const char *nam
     if (number < 0)
         return MU_OK;
     MU_TRY(mu_grow(&c->item, &c->capacity, c->n + 1, sizeof *c->item));
-    MU_TRY(mu_asprintf(&path, "%s/%s", work_dir, name));
-    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode)) {
+    MU_TRY(mu_asprintf(&path, "%s/%s", folder, name));
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) || is_listed(c, &info)) {
         mu_free(path);
         return MU_OK;
     }
-    c->item[c->n++] = (candidate){path, info.st_mtim, number};
+    c->item[c->n++] = (candidate){path, info.st_dev, info.st_ino, info.st_mtim, number};
     return MU_OK;
 }
 
-static mu_err list_candidates(candidates *c, const char *work_dir)
+static mu_err list_candidates(candidates *c, const char *folder)
 {
-    DIR *dir = opendir(work_dir);
+    DIR *dir = opendir(folder);
     if (!dir)
-        return errno == ENOENT ? MU_OK : MU_FAIL(MU_ERR_IO, "'%s' cannot be read: %s", work_dir, strerror(errno));
+        return errno == ENOENT ? MU_OK : MU_FAIL(MU_ERR_IO, "'%s' cannot be read: %s", folder, strerror(errno));
     mu_err err = MU_OK;
     for (struct dirent *entry; !err && (entry = readdir(dir));)
-        err = add_candidate(c, work_dir, entry->d_name);
+        err = add_candidate(c, folder, entry->d_name);
     closedir(dir);
-    if (!err && c->n > 0)
-        qsort(c->item, c->n, sizeof *c->item, newest_first);
+    return err;
+}
+
+/* Of a CheckpointHook with an out_dir they lie where the last one does. */
+static mu_err list_beside(candidates *c, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder;
+    if (!slash)
+        return MU_OK;
+    MU_TRY(mu_strndup(&folder, path, (size_t)(slash - path) + (slash == path)));
+    mu_err err = list_candidates(c, folder);
+    mu_free(folder);
     return err;
 }
 
@@ -151,6 +173,10 @@ static mu_err fall_back(const char *work_dir, const char *bad, char **out)
 {
     candidates c = {0};
     mu_err err = list_candidates(&c, work_dir);
+    if (!err && bad)
+        err = list_beside(&c, bad);
+    if (!err && c.n > 0)
+        qsort(c.item, c.n, sizeof *c.item, newest_first);
     err = err ? err : choose(&c, work_dir, bad, out);
     for (size_t i = 0; i < c.n; i++)
         mu_free(c.item[i].path);

@@ -210,6 +210,30 @@ START_TEST(the_last_good_one)
 }
 END_TEST
 
+/* Of a hook with an out_dir: beside the one that is damaged, or was there. */
+START_TEST(the_last_good_one_elsewhere)
+{
+    run t;
+    char *found, good[128], bad[128];
+    snprintf(good, sizeof good, "%s/out/epoch_1.h5", folder);
+    snprintf(bad, sizeof bad, "%s/out/epoch_2.h5", folder);
+    snprintf(other, sizeof other, "%s/out", folder);
+    ck_assert_int_eq(mkdir(other, 0777), 0);
+    run_open(&t, PLAIN, 3);
+    ck_ok(mu_checkpoint_save(&t.r, good, everything, NULL));
+    ck_ok(mu_checkpoint_set_last(&t.r, bad));
+    ck_ok(mu_checkpoint_find(folder, &found));
+    ck_assert_str_eq(found, good);
+    mu_free(found);
+    copy_file(good, "out/epoch_2.h5", "5000");
+    ck_ok(mu_checkpoint_find(folder, &found));
+    ck_assert_str_eq(found, good);
+    mu_free(found);
+    ck_assert_ptr_nonnull(strstr(warnings, "out/epoch_2.h5' is cut off at byte 5000"));
+    run_close(&t);
+}
+END_TEST
+
 /* A shard is lost, or another save's: the checkpoint before is taken, and the warning names the shard. */
 START_TEST(shards_are_lost)
 {
@@ -339,6 +363,7 @@ int main(void)
     tcase_add_test(tcase, another_batch_in_mid_epoch);
     tcase_add_loop_test(tcase, weights_by_name, 0, 3);
     tcase_add_test(tcase, the_last_good_one);
+    tcase_add_test(tcase, the_last_good_one_elsewhere);
     tcase_add_test(tcase, shards_are_lost);
     tcase_add_test(tcase, in_the_background);
     tcase_add_test(tcase, no_memory);
