@@ -230,6 +230,22 @@ START_TEST(best)
 }
 END_TEST
 
+/* A run that was resumed from a checkpoint in another folder leaves that folder as it is; one whose folder was moved goes on in it. */
+START_TEST(best_of_another_folder)
+{
+    char command[512], elsewhere[128];
+    snprintf(elsewhere, sizeof elsewhere, "%s/first/best_acc_top1_epoch_7.h5", folder);
+    snprintf(command, sizeof command, "mkdir '%s/first' && touch '%s' '%s/best_acc_top1_epoch_7.h5'", folder, elsewhere, work_dir);
+    ck_assert_int_eq(system(command), 0);
+    ck_ok(mu_message_hub_set_f64(runner.hub, "best_score", 40, true));
+    ck_ok(mu_message_hub_set_text(runner.hub, "best_ckpt", elsewhere, true));
+    start("{type: CheckpointHook, interval: 9, save_best: acc/top1}", 6);
+    epochs(1, 1, (double[]){50});
+    ck_assert_str_eq(files_in(work_dir), "best_acc_top1_epoch_1.h5");
+    ck_assert_int_eq(access(elsewhere, F_OK), 0);
+}
+END_TEST
+
 START_TEST(best_by_rule)
 {
     start("{type: CheckpointHook, interval: -1, save_last: false, save_best: auto, rule: less}", 4);
@@ -401,6 +417,7 @@ int main(void)
     tcase_add_test(tc, keeps_the_newest);
     tcase_add_test(tc, own_names);
     tcase_add_test(tc, best);
+    tcase_add_test(tc, best_of_another_folder);
     tcase_add_test(tc, best_by_rule);
     tcase_add_test(tc, several_best);
     tcase_add_test(tc, best_of_nothing);

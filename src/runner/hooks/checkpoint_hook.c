@@ -328,8 +328,10 @@ static mu_err take_record(const checkpoint_hook *self, mu_runner *runner, const 
     char number[24], *name;
     const mu_cfg *old = mu_message_hub_get(runner->hub, best->path_fact);
     snprintf(number, sizeof number, "%" PRId64, self->by_epoch ? runner->epoch : runner->iter);
-    if (old)
-        MU_TRY(mu_strdup(&r->old, mu_cfg_string(old)));
+    if (old) { /* here: the best of a run that this one was resumed from elsewhere is that run's */
+        const char *slash = strrchr(mu_cfg_string(old), '/');
+        MU_TRY(path_of(self, slash ? slash + 1 : mu_cfg_string(old), &r->old));
+    }
     MU_TRY(file_name(self, self->by_epoch, number, &name));
     mu_err err = best_name(best->metric, name, &r->name);
     mu_free(name);
