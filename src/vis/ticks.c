@@ -10,19 +10,28 @@ static double nice_step(double range, int wanted)
     return (f <= 1 ? 1 : f <= 2 ? 2 : f <= 5 ? 5 : 10) * power;
 }
 
-/* All with the same number of decimals; thousands and more as 20k, 1.5M. */
+/* All with the same number of decimals; thousands and more as 20k, 1.5M. Very large and very small numbers have as many digits as tell
+ * neighbours apart. */
 static void label(mu_ticks *t, double step)
 {
     double most = fmax(fabs(t->low), fabs(t->high)), unit = most >= 2e6 ? 1e6 : most >= 2e4 ? 1e3 : 1;
     const char *suffix = unit == 1e6 ? "M" : unit == 1e3 ? "k" : "";
     int decimals = (int)fmax(0, -floor(log10(step / unit) + 1e-9));
+    int digits = (int)fmin(15, fmax(3, 1 + floor(log10(most)) - floor(log10(step) + 1e-9)));
     for (int i = 0; i < t->n; i++) {
-        double x = t->at[i] == 0 ? 0 : t->at[i] / unit;
+        double at = t->at[i] == 0 ? 0 : t->at[i], x = at / unit; /* no -0 */
         if (most < 1e-4 || most >= 1e10)
-            snprintf(t->text[i], MU_TICK_TEXT, "%.3g", t->at[i]);
+            snprintf(t->text[i], MU_TICK_TEXT, "%.*g", digits, at);
         else
             snprintf(t->text[i], MU_TICK_TEXT, "%.*f%s", decimals, x, x == 0 ? "" : suffix);
     }
+}
+
+static void place_linear(mu_ticks *t, double step)
+{
+    for (double k = ceil(t->low / step - 1e-9); k * step <= t->high + step * 1e-9 && t->n < MU_MAX_TICKS; k++)
+        t->at[t->n++] = k * step;
+    label(t, step);
 }
 
 static void set_linear(mu_ticks *t, int wanted, bool tight)
@@ -39,9 +48,7 @@ static void set_linear(mu_ticks *t, int wanted, bool tight)
         t->low = above_zero && t->low - margin < 0 ? 0 : t->low - margin;
         t->high += margin;
     }
-    for (double k = ceil(t->low / step - 1e-9); k * step <= t->high + step * 1e-9 && t->n < MU_MAX_TICKS; k++)
-        t->at[t->n++] = k * step;
-    label(t, step);
+    place_linear(t, step);
 }
 
 static void set_log(mu_ticks *t, int wanted)
@@ -60,6 +67,10 @@ static void set_log(mu_ticks *t, int wanted)
             snprintf(t->text[t->n], MU_TICK_TEXT, x >= 1e-3 && x < 1e5 ? "%.12g" : "%.0e", x);
             t->at[t->n++] = x;
         }
+    if (t->n < 2) {
+        t->n = 0;
+        place_linear(t, nice_step(t->high - t->low, wanted));
+    }
 }
 
 void mu_ticks_set(mu_ticks *ticks, double low, double high, int wanted, bool tight, bool log)

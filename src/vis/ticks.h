@@ -16,7 +16,7 @@ typedef struct {
 } mu_ticks;
 
 /* At most about `wanted` ticks at 1, 2 or 5 times a power of ten (Heckbert, Graphics Gems 1990); `tight`: the axis ends where the data end.
- * log: at powers of ten, or where these are few at 2 and 5 times them too; needs low > 0. */
+ * log: at powers of ten, or where these are few at 2 and 5 times them too, or else as on a linear axis; needs low > 0. */
 void mu_ticks_set(mu_ticks *ticks, double low, double high, int wanted, bool tight, bool log);
 /* 0 at low, 1 at high. */
 double mu_ticks_place(const mu_ticks *ticks, double x);

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "vis/plot.h"
+#include "vis/ticks.h"
 
 #include "test.h"
 
@@ -119,6 +120,38 @@ START_TEST(odd_values)
 }
 END_TEST
 
+/* Axes have ticks, and no two with the same label; zero has no sign. */
+START_TEST(ticks)
+{
+    static const struct {
+        double low, high;
+        bool log;
+        const char *first, *second;
+    } axis[] = {
+        {4.995e-5, 5e-5, false, "4.995e-05", "4.996e-05"},
+        {-1e12, 1e12, false, "-1e+12", "-5e+11"},
+        {0, 1e30, false, "0", "2e+29"},
+        {1e12, 1e12 + 6, false, "1000000000000", "1000000000001"},
+        {2.3, 4.3, true, "2.5", "3.0"},
+        {5, 5, true, "4.8", "4.9"},
+        {0.1, 3, true, "0.1", "0.2"},
+    };
+    for (size_t i = 0; i < sizeof axis / sizeof axis[0]; i++) {
+        mu_ticks t;
+        mu_ticks_set(&t, axis[i].low, axis[i].high, 6, false, axis[i].log);
+        ck_assert_int_ge(t.n, 3);
+        ck_assert_str_eq(t.text[0], axis[i].first);
+        ck_assert_str_eq(t.text[1], axis[i].second);
+        for (int k = 0; k < t.n; k++) {
+            ck_assert_str_ne(t.text[k], "-0");
+            ck_assert(t.at[k] >= t.low && t.at[k] <= t.high);
+            for (int j = 0; j < k; j++)
+                ck_assert_str_ne(t.text[j], t.text[k]);
+        }
+    }
+}
+END_TEST
+
 START_TEST(confusion)
 {
     int ink, more;
@@ -167,6 +200,7 @@ int main(void)
 #ifdef HAVE_CAIRO
     tcase_add_test(tests, curves);
     tcase_add_test(tests, odd_values);
+    tcase_add_test(tests, ticks);
     tcase_add_test(tests, confusion);
     tcase_add_test(tests, out_of_memory);
 #else
