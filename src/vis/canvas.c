@@ -1,5 +1,6 @@
 #include "vis/canvas.h"
 
+#include "core/text.h"
 #include "io/file.h"
 
 #include <math.h>
@@ -106,21 +107,44 @@ static void set_font(mu_canvas *canvas, double size, bool bold)
     cairo_set_font_size(canvas->cr, size);
 }
 
+/* As much of the text as fits, in whole characters; U+FFFD stands for bytes that are not UTF-8, which cairo would fail at. Returns buf. */
+static const char *copy_text(const char *text, char *buf, size_t bytes)
+{
+    static const char unknown[] = "\xef\xbf\xbd";
+    size_t used = 0, left = strlen(text);
+    while (left) {
+        int length = mu_utf8_length(text, left);
+        size_t read = length ? (size_t)length : 1, n = length ? (size_t)length : sizeof unknown - 1;
+        if (used + n >= bytes)
+            break;
+        memcpy(buf + used, length ? text : unknown, n);
+        used += n;
+        text += read;
+        left -= read;
+    }
+    buf[used] = '\0';
+    return buf;
+}
+
+enum { TEXT_BYTES = 512 };
+
 double mu_canvas_text_width(mu_canvas *canvas, double size, bool bold, const char *text)
 {
+    char buf[TEXT_BYTES];
     cairo_text_extents_t e;
     set_font(canvas, size, bold);
-    cairo_text_extents(canvas->cr, text, &e);
+    cairo_text_extents(canvas->cr, copy_text(text, buf, sizeof buf), &e);
     return e.x_advance;
 }
 
 void mu_canvas_text(mu_canvas *canvas, double x, double y, double size, bool bold, mu_text_align align, const char *text)
 {
+    char buf[TEXT_BYTES];
     cairo_font_extents_t f;
     double width = mu_canvas_text_width(canvas, size, bold, text);
     cairo_font_extents(canvas->cr, &f);
     cairo_move_to(canvas->cr, x - width * align / 2, y + (f.ascent - f.descent) / 2);
-    cairo_show_text(canvas->cr, text);
+    cairo_show_text(canvas->cr, copy_text(text, buf, sizeof buf));
 }
 
 void mu_canvas_text_up(mu_canvas *canvas, double x, double y, double size, const char *text)
@@ -134,7 +158,7 @@ void mu_canvas_text_up(mu_canvas *canvas, double x, double y, double size, const
 
 const char *mu_canvas_fit(mu_canvas *canvas, double size, double width, const char *text, char *buf, size_t bytes)
 {
-    snprintf(buf, bytes, "%s", text);
+    copy_text(text, buf, bytes);
     for (size_t n = strlen(buf); n > 1 && mu_canvas_text_width(canvas, size, false, buf) > width;) {
         do
             n--;

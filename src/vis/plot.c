@@ -169,6 +169,7 @@ static void draw_legend(mu_canvas *c, const frame *f, const mu_panel *p)
 
 static void draw_panel(mu_canvas *c, const mu_panel *p, range across, int top, bool last)
 {
+    char text[160];
     frame f = {.x = LEFT, .y = top + 26, .width = MU_PLOT_WIDTH - LEFT - RIGHT, .height = PANEL - 26};
     range up = range_of(p, false);
     bool empty = !(up.high >= up.low);
@@ -176,7 +177,7 @@ static void draw_panel(mu_canvas *c, const mu_panel *p, range across, int top, b
     mu_ticks_set(&f.up, empty ? 0 : up.low, empty ? 1 : up.high, 6, false, p->log_y && !empty);
     mu_canvas_color(c, mu_color_ink, 1);
     if (p->title)
-        mu_canvas_text(c, f.x, top + 10, 16, true, MU_ALIGN_LEFT, p->title);
+        mu_canvas_text(c, f.x, top + 10, 16, true, MU_ALIGN_LEFT, mu_canvas_fit(c, 18, f.width, p->title, text, sizeof text));
     draw_grid(c, &f, last);
     mu_canvas_color(c, mu_color_ink, 1);
     if (p->y_label)

@@ -45,7 +45,7 @@ static double column_sum(const matrix *m, int64_t j)
 static const char *count_text(double x, char buf[32])
 {
     if (x >= 1e6)
-        snprintf(buf, 32, "%.2gM", x / 1e6);
+        snprintf(buf, 32, x < 9.95e6 ? "%.2gM" : "%.0fM", x / 1e6);
     else if (x >= 1e5)
         snprintf(buf, 32, "%.0fk", x / 1e3);
     else
@@ -131,17 +131,18 @@ static void draw_totals(mu_canvas *c, const matrix *m)
 
 static void draw_titles(mu_canvas *c, const matrix *m, const char *title)
 {
-    char text[256];
+    char text[256], fitted[160];
     double right = 0, all = 0;
     for (int64_t i = 0; i < m->n; i++) {
         right += m->counts[i * m->n + i];
         all += row_sum(m, i);
     }
     mu_canvas_color(c, mu_color_ink, 1);
+    mu_canvas_fit(c, 24, 560, title, fitted, sizeof fitted);
     if (all > 0)
-        snprintf(text, sizeof text, "%.160s%saccuracy %.2f %% (%.0f of %.0f)", title, title[0] ? ": " : "", 100 * right / all, right, all);
+        snprintf(text, sizeof text, "%s%saccuracy %.2f %% (%.0f of %.0f)", fitted, title[0] ? ": " : "", 100 * right / all, right, all);
     else
-        snprintf(text, sizeof text, "%.160s", title);
+        snprintf(text, sizeof text, "%s", fitted);
     mu_canvas_text(c, LEFT, 26, 22, true, MU_ALIGN_LEFT, text);
     mu_canvas_color(c, mu_color_soft, 1);
     mu_canvas_text(c, LEFT, 52, 14, false, MU_ALIGN_LEFT, "columns: predicted class; rows: true class; colours: share of the row");

@@ -9,6 +9,7 @@
 #include <cairo.h>
 #endif
 #include <math.h>
+#include <string.h>
 #include <unistd.h>
 
 static char path[64];
@@ -152,6 +153,25 @@ START_TEST(ticks)
 }
 END_TEST
 
+/* Of any length, in any bytes. */
+START_TEST(texts)
+{
+    char text[400] = "x"; /* characters of two bytes, at odd places */
+    for (size_t i = 1; i + 2 < sizeof text; i += 2)
+        memcpy(text + i, "\xc3\xa9", 3);
+    const char *const odd[] = {text, "gr\xf6\xdf" "e", "\xe2\x82", ""};
+    int ink;
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        const mu_curve curve = {odd[i], 2, (const double[]){1, 2}, (const double[]){1, 2}};
+        ck_ok(mu_plot_curves(path, odd[i], &(mu_panel){.title = odd[i], .x_label = odd[i], .y_label = odd[i], .n = 1, .curve = &curve}, 1));
+        look(1200, 428, &ink);
+        ck_ok(mu_plot_confusion(path, odd[i], 1, &odd[i], &(double){0}));
+        ck_ok(mu_plot_confusion(path, odd[i], 1, &odd[i], &(double){1}));
+        look(1200, 0, &ink);
+    }
+}
+END_TEST
+
 START_TEST(confusion)
 {
     int ink, more;
@@ -201,6 +221,7 @@ int main(void)
     tcase_add_test(tests, curves);
     tcase_add_test(tests, odd_values);
     tcase_add_test(tests, ticks);
+    tcase_add_test(tests, texts);
     tcase_add_test(tests, confusion);
     tcase_add_test(tests, out_of_memory);
 #else
