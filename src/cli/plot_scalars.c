@@ -100,12 +100,15 @@ static void smooth(const mu_series *s, int64_t window, double *y)
 {
     for (size_t k = 0; k < s->n; k++) {
         double sum = 0, n = 0;
+        y[k] = s->point[k].value;
+        if (!isfinite(y[k]))
+            continue;
         for (size_t j = k + 1; j-- > 0 && n < (double)window;)
             if (isfinite(s->point[j].value)) {
                 sum += s->point[j].value;
                 n++;
             }
-        y[k] = isfinite(s->point[k].value) ? sum / n : s->point[k].value;
+        y[k] = sum / n;
     }
 }
 
