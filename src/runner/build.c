@@ -135,6 +135,20 @@ static void set_memory(mu_runner *runner, mu_loader_options *options)
     options->memory = (mu_loader_memory){.alloc = batch_memory_new, .dealloc = batch_memory_release, .user = runner};
 }
 
+/* A key that the phase cannot do without. */
+static mu_err get_of_phase(const mu_runner *runner, mu_phase phase, const char *path, const mu_cfg **out)
+{
+    const char *name = mu_phase_names[phase];
+    const mu_cfg *cfg = mu_runner_get(runner, path);
+    if (!cfg) {
+        MU_FAIL(MU_ERR_CONFIG, "the config has no %s", path);
+        return mu_error_hint("add %s_dataloader, %s_cfg and %s", name, name,
+                             phase == MU_PHASE_TRAIN ? "optim_wrapper" : phase == MU_PHASE_VAL ? "val_evaluator" : "test_evaluator");
+    }
+    *out = cfg;
+    return MU_OK;
+}
+
 mu_err mu_runner_build_loader(mu_runner *runner, mu_phase phase)
 {
     mu_loader **loader = phase == MU_PHASE_TRAIN ? &runner->train_loader
@@ -147,12 +161,8 @@ mu_err mu_runner_build_loader(mu_runner *runner, mu_phase phase)
                                  .training = phase == MU_PHASE_TRAIN};
     set_memory(runner, &options);
     snprintf(path, sizeof path, "%s_dataloader", name);
-    const mu_cfg *cfg = mu_runner_get(runner, path);
-    if (!cfg) {
-        MU_FAIL(MU_ERR_CONFIG, "the config has no %s", path);
-        return mu_error_hint("add %s_dataloader, %s_cfg and %s", name, name,
-                             phase == MU_PHASE_TRAIN ? "optim_wrapper" : phase == MU_PHASE_VAL ? "val_evaluator" : "test_evaluator");
-    }
+    const mu_cfg *cfg;
+    MU_TRY(get_of_phase(runner, phase, path, &cfg));
     MU_TRY(mu_loader_new(cfg, path, &options, loader));
     if (phase == MU_PHASE_TRAIN)
         return MU_OK;
@@ -187,7 +197,8 @@ mu_err mu_runner_build_loop(mu_runner *runner, mu_phase phase)
                                                               : "EpochBasedTrainLoop";
     char path[32];
     snprintf(path, sizeof path, "%s_cfg", mu_phase_names[phase]);
-    const mu_cfg *cfg = mu_runner_get(runner, path);
+    const mu_cfg *cfg;
+    MU_TRY(get_of_phase(runner, phase, path, &cfg));
     MU_TRY(mu_runner_build_typed("loop", cfg, type, path, (void **)loop));
     const mu_component *component = mu_component_of(*loop);
     mu_phase for_phase = ((const mu_loop_ops *)component->ops)->phase;

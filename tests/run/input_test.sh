@@ -72,6 +72,19 @@ says "the weights of 'good/epoch_1.h5' do not fit the model" 'misshaped: backbon
 refused 2 test small.yaml good/epoch_1.h5 --cfg-options model.backbone.width=4
 says "the weights of 'good/epoch_1.h5' do not fit the model: 0 missing, 5 misshaped" 'hint: name a checkpoint of this'
 
+# ---- a phase that the config does not have ----
+cat >none.yaml <<END
+_base_: small.yaml
+param_scheduler: null
+END
+for phase in train:optim_wrapper val:val_evaluator test:test_evaluator; do
+    name=${phase%%:*}
+    printf '%s: null\n' "${name}_dataloader" "${name}_cfg" "${phase#*:}" >>none.yaml
+    case $name in train) set -- train none.yaml --work-dir w ;; *) set -- "$name" none.yaml good/epoch_1.h5 ;; esac
+    refused 2 "$@"
+    says "the config has no ${name}_cfg" "hint: add ${name}_dataloader, ${name}_cfg and ${phase#*:}"
+done
+
 # ---- another schedule ----
 change='optim_wrapper.optimizer.lr=0.01'
 refused 2 train small.yaml --work-dir good --resume good/epoch_1.h5 --cfg-options $change
