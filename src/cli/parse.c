@@ -132,6 +132,16 @@ static int parse_option(const cli_command *command, const cli_option *options, i
     return status;
 }
 
+/* An option of several values may have taken it. */
+static int missing_operand(const cli_command *command, const cli_option *options, const char *last)
+{
+    for (const cli_option *o = options; o && o->name; o++)
+        if (o->list && o->list->n > 1 && o->list->v[o->list->n - 1] == last)
+            return cli_misuse(command->name, "an argument is missing: %s; '--%s' takes all that follow it, and took '%s'", command->operands,
+                              o->name, last);
+    return cli_misuse(command->name, "an argument is missing: %s", command->operands);
+}
+
 int cli_parse(const cli_command *command, const cli_option *options, int argc, char **argv, int least, int most,
               const char **operand, int *n_operands)
 {
@@ -150,13 +160,14 @@ int cli_parse(const cli_command *command, const cli_option *options, int argc, c
         } else if (!only_operands && argv[i][0] == '-' && argv[i][1]) {
             return cli_misuse(command->name, "unknown option '%s'; options have two dashes", argv[i]);
         } else if (n == most) {
-            return cli_misuse(command->name, "unexpected argument '%s'", argv[i]);
+            return most > 3 ? cli_misuse(command->name, "unexpected argument '%s': %d are the most", argv[i], most)
+                            : cli_misuse(command->name, "unexpected argument '%s'", argv[i]);
         } else {
             operand[n++] = argv[i];
         }
     }
     if (n < least)
-        return cli_misuse(command->name, "an argument is missing: %s", command->operands);
+        return missing_operand(command, options, argv[argc - 1]);
     *n_operands = n;
     return CLI_GO;
 }

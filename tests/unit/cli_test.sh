@@ -194,6 +194,18 @@ if [ "$(nproc)" -gt 1 ] && env OMP_DISPLAY_ENV=verbose "$muster" list 2>&1 | gre
     unset GOMP_SPINCOUNT
 fi
 
+# An argument behind the values of an option is one of them.
+run 2 check --cfg-options a=1 sound.yaml
+err "muster check: an argument is missing: CONFIG; '--cfg-options' takes all that follow it, and took 'sound.yaml'
+  hint: muster check --help
+"
+run 2 check
+err_has 'muster check: an argument is missing: CONFIG'
+runs=$(seq 17)
+# shellcheck disable=SC2086
+run 2 plot scalars $runs --out x.csv
+err_has "muster plot scalars: unexpected argument '17': 16 are the most"
+
 if [ -w /dev/full ]; then
     "$muster" list >/dev/full 2>"$tmp/err"
     status=$?
