@@ -9,8 +9,10 @@
 #include "registry/registry.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const cli_command *const commands[] = {
     &cli_train, &cli_val,  &cli_test,     &cli_eval, &cli_check, &cli_bench, &cli_data,
@@ -65,8 +67,17 @@ static int dispatch(int argc, char **argv)
     return unknown_command(argv[1]);
 }
 
+/* No file that is opened later may become standard output or error, and get what is said there. Writing to what was closed still fails. */
+static void hold_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd)
+            return;
+}
+
 int main(int argc, char **argv)
 {
+    hold_standard_files();
     int status = dispatch(argc, argv);
     mu_registry_reset();
     cli_comm_release();

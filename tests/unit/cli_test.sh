@@ -206,6 +206,28 @@ runs=$(seq 17)
 run 2 plot scalars $runs --out x.csv
 err_has "muster plot scalars: unexpected argument '17': 16 are the most"
 
+# Words for a standard output or error that is closed go nowhere, least of all into a file that is written.
+run 0 data pack "$tmp/train.h5" --csv ../../../data/digits/digits.csv.gz --shape 1,8,8 --select 0:8
+cat >"$tmp/train.yaml" <<END
+model:
+  type: ImageClassifier
+  data_preprocessor: {type: ImgDataPreprocessor}
+  backbone: {type: LeNet, in_channels: 1, width: 2, kernel: 3}
+  head: {type: LinearClsHead, num_classes: 10}
+train_dataloader: {batch_size: 8, dataset: {type: HDF5Dataset, path: $tmp/train.h5}}
+optim_wrapper: {optimizer: {type: SGD, lr: 0.1}}
+train_cfg: {max_epochs: 1}
+END
+what='muster train, all closed'
+"$muster" train "$tmp/train.yaml" --work-dir "$tmp/run" <&- >&- 2>&- || complain "status $?"
+grep -q 'Checkpoints will be saved' "$tmp"/run/*/*.log || complain 'no log'
+! grep -v '^20' "$tmp"/run/*/*.log >"$tmp/err" || complain 'the console in the log'
+"$muster" list <&- >&- 2>"$tmp/err"
+status=$?
+what='muster list >&-'
+[ $status -eq 1 ] || complain "status $status instead of 1"
+err_has 'muster: standard output could not be written'
+
 if [ -w /dev/full ]; then
     "$muster" list >/dev/full 2>"$tmp/err"
     status=$?
