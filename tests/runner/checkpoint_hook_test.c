@@ -246,6 +246,46 @@ START_TEST(best_of_another_folder)
 }
 END_TEST
 
+/* Each counts what it has saved itself. */
+START_TEST(two_hooks)
+{
+    mu_config *one_config;
+    ck_ok(make("{type: CheckpointHook, by_epoch: false, interval: 1, max_keep_ckpts: 2, save_best: speed, rule: less}"));
+    one_config = config;
+    mu_hook *both[] = {hook, NULL};
+    config = NULL;
+    hook = NULL;
+    ck_ok(make("{type: CheckpointHook, max_keep_ckpts: 2, save_best: acc/top1}"));
+    both[1] = hook;
+    runner.hook = both;
+    runner.n_hooks = 2;
+    runner.max_epochs = 9;
+    ck_ok(mu_runner_call(&runner, MU_BEFORE_TRAIN, NULL));
+    for (int e = 1; e <= 4; e++) {
+        for (int k = 0; k < 2; k++) {
+            hook = both[k];
+            ck_ok(call(MU_AFTER_TRAIN_ITER, NULL));
+            ck_ok(call(MU_AFTER_TRAIN_EPOCH, NULL));
+        }
+        runner.iter = runner.iters_done = runner.epoch = e;
+        mu_results results = {0};
+        ck_ok(mu_results_add(&results, "acc/top1", 10 * e));
+        ck_ok(mu_results_add(&results, "speed", e));
+        ck_ok(mu_runner_call(&runner, MU_AFTER_VAL_EPOCH, &(mu_hook_event){.metrics = &results}));
+        mu_results_release(&results);
+    }
+    ck_assert_str_eq(files_in(work_dir), "best_acc_top1_epoch_4.h5 best_speed_iter_1.h5 epoch_3.h5 epoch_4.h5 iter_3.h5 iter_4.h5");
+    ck_assert(mu_cfg_float(mu_message_hub_get(runner.hub, "best_score")) == 1);
+    ck_assert(mu_cfg_float(mu_message_hub_get(runner.hub, "best_score#2")) == 40);
+    hook = both[1];
+    mu_checkpoint_close(&runner);
+    mu_destroy(both[0]);
+    mu_config_release(one_config);
+    runner.hook = &hook;
+    runner.n_hooks = 1;
+}
+END_TEST
+
 START_TEST(best_by_rule)
 {
     start("{type: CheckpointHook, interval: -1, save_last: false, save_best: auto, rule: less}", 4);
@@ -418,6 +458,7 @@ int main(void)
     tcase_add_test(tc, own_names);
     tcase_add_test(tc, best);
     tcase_add_test(tc, best_of_another_folder);
+    tcase_add_test(tc, two_hooks);
     tcase_add_test(tc, best_by_rule);
     tcase_add_test(tc, several_best);
     tcase_add_test(tc, best_of_nothing);

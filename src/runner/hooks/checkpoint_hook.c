@@ -31,7 +31,7 @@ typedef struct {
 
     indicator *best;
     size_t n_best;
-    char *folder; /* set before training */
+    char *folder, *kept_fact; /* set before training; the latter: names of the regular checkpoints, oldest first, a line each */
     bool told;    /* that saves are left out */
     int n_shards; /* as in mu_checkpoint_parts */
 } checkpoint_hook;
@@ -39,8 +39,6 @@ typedef struct {
 extern const mu_component mu_component_checkpoint_hook;
 
 enum { MAX_SHARDS = 99999 };
-
-static const char kept_fact[] = "keep_ckpts"; /* names of the regular checkpoints, oldest first, a line each */
 
 /* ---- options ---- */
 
@@ -66,15 +64,6 @@ static const char *string_at(const mu_cfg *cfg, size_t i)
     return mu_cfg_string(mu_cfg_kind_of(cfg) == MU_CFG_LIST ? mu_cfg_at(cfg, i) : cfg);
 }
 
-static mu_err name_facts(const checkpoint_hook *self, indicator *best)
-{
-    bool several = self->n_best > 1;
-    const char *of = several ? best->metric : "";
-    MU_TRY(mu_asprintf(&best->score_fact, "best_score%s%s", several ? "_" : "", of));
-    MU_TRY(mu_asprintf(&best->path_fact, "best_ckpt%s%s", several ? "_" : "", of));
-    return MU_OK;
-}
-
 static mu_err read_indicator(checkpoint_hook *self, size_t i, size_t n_rules)
 {
     indicator *best = &self->best[i];
@@ -87,14 +76,14 @@ static mu_err read_indicator(checkpoint_hook *self, size_t i, size_t n_rules)
     if (strcmp(metric, "auto") == 0) {
         if (self->n_best > 1)
             return MU_FAIL_AT(mu_cfg_pos(self->save_best), "save_best: auto stands alone");
-        return name_facts(self, best);
+        return MU_OK;
     }
     for (size_t k = 0; k < i; k++)
         if (strcmp(self->best[k].metric, metric) == 0)
             return MU_FAIL_AT(mu_cfg_pos(self->save_best), "save_best: '%s' is there twice", metric);
     MU_TRY(mu_strdup(&best->metric, metric));
     MU_TRY(mu_monitor_rule(metric, best->rule, &self->greater_keys, &self->less_keys, &more));
-    return name_facts(self, best);
+    return MU_OK;
 }
 
 static mu_err read_best(checkpoint_hook *self)
@@ -147,6 +136,7 @@ static void release(checkpoint_hook *self)
         mu_free(self->best[i].path_fact);
     }
     mu_free(self->best);
+    mu_free(self->kept_fact);
     mu_free(self->folder);
 }
 
@@ -219,7 +209,7 @@ static mu_err keep(const checkpoint_hook *self, mu_runner *runner, const char *n
     *dropped = NULL;
     if (self->max_keep_ckpts <= 0)
         return MU_OK;
-    const mu_cfg *fact = mu_message_hub_get(runner->hub, kept_fact);
+    const mu_cfg *fact = mu_message_hub_get(runner->hub, self->kept_fact);
     int64_t n = 0;
     for (const char *line = fact ? mu_cfg_string(fact) : ""; *line;) {
         size_t length = strcspn(line, "\n");
@@ -238,7 +228,7 @@ static mu_err keep(const checkpoint_hook *self, mu_runner *runner, const char *n
     if (!err && rest > all.data)
         err = paths_of(self, all.data, (size_t)(rest - all.data), dropped);
     if (!err)
-        err = mu_message_hub_set_text(runner->hub, kept_fact, rest, true);
+        err = mu_message_hub_set_text(runner->hub, self->kept_fact, rest, true);
     mu_text_release(&all);
     if (err) {
         mu_free(*dropped);
@@ -407,6 +397,32 @@ static mu_err choose_folder(checkpoint_hook *self, const mu_runner *runner)
     return mu_runner_is_main(runner) ? mu_make_dirs(self->folder) : MU_OK;
 }
 
+/* Under which number the message hub knows this hook: "" for the first CheckpointHook of the run, then "#2". */
+static void number_of(const checkpoint_hook *self, const mu_runner *runner, char number[16])
+{
+    int before = 0;
+    for (int i = 0; i < runner->n_hooks && runner->hook[i] != &self->base; i++)
+        before += mu_component_of(runner->hook[i]) == &mu_component_checkpoint_hook;
+    number[0] = '\0';
+    if (before > 0)
+        snprintf(number, 16, "#%d", before + 1);
+}
+
+static mu_err name_facts(checkpoint_hook *self, const mu_runner *runner)
+{
+    char number[16];
+    number_of(self, runner, number);
+    if (self->kept_fact) /* from an earlier training */
+        return MU_OK;
+    for (size_t i = 0; i < self->n_best; i++) {
+        indicator *best = &self->best[i];
+        bool several = self->n_best > 1;
+        MU_TRY(mu_asprintf(&best->score_fact, "best_score%s%s%s", several ? "_" : "", several ? best->metric : "", number));
+        MU_TRY(mu_asprintf(&best->path_fact, "best_ckpt%s%s%s", several ? "_" : "", several ? best->metric : "", number));
+    }
+    return mu_asprintf(&self->kept_fact, "keep_ckpts%s", number);
+}
+
 static mu_err check(const mu_hook *hook, const mu_runner *runner)
 {
     const checkpoint_hook *self = (const checkpoint_hook *)hook;
@@ -426,6 +442,7 @@ static mu_err before_train(mu_hook *hook, mu_runner *runner, const mu_hook_event
     checkpoint_hook *self = (checkpoint_hook *)hook;
     (void)event;
     mu_err err = choose_folder(self, runner);
+    err = err ? err : name_facts(self, runner);
     MU_TRY(mu_runner_agree(runner, err ? err : check(hook, runner)));
     MU_INFO("run", "Checkpoints will be saved to %s.", self->folder);
     return MU_OK;
