@@ -2,6 +2,7 @@
 
 #include "graph/pass.h"
 
+#include <malloc.h>
 #include <math.h>
 
 static mu_graph *g, *made;
@@ -401,6 +402,23 @@ START_TEST(norms_that_cannot_be_folded_stay)
 }
 END_TEST
 
+/* Memory behind an operation's only operand is no second one: it holds a number that is no value here. */
+START_TEST(norms_behind_operations_with_one_operand_stay)
+{
+    mallopt(M_PERTURB, 0x5a); /* for a process of its own */
+    mu_value x = image();
+    for (int i = 0; i < 8; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "bn%d", i);
+        x = norm_inference(name, mu_tanh(g, x));
+    }
+    mu_graph_output(g, "y", x);
+    ck_ok(mu_pass_fold_batch_norm(g, &made));
+    ck_assert_int_eq(count(made, "batch_norm_inference"), 8);
+    check_same_results(1);
+}
+END_TEST
+
 /* ---- autocast; the backend only says what it supports ---- */
 
 static bool says_yes(mu_backend *backend, const mu_call *call, const char **why)
@@ -526,6 +544,7 @@ int main(void)
     tcase_add_test(tests, gradients_that_meet_are_chained);
     tcase_add_test(tests, norms_are_folded_into_weights);
     tcase_add_test(tests, norms_that_cannot_be_folded_stay);
+    tcase_add_test(tests, norms_behind_operations_with_one_operand_stay);
     tcase_add_test(tests, autocast_chooses_dtypes);
     tcase_add_loop_test(tests, autocast_normalises_once, 0, 2);
     tcase_add_test(tests, autocast_leaves_doubles_and_a_shy_backend_alone);

@@ -43,12 +43,14 @@ static const mu_node *find_product(const folder *f, const mu_node *norm)
     bool conv = product->op == &mu_op_conv2d && !((const mu_conv2d_attrs *)product->attrs)->activation;
     bool linear = product->op == &mu_op_linear && !((const mu_linear_attrs *)product->attrs)->activation &&
                   mu_graph_type(g, product->out[0])->ndim == 2;
+    if (!conv && !linear) /* it may have no second operand */
+        return NULL;
     bool fixed = is_fixed(f, product->in[1]) && (product->n_in < 3 || is_fixed(f, product->in[2]));
     for (int i = GAMMA; i <= VAR; i++)
         fixed &= i >= norm->n_in || is_fixed(f, norm->in[i]);
     /* Half types have their statistics in f32: the weights would have to be cast back and lose digits. */
     bool same = mu_graph_type(g, norm->in[VAR])->dtype == mu_graph_type(g, product->in[1])->dtype;
-    return (conv || linear) && fixed && same ? product : NULL;
+    return fixed && same ? product : NULL;
 }
 
 static void fold(folder *f, const mu_node *norm, const mu_node *product)
