@@ -357,6 +357,22 @@ static mu_value norm_inference(const char *name, mu_value x)
     return mu_batch_norm_inference(g, x, v[0], v[1], v[2], v[3], 1e-5);
 }
 
+/* One norm, three times: its statistics see the batches in the order of the graph, whatever follows them. */
+START_TEST(statistics_move_in_order)
+{
+    mu_value first = toy_norm(g, "bn", image());
+    mu_value still = norm_inference("bn", mu_tanh(g, image()));
+    mu_type c = MU_TYPE(MU_F64, 3);
+    mu_value scaled = mu_mul(g, mu_graph_input(g, "s", c), mu_graph_state(g, "bn.running_mean", c));
+    mu_value second = toy_norm(g, "bn", mu_mul_scalar(g, image(), 3));
+    mu_graph_output(g, "second", mu_relu(g, second));
+    mu_graph_output(g, "still", mu_relu(g, still));
+    mu_graph_output(g, "scaled", mu_abs(g, mu_tanh(g, scaled)));
+    mu_graph_output(g, "first", mu_relu(g, first));
+    check_same_results(2);
+}
+END_TEST
+
 START_TEST(norms_are_folded_into_weights)
 {
     mu_value x = mu_relu(g, norm_inference("bn1", toy_conv(g, "conv1", image(), 6, 3)));
@@ -542,6 +558,7 @@ int main(void)
     tcase_add_test(tests, a_chain_never_waits_for_itself);
     tcase_add_test(tests, long_chains_are_cut);
     tcase_add_test(tests, gradients_that_meet_are_chained);
+    tcase_add_test(tests, statistics_move_in_order);
     tcase_add_test(tests, norms_are_folded_into_weights);
     tcase_add_test(tests, norms_that_cannot_be_folded_stay);
     tcase_add_test(tests, norms_behind_operations_with_one_operand_stay);

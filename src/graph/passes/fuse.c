@@ -28,6 +28,35 @@ int32_t mu_fusion_place(const mu_fusion *f, int32_t id)
     return f->owner[id] ? f->groups[f->owner[id] - 1].at->id : id;
 }
 
+static bool is_updated(const mu_fusion *f, mu_value leaf)
+{
+    const mu_rewriter *rw = &f->rw;
+    for (int32_t u = rw->user_start[leaf.id]; u < rw->user_start[leaf.id + 1]; u++) {
+        const mu_node *user = mu_graph_node(rw->from, rw->users[u]);
+        for (int o = 0; o < user->n_out; o++)
+            if (user->op->updates[o] && user->op->updates[o] <= user->n_in && user->in[user->op->updates[o] - 1].id == leaf.id)
+                return true;
+    }
+    return false;
+}
+
+bool mu_fusion_may_wait(const mu_fusion *f, const mu_node *node, const mu_node *at)
+{
+    const mu_rewriter *rw = &f->rw;
+    for (int i = 0; i < node->n_in; i++) {
+        mu_value v = node->in[i];
+        mu_value_kind kind = mu_graph_value(rw->from, v)->kind;
+        if ((kind != MU_VALUE_STATE && kind != MU_VALUE_PARAM) || !is_updated(f, v))
+            continue;
+        for (int32_t u = rw->user_start[v.id]; u < rw->user_start[v.id + 1]; u++) {
+            int32_t place = mu_fusion_place(f, rw->users[u]);
+            if (rw->users[u] != node->id && place > node->id && place <= at->id)
+                return false;
+        }
+    }
+    return true;
+}
+
 bool mu_fusion_possible(mu_fusion *f, const mu_op *op, const void *attrs, const mu_value *in, int n_in)
 {
     mu_type types[MU_OP_VARIADIC], out[MU_OP_MAX_OUT] = {{.dtype = MU_NONE}};

@@ -42,7 +42,7 @@ static mu_err match_forward(mu_fusion *f, const mu_node *node)
     if (add && !mu_fusion_other_addend(f, add, node->out[0]).id)
         return MU_OK;
     const mu_node *relu = mu_fusion_next(f, add ? add->out[0] : node->out[0], &mu_op_relu);
-    if (!relu || !read_later(f, node, relu))
+    if (!relu || !read_later(f, node, relu) || !mu_fusion_may_wait(f, node, relu))
         return MU_OK;
     const mu_node *group[3] = {node, add, relu};
     mu_batch_norm_attrs attrs;
@@ -198,7 +198,7 @@ static mu_err match_inference(mu_fusion *f, const mu_node *node)
     const mu_node *relu = mu_fusion_next(f, node->out[0], &mu_op_relu);
     mu_batch_norm_attrs attrs = *(const mu_batch_norm_attrs *)node->attrs;
     attrs.relu = true;
-    if (!relu || !mu_fusion_possible(f, node->op, &attrs, node->in, node->n_in))
+    if (!relu || !mu_fusion_may_wait(f, node, relu) || !mu_fusion_possible(f, node->op, &attrs, node->in, node->n_in))
         return MU_OK;
     return mu_fusion_claim(f, &mu_fusion_batch_norm_inference, (const mu_node *[]){node, relu}, 2, relu);
 }

@@ -46,7 +46,7 @@ static bool may_join(const chain *c, const mu_node *node)
     const mu_node *root = c->node[0];
     mu_value v = node->out[0];
     if (!f->rw.live[node->id] || f->owner[node->id] || node->backward != root->backward || !is_step(f, node) ||
-        !operands_fit(f, node, mu_graph_type(f->rw.from, root->out[0])))
+        !operands_fit(f, node, mu_graph_type(f->rw.from, root->out[0])) || !mu_fusion_may_wait(f, node, root))
         return false;
     for (int32_t u = f->rw.user_start[v.id]; u < f->rw.user_start[v.id + 1]; u++) {
         int32_t user = f->rw.users[u];

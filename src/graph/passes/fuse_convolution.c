@@ -75,9 +75,10 @@ static mu_err match(mu_fusion *f, const mu_node *node)
         const mu_node *group[3] = {node, add, activation};
         attributes attrs;
         mu_value in[4];
+        const mu_node *at = activation ? activation : add;
         int n_in = build_call(f, group, &attrs, in);
-        if (mu_fusion_possible(f, node->op, &attrs, in, n_in))
-            return mu_fusion_claim(f, &mu_fusion_convolution, group, 3, activation ? activation : add);
+        if (mu_fusion_may_wait(f, node, at) && mu_fusion_possible(f, node->op, &attrs, in, n_in))
+            return mu_fusion_claim(f, &mu_fusion_convolution, group, 3, at);
         if (!activation)
             break;
     }

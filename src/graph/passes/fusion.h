@@ -46,6 +46,9 @@ MU_CHECKED mu_err mu_fusion_claim(mu_fusion *f, const mu_fusion_rule *rule, cons
 const mu_fusion_group *mu_fusion_group_of(const mu_fusion *f, const mu_node *node);
 /* The id of the node in whose place a node of the old graph will stand. */
 int32_t mu_fusion_place(const mu_fusion *f, int32_t id);
+/* May the node run in the place of `at`, a later one? Not when something between them has to do with a leaf that the node
+ * has to do with, too, and the graph updates: a norm that is applied twice moves its statistics in the graph's order. */
+bool mu_fusion_may_wait(const mu_fusion *f, const mu_node *node, const mu_node *at);
 /* Whether the operation takes these values of the old graph and the backend supports it. */
 bool mu_fusion_possible(mu_fusion *f, const mu_op *op, const void *attrs, const mu_value *in, int n_in);
 /* The only user of a value when it belongs to no group yet and has this operation (NULL: any), else NULL. */
