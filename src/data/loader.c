@@ -167,6 +167,15 @@ static mu_err check_drop_last(const mu_loader *loader)
     return mu_error_hint("set batch_size to at most %lld, or drop_last: false", (long long)share);
 }
 
+/* Validation and test are over when the data are: they would never be. */
+static mu_err check_end(const mu_loader *loader)
+{
+    if (loader->options.training || !mu_sampler_endless(loader->sampler))
+        return MU_OK;
+    MU_FAIL(MU_ERR_CONFIG, "sampler: %s never ends, and is for training only", mu_component_of(loader->sampler)->name);
+    return mu_error_hint("sampler: {type: DefaultSampler, shuffle: false} gives every sample once");
+}
+
 static int64_t largest_batch(const mu_loader *loader)
 {
     int64_t share = mu_sampler_epoch_length(loader->sampler);
@@ -198,6 +207,7 @@ static mu_err set_up(mu_loader *loader, const mu_cfg *cfg, const char *path)
     MU_TRY(build_parts(loader, path));
     mu_err err = check_sizes(loader);
     err = err ? err : make_sampler(loader, path, &loader->sampler);
+    err = err ? err : check_end(loader);
     err = err ? err : check_drop_last(loader);
     if (err) {
         mu_error_context("%s (%s:%d:%d)", path, mu_cfg_pos(cfg).file, mu_cfg_pos(cfg).line, mu_cfg_pos(cfg).column);

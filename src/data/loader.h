@@ -24,13 +24,13 @@ typedef struct {
 typedef struct {
     int rank, world_size;
     uint64_t seed;  /* the one that all ranks share: order and augmentation */
-    bool training;  /* the default sampler shuffles */
+    bool training;  /* the default sampler shuffles; others may have no end */
     int keep;       /* so many batches stay as they are, counted from the last one given backwards; 0 is 1 */
     mu_loader_memory memory;
 } mu_loader_options;
 
 /* cfg: a dataloader's dict (mu_loader_keys); borrowed while the loader lives. Builds dataset, sampler and collate. An empty dataset is
- * MU_ERR_CONFIG, and so is drop_last with a batch larger than this rank's share. Not collective. */
+ * MU_ERR_CONFIG, and so are drop_last with a batch larger than this rank's share, and a sampler without end but for training. Not collective. */
 MU_CHECKED mu_err mu_loader_new(const mu_cfg *cfg, const char *path, const mu_loader_options *options, mu_loader **out);
 /* NULL is allowed; ends the threads. Nothing reads the batches any more. */
 void mu_loader_release(mu_loader *loader);

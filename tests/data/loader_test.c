@@ -336,7 +336,12 @@ START_TEST(wrong_settings)
     ck_assert_ptr_nonnull(strstr(test_error_text(), "ToySet"));
     ck_assert_int_eq(fails_to_open("{dataset: {type: ToySet, n: 9}, batch_size: 1}", 2, 2), MU_ERR_USAGE);
     const mu_batch *batch;
-    mu_loader *loader = open_loader(with_threads(1, ""), 0, 1);
+    mu_loader *loader;
+    ck_fails(mu_loader_new(parse("{dataset: {type: ToySet, n: 9}, batch_size: 1, sampler: {type: InfiniteSampler}}"), "val_dataloader",
+                           &(mu_loader_options){.world_size = 1}, &loader),
+             MU_ERR_CONFIG, "val_dataloader (<string>:1:1): sampler: InfiniteSampler never ends");
+    mu_config_release(config);
+    loader = open_loader(with_threads(1, ""), 0, 1);
     ck_fails(mu_loader_next(loader, &batch), MU_ERR_USAGE, "not started");
     ck_fails(mu_loader_seek(loader, (mu_cursor){.position = 54}), MU_ERR_CONFIG, "cannot go on");
     close_loader(loader);
