@@ -330,6 +330,8 @@ START_TEST(a_name_twice_is_refused)
              "two metrics give 'confusion_matrix/result'");
     ck_ok(open_("[{\"type\": \"Accuracy\"}, {\"type\": \"Accuracy\", \"prefix\": \"b\"}]", &s));
     close_(&s);
+    ck_fails(open_("{\"type\": \"Accuracy\", \"topk\": [1, 5, 1]}", &s), MU_ERR_CONFIG, "two results the name 'top1'");
+    ck_fails(open_("{\"type\": \"Accuracy\", \"thrs\": [0.001, 0.002]}", &s), MU_ERR_CONFIG, "two results the name 'top1_thr-0.00'");
     ck_fails(open_("{\"type\": \"Acuracy\"}", &s), MU_ERR_CONFIG, "did you mean 'Accuracy'");
     ck_fails(open_("{\"type\": \"Accuracy\", \"topk\": 0}", &s), MU_ERR_CONFIG, "topk");
 }

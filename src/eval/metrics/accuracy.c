@@ -63,6 +63,18 @@ static mu_err set_names(accuracy *self)
     return mu_calloc(&self->correct, n, 1);
 }
 
+/* Two results of one name: a number twice, or thresholds that are written alike. */
+static mu_err check_names(const accuracy *self)
+{
+    for (size_t i = 0; self->names[i]; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(self->names[j], self->names[i]) == 0) {
+                MU_FAIL(MU_ERR_CONFIG, "topk and thrs give two results the name '%s'", self->names[i]);
+                return mu_error_hint("a number stands there once; thrs are told by two decimals");
+            }
+    return MU_OK;
+}
+
 static void destroy(void *object)
 {
     accuracy *self = object;
@@ -80,6 +92,7 @@ static mu_err create(void *object, const mu_cfg *cfg)
     mu_err err = set_topk(self);
     err = err ? err : set_thresholds(self, cfg);
     err = err ? err : set_names(self);
+    err = err ? err : check_names(self);
     if (err)
         destroy(self);
     return err;
