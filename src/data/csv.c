@@ -6,6 +6,9 @@
 #include <string.h>
 #include <zlib.h>
 
+/* In UTF-8: what spreadsheets put before the first cell. */
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+
 struct mu_csv {
     char *path;
     gzFile file;
@@ -68,6 +71,8 @@ static mu_err read_line(mu_csv *csv, bool *more)
     while (n > 0 && (csv->row[n - 1] == '\n' || csv->row[n - 1] == '\r'))
         n--;
     csv->row[n] = '\0';
+    if (csv->line == 0 && strncmp(csv->row, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0)
+        memmove(csv->row, csv->row + strlen(BYTE_ORDER_MARK), n - strlen(BYTE_ORDER_MARK) + 1);
     csv->line += *more;
     return MU_OK;
 }

@@ -1,5 +1,5 @@
 /* CSV files, row by row, plain or compressed by gzip: cells between commas, "..." around one that holds a comma, "" for a
- * quote in it. Empty lines are skipped; a cell does not span lines. */
+ * quote in it. Empty lines are skipped, and so is a byte order mark; a cell does not span lines. */
 #ifndef MU_DATA_CSV_H
 #define MU_DATA_CSV_H
 

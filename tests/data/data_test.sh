@@ -68,11 +68,27 @@ run 0 info c.h5 --json
 out_has '"samples": 2'
 out_has '"shape": [2], "variable": false, "bytes": 4'
 out_has '"meta": {"classes": ["cat", "dog"]}'
+printf '\357\273\277label,a\n0,4\n1,6\n' >mark.csv
+run 0 pack mark.h5 --csv mark.csv
+printf '\357\273\2771,4\n0,5\n1,6\n' >mark.csv
+run 0 pack mark.h5 --csv mark.csv --label-column 0
+run 0 info mark.h5
+out_has 'samples  3'
 printf '0.5,1,-2\n1e3,0,4' >numbers.csv
 run 0 pack n.h5 --csv numbers.csv --label-column 1 --dtype f32 --shape 2,1
 run 0 info n.h5
 out_has 'f32[2,1]'
 out_has 'classes  2: 0, 1'
+
+# What spreadsheets put before UTF-8 belongs to no name and no number.
+printf '\357\273\277label,a\r\n0,1\r\n1,2\r\n' >marked.csv
+run 0 pack marked.h5 --csv marked.csv
+run 0 info marked.h5
+out_has 'samples  2'
+printf '\357\273\2770,1\n1,2\n1,3\n' >marked.csv
+run 0 pack marked.h5 --csv marked.csv --label-column 0
+run 0 info marked.h5
+out_has 'samples  3'
 
 # Parts of a file share its classes; the digits that we ship come to 1437 and 360.
 printf '0,1\n2,2\n1,3\n0,4\n1,5\n' >rows.csv
