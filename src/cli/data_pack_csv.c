@@ -72,19 +72,25 @@ static mu_err csv_values(const pack *p, const mu_csv *csv, size_t label_column, 
     return MU_OK;
 }
 
-/* The first row is a header unless all of it is numbers, or names of classes. *column is that of the label. */
-static mu_err csv_header(const pack *p, const mu_csv *csv, bool *header, size_t *column)
+/* A number, or the name of a class. */
+static bool is_known(const pack *p, const char *text)
 {
     double x;
+    bool known = parse_number(text, &x);
+    for (size_t k = 0; k < p->classes.n && !known; k++)
+        known = strcmp(p->classes.v[k], text) == 0;
+    return known;
+}
+
+/* The first row is a header unless all of it is numbers, or names of classes; or its label is, where no name tells the column: then it is a row
+ * with a mistake. *column is that of the label. */
+static mu_err csv_header(const pack *p, const mu_csv *csv, bool *header, size_t *column)
+{
     char *end;
     bool found = false;
     *header = false;
-    for (size_t i = 0; i < mu_csv_n_cells(csv); i++) {
-        bool known = parse_number(mu_csv_cell(csv, i), &x);
-        for (size_t k = 0; k < p->classes.n && !known; k++)
-            known = strcmp(p->classes.v[k], mu_csv_cell(csv, i)) == 0;
-        *header = *header || !known;
-    }
+    for (size_t i = 0; i < mu_csv_n_cells(csv); i++)
+        *header = *header || !is_known(p, mu_csv_cell(csv, i));
     const char *wanted = p->label_column ? p->label_column : *header ? "label" : "0";
     for (size_t i = 0; *header && i < mu_csv_n_cells(csv) && !found; i++)
         if (strcmp(mu_csv_cell(csv, i), wanted) == 0) {
@@ -101,6 +107,7 @@ static mu_err csv_header(const pack *p, const mu_csv *csv, bool *header, size_t 
                              mu_csv_n_cells(csv) - 1);
     }
     *column = (size_t)number;
+    *header = *header && !is_known(p, mu_csv_cell(csv, *column));
     return MU_OK;
 }
 

@@ -315,6 +315,9 @@ err_has "column 1 is 'nan'"
 printf '1,2\n0.5,2\n' >half.csv
 run 1 pack x.h5 --csv half.csv
 err_has 'the number of a class'
+printf '1,,2\n0,1,2\n' >gap.csv
+run 1 pack x.h5 --csv gap.csv --label-column 0
+err_has "gap.csv:1: column 1 is ''"
 printf '1,"2\n' >quote.csv
 run 1 pack x.h5 --csv quote.csv
 err_has 'a quote is not closed'
