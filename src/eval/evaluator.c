@@ -162,10 +162,20 @@ void mu_evaluator_reset(mu_evaluator *e)
         mu_metric_reset(e->metric[i]);
 }
 
+static mu_tensors without_images(const mu_tensors *fields)
+{
+    mu_tensors others = {0};
+    for (int i = 0; i < fields->n; i++)
+        if (strcmp(fields->item[i].name, "img") != 0)
+            others.item[others.n++] = fields->item[i];
+    return others;
+}
+
 mu_err mu_evaluator_process(mu_evaluator *e, int64_t size, const int64_t *id, const mu_tensors *fields,
                             const mu_tensors *predictions)
 {
-    const mu_eval_batch batch = {.size = size, .id = id, .fields = fields, .predictions = predictions, .classes = e->classes,
+    const mu_tensors others = without_images(fields);
+    const mu_eval_batch batch = {.size = size, .id = id, .fields = &others, .predictions = predictions, .classes = e->classes,
                                  .n_classes = e->n_classes, .meta = e->meta};
     for (size_t i = 0; i < e->n; i++)
         MU_TRY(ops_of(e->metric[i])->process(e->metric[i], &batch));

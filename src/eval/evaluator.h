@@ -16,7 +16,7 @@ MU_CHECKED mu_err mu_evaluator_add(mu_evaluator *evaluator, mu_metric *metric);
 
 /* Drops what was recorded. */
 void mu_evaluator_reset(mu_evaluator *evaluator);
-/* Not collective. */
+/* Not collective. Metrics see the fields without the images. */
 MU_CHECKED mu_err mu_evaluator_process(mu_evaluator *evaluator, int64_t size, const int64_t *id, const mu_tensors *fields,
                                        const mu_tensors *predictions);
 /* Collective, and agreed on: collects by sample id (at most `size` samples; -1: all), computes on rank 0, gives the results to all. A name
