@@ -52,6 +52,7 @@ static mu_err process(mu_evaluator *e)
         }
         MU_TRY(mu_tensors_put(&fields, "gt_label", MU_TYPE(MU_I64, n), truth + at));
         MU_TRY(mu_tensors_put(&fields, "img", MU_TYPE(MU_U8, n, 1, 1 + at / 100 % 2, 2), image));
+        MU_TRY(mu_tensors_put(&fields, "folder/number", MU_TYPE(MU_I64, n), id + at));
         MU_TRY(mu_tensors_put(&predictions, "pred_score", MU_TYPE(MU_F32, n, C), score + at * C));
         MU_TRY(mu_tensors_put(&predictions, "pred_label", MU_TYPE(MU_I64, n), label));
         MU_TRY(mu_evaluator_process(e, n, id + at, &fields, &predictions));
@@ -130,8 +131,10 @@ START_TEST(the_dump_has_it_all)
     ck_assert_ptr_nonnull(strstr(mu_dump_meta(dump), "x.yaml"));
     const mu_tensor *s = mu_tensors_find(mu_dump_predictions(dump), "pred_score");
     const mu_tensor *t = mu_tensors_find(mu_dump_fields(dump), "gt_label");
-    ck_assert(s && t && mu_tensors_find(mu_dump_predictions(dump), "pred_label"));
+    const mu_tensor *number = mu_tensors_find(mu_dump_fields(dump), "folder/number");
+    ck_assert(s && t && number && mu_tensors_find(mu_dump_predictions(dump), "pred_label"));
     ck_assert_ptr_null(mu_tensors_find(mu_dump_fields(dump), "img"));
+    ck_assert_mem_eq(number->data, mu_dump_ids(dump), sizeof id);
     ck_assert(mu_type_equal(&s->type, &MU_TYPE(MU_F32, N, C)));
     for (int64_t i = 0; i < N; i++) { /* in the order of the ids */
         ck_assert_int_eq(mu_dump_ids(dump)[i], i);

@@ -13,6 +13,7 @@ enum { MAX_COLUMNS = 2 * MU_MAX_TENSORS };
 /* A record is the rows of all columns, one after the other. */
 typedef struct {
     char *path;   /* "/predictions/pred_score" */
+    size_t name;  /* where the tensor's name begins in it */
     mu_type type; /* of all samples; the first dimension is set when they are counted */
     size_t offset, bytes; /* of a row in the record */
 } column;
@@ -69,6 +70,7 @@ static mu_err add_columns(dump_results *self, const char *group, const mu_tensor
         c->type.dim[0] = 1;
         c->bytes = mu_type_bytes(&c->type);
         MU_TRY(mu_asprintf(&c->path, "/%s/%s", group, t->name));
+        c->name = strlen(c->path) - strlen(t->name);
         self->n_columns++;
         self->row_bytes += c->bytes;
     }
@@ -109,7 +111,7 @@ static mu_err check_same(const dump_results *self, const mu_eval_batch *batch)
         mu_type row = t->type;
         row.dim[0] = 1;
         if (!mu_type_equal(&row, &self->columns[k].type) || t->type.dim[0] != batch->size ||
-            strcmp(t->name, strrchr(self->columns[k].path, '/') + 1) != 0) {
+            strcmp(t->name, self->columns[k].path + self->columns[k].name) != 0) {
             MU_FAIL(MU_ERR_CONFIG, "DumpResults: '%s' is %s, other than in the batches before", t->name,
                     mu_type_format(&t->type, type));
             return mu_error_hint("what is dumped must have one shape for all samples");
