@@ -152,6 +152,8 @@ START_TEST(what_is_wrong_is_told)
     mu_metric *metric;
     ck_fails(mu_dump_open("/nowhere/x.h5", &dump), MU_ERR_IO, "/nowhere/x.h5");
     ck_fails(mu_dump_results_new("/nowhere/x.h5", &metric), MU_ERR_CONFIG, "the folder '/nowhere/' cannot be written to");
+    ck_fails(mu_dump_results_new("/tmp", &metric), MU_ERR_CONFIG, "'/tmp' is not a regular file");
+    ck_fails(mu_dump_results_new("/tmp/", &metric), MU_ERR_CONFIG, "'/tmp/' names no file");
     ck_ok(test_time("[]", &r));
     ck_fails(offline("{\"type\": \"Accuracy\", \"topk\": 9}", &r), MU_ERR_CONFIG, "there are 7 classes only");
     /* One changed byte of the scores. */

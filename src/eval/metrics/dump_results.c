@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAX_COLUMNS = 2 * MU_MAX_TENSORS };
@@ -40,7 +41,12 @@ static mu_err create(void *object, const mu_cfg *cfg)
     (void)cfg;
     const dump_results *self = object;
     const char *slash = strrchr(self->out_file_path, '/');
+    struct stat info;
     char *folder;
+    if (!(slash ? slash + 1 : self->out_file_path)[0])
+        return MU_FAIL(MU_ERR_CONFIG, "out_file_path: '%s' names no file", self->out_file_path);
+    if (stat(self->out_file_path, &info) == 0 && !S_ISREG(info.st_mode))
+        return MU_FAIL(MU_ERR_CONFIG, "out_file_path: '%s' is not a regular file and is not replaced", self->out_file_path);
     MU_TRY(mu_strndup(&folder, slash ? self->out_file_path : ".", slash ? (size_t)(slash - self->out_file_path) + 1 : 1));
     mu_err err = access(folder, W_OK) == 0 ? MU_OK : MU_FAIL(MU_ERR_CONFIG, "out_file_path: the folder '%s' cannot be written to", folder);
     mu_free(folder);
