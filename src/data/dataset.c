@@ -94,8 +94,7 @@ mu_err mu_dataset_fetch(mu_dataset *dataset, int64_t index, mu_sample *sample, i
         if (dataset->on_corrupt != MU_CORRUPT_SKIP)
             return mu_error_hint("on_corrupt: skip takes the next sample instead");
         note_corrupt(dataset, i);
-        sample->fields.n = 0;
-        sample->drawn = 0;
+        mu_sample_begin_again(sample);
     }
     MU_FAIL(MU_ERR_FORMAT, "no sample can be read");
     add_context(dataset, "%lld samples", (long long)n);

@@ -13,11 +13,16 @@ enum { SMALLEST_BLOCK = 1 << 12 };
 
 void mu_sample_begin(mu_sample *sample, int64_t index, uint64_t seed, int64_t pass)
 {
+    mu_sample_begin_again(sample);
+    sample->index = index;
+    sample->random = mu_philox_key(seed, MU_RNG_AUGMENT, (uint64_t)pass, (uint64_t)index);
+}
+
+void mu_sample_begin_again(mu_sample *sample)
+{
     for (mu_sample_block *b = sample->blocks; b; b = b->next)
         b->used = 0;
-    sample->index = index;
     sample->fields.n = 0;
-    sample->random = mu_philox_key(seed, MU_RNG_AUGMENT, (uint64_t)pass, (uint64_t)index);
     sample->drawn = 0;
 }
 

@@ -19,6 +19,8 @@ typedef struct {
 
 /* A zeroed sample is ready for mu_sample_begin. */
 void mu_sample_begin(mu_sample *sample, int64_t index, uint64_t seed, int64_t pass);
+/* The same sample from its beginning: without what was put into it. */
+void mu_sample_begin_again(mu_sample *sample);
 void mu_sample_release(mu_sample *sample);
 
 /* A field with uninitialised bytes; replaces the one of this name, whose bytes stay readable until the next begin. In the steady

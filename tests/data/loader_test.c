@@ -320,6 +320,26 @@ START_TEST(corrupt_samples_are_replaced)
 }
 END_TEST
 
+/* Many of them, one after the other, take the memory of one. */
+START_TEST(corrupt_samples_take_no_memory)
+{
+    enum { BAD = 900 };
+    char yaml[8 * BAD];
+    mu_sample sample = {0};
+    int n = snprintf(yaml, sizeof yaml, "{dataset: {type: ToySet, n: %d, on_corrupt: skip, bad: [0", BAD + 1);
+    for (int i = 1; i < BAD; i++)
+        n += snprintf(yaml + n, sizeof yaml - (size_t)n, ", %d", i);
+    snprintf(yaml + n, sizeof yaml - (size_t)n, "]}, batch_size: 1}");
+    mu_loader *loader = open_loader(yaml, 0, 1);
+    int64_t before = mu_mem_get_counts().live_bytes;
+    ck_ok(mu_dataset_get(mu_loader_dataset(loader), 0, &sample, 7, 0));
+    ck_assert_int_eq(sample.index, BAD);
+    ck_assert_int_le(mu_mem_get_counts().live_bytes - before, 8192);
+    mu_sample_release(&sample);
+    close_loader(loader);
+}
+END_TEST
+
 START_TEST(wrong_settings)
 {
     ck_assert_int_eq(fails_to_open("{dataset: {type: ToySet, n: 0}, batch_size: 4}", 0, 1), MU_ERR_CONFIG);
@@ -764,6 +784,7 @@ int main(void)
     tcase_add_test(tcase, default_sampler);
     tcase_add_test(tcase, errors_come_at_their_batch);
     tcase_add_test(tcase, corrupt_samples_are_replaced);
+    tcase_add_test(tcase, corrupt_samples_take_no_memory);
     tcase_add_test(tcase, wrong_settings);
     tcase_add_test(tcase, back_pressure_and_shutdown);
     tcase_add_test(tcase, steady_state_allocates_nothing);
