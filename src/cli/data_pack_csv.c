@@ -6,6 +6,7 @@
 #include "data/csv.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,8 @@ static mu_err csv_values(const pack *p, const mu_csv *csv, size_t label_column, 
         if (!parse_number(mu_csv_cell(csv, i), &x))
             return wrong_cell(p, csv, i, "a number");
         if (p->field[PACK_IMAGES].sample.dtype == MU_F32) {
+            if (isfinite(x) && fabs(x) > FLT_MAX)
+                return wrong_cell(p, csv, i, "a number that f32 can hold");
             ((float *)out)[n++] = (float)x;
             continue;
         }

@@ -318,6 +318,9 @@ err_has 'the number of a class'
 printf '1,,2\n0,1,2\n' >gap.csv
 run 1 pack x.h5 --csv gap.csv --label-column 0
 err_has "gap.csv:1: column 1 is ''"
+printf '1,2\n0,-1e39\n' >range.csv
+run 1 pack x.h5 --csv range.csv --dtype f32
+err_has "range.csv:2: column 1 is '-1e39'; a number that f32 can hold was expected"
 printf '1,"2\n' >quote.csv
 run 1 pack x.h5 --csv quote.csv
 err_has 'a quote is not closed'
