@@ -5,10 +5,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Every checksum. */
 static mu_err check_whole(const char *path)
@@ -27,22 +29,44 @@ static bool is_absolute(const char *path)
     return path[0] == '/';
 }
 
+/* The first line of last_checkpoint; *exists false when there is no such file. Whatever else has its name is not waited for. */
+static mu_err read_line(const char *work_dir, char *line, size_t size, bool *exists)
+{
+    char *name;
+    struct stat info;
+    MU_TRY(mu_asprintf(&name, "%s/" CKPT_LAST, work_dir));
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK), code = errno;
+    mu_free(name);
+    *exists = fd >= 0 || code != ENOENT;
+    if (!*exists)
+        return MU_OK;
+    if (fd < 0)
+        return MU_FAIL(MU_ERR_IO, "'%s/" CKPT_LAST "': %s", work_dir, strerror(code));
+    bool regular = fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+    ssize_t n = regular ? pread(fd, line, size - 1, 0) : 0;
+    code = errno;
+    close(fd);
+    if (!regular)
+        return MU_FAIL(MU_ERR_IO, "'%s/" CKPT_LAST "' is not a regular file", work_dir);
+    if (n < 0)
+        return MU_FAIL(MU_ERR_IO, "'%s/" CKPT_LAST "' cannot be read: %s", work_dir, strerror(code));
+    line[n] = '\0';
+    line[strcspn(line, "\r\n")] = '\0';
+    if (!line[0])
+        return MU_FAIL(MU_ERR_FORMAT, "'%s/" CKPT_LAST "' is empty", work_dir);
+    return MU_OK;
+}
+
 /* What last_checkpoint says; *out NULL when there is no such file. A path that leads nowhere from here is looked for beside it: folders are moved. */
 static mu_err read_last(const char *work_dir, char **out)
 {
     char *name, line[4096] = "";
     struct stat info;
-    MU_TRY(mu_asprintf(&name, "%s/" CKPT_LAST, work_dir));
-    FILE *file = fopen(name, "r");
-    mu_free(name);
+    bool exists;
     *out = NULL;
-    if (!file)
-        return errno == ENOENT ? MU_OK : MU_FAIL(MU_ERR_IO, "'%s/" CKPT_LAST "': %s", work_dir, strerror(errno));
-    bool empty = !fgets(line, sizeof line, file);
-    fclose(file);
-    line[strcspn(line, "\r\n")] = '\0';
-    if (empty || !line[0])
-        return MU_FAIL(MU_ERR_FORMAT, "'%s/" CKPT_LAST "' is empty", work_dir);
+    MU_TRY(read_line(work_dir, line, sizeof line, &exists));
+    if (!exists)
+        return MU_OK;
     if (is_absolute(line) && stat(line, &info) == 0)
         return mu_strdup(out, line);
     const char *slash = strrchr(line, '/');

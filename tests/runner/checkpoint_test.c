@@ -210,6 +210,23 @@ START_TEST(the_last_good_one)
 }
 END_TEST
 
+/* It is looked past, and not waited for. */
+START_TEST(no_file_at_all)
+{
+    run t;
+    char *found;
+    run_open(&t, PLAIN, 3);
+    ck_ok(mu_checkpoint_save(&t.r, path, everything, NULL));
+    snprintf(other, sizeof other, "%s/last_checkpoint", folder);
+    ck_assert_int_eq(mkfifo(other, 0666), 0);
+    ck_ok(mu_checkpoint_find(folder, &found));
+    ck_assert_str_eq(found, path);
+    mu_free(found);
+    ck_assert_ptr_nonnull(strstr(warnings, "last_checkpoint' is not a regular file"));
+    run_close(&t);
+}
+END_TEST
+
 /* Of a hook with an out_dir: beside the one that is damaged, or was there. */
 START_TEST(the_last_good_one_elsewhere)
 {
@@ -364,6 +381,7 @@ int main(void)
     tcase_add_loop_test(tcase, weights_by_name, 0, 3);
     tcase_add_test(tcase, the_last_good_one);
     tcase_add_test(tcase, the_last_good_one_elsewhere);
+    tcase_add_test(tcase, no_file_at_all);
     tcase_add_test(tcase, shards_are_lost);
     tcase_add_test(tcase, in_the_background);
     tcase_add_test(tcase, no_memory);
