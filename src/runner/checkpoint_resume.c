@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "runner/checkpoint_impl.h"
+#include "runner/own.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -372,11 +373,9 @@ static mu_err adopt_seed(job *j)
     if (mu_cfg_find(r->cfg, "randomness.seed") && mu_runner_is_main(r))
         MU_WARN("runner", "the seed is %lld, as in the checkpoint, not %llu", (long long)seed, (unsigned long long)r->seed);
     r->seed = (uint64_t)seed;
-    mu_loader *loader;
-    mu_loader_options options = {.rank = r->comm->rank, .world_size = r->comm->size, .seed = r->seed, .training = true};
-    MU_TRY(mu_loader_new(mu_cfg_find(r->cfg, "train_dataloader"), "train_dataloader", &options, &loader));
-    mu_loader_release(r->train_loader);
-    r->train_loader = loader;
+    mu_loader *other = r->train_loader;
+    MU_TRY(mu_runner_build_loader(r, MU_PHASE_TRAIN));
+    mu_loader_release(other);
     return MU_OK;
 }
 
