@@ -28,9 +28,11 @@ complain() {
     failed=1
 }
 
-# Compares what the command printed ($tmp/out) with what the document says ($tmp/said).
+# Compares what the command printed ($tmp/out) with what the document says ($tmp/said). A command of which nothing is said has worked.
 compare() {
-    if ! grep -qx '\.\.\.' "$tmp/said"; then
+    if ! grep -qvx '\.\.\.' "$tmp/said" && [ $status -ne 0 ]; then
+        : # told below
+    elif ! grep -qx '\.\.\.' "$tmp/said"; then
         cmp -s "$tmp/said" "$tmp/out" && return
     elif ! grep -vx '\.\.\.' "$tmp/said" | grep -vxF -f "$tmp/out" >"$tmp/missing"; then
         return
@@ -61,6 +63,7 @@ run_document() {
             [ "$line" != '```' ] || { inside=false && cd "$tmp/top" && continue; }
             command=${line#??}
             eval "$command" >"$tmp/out" 2>&1 </dev/null
+            status=$?
             : >"$tmp/said"
             ;;
         true,*) printf '%s\n' "$line" >>"$tmp/said" ;;
