@@ -150,6 +150,13 @@ for script in $(sed -n 's/.*\(jobs\/[a-z]*\.sbatch\).*/\1/p' "$srcdir/README.md"
     [ -f "$src/$script" ] || complain "there is no $script"
 done
 
+# What train.sbatch looks at before is the run that it starts.
+mkdir "$tmp/bin"
+printf '#!/bin/sh\nshift 3\necho "$*"\n' >"$tmp/bin/srun"
+chmod +x "$tmp/bin/srun"
+PATH=$tmp/bin:$PATH MUSTER=muster sh "$src/jobs/train.sbatch" run.yaml --cfg-options a=1 b=2 --seed 3 --work-dir w --quiet --cfg-options=c=3 >"$tmp/out"
+grep -qx 'muster env --preflight run.yaml --cfg-options a=1 b=2 --work-dir w --cfg-options=c=3' "$tmp/out" || complain "train.sbatch: $(cat "$tmp/out")"
+
 # Links to files.
 for document in README.md $(cd "$src" && ls doc/*.md); do
     for link in $(grep -o ']([^):#]*)' "$src/$document" | tr -d ']()'); do
