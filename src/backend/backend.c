@@ -152,10 +152,9 @@ static const char *meaning(const char *device)
     return strcmp(device, "auto") == 0 && wish && *wish && !strstr(wish, "auto") ? wish : device;
 }
 
-mu_err mu_backend_find(const char *device, const mu_backend_options *options, mu_backend_choice *out)
+static mu_err find(const char *device, const mu_backend_options *options, mu_backend_choice *out)
 {
     mu_backend_choice choice = {.device = options ? options->device : 0};
-    device = meaning(device);
     if (strncmp(device, "check:", 6) == 0)
         return mu_backend_find(device + 6, options, out);
     bool any = strcmp(device, "auto") == 0;
@@ -163,6 +162,15 @@ mu_err mu_backend_find(const char *device, const mu_backend_options *options, mu
     MU_TRY(check_device(&choice));
     *out = choice;
     return MU_OK;
+}
+
+mu_err mu_backend_find(const char *device, const mu_backend_options *options, mu_backend_choice *out)
+{
+    const char *meant = meaning(device);
+    mu_err err = find(meant, options, out);
+    if (err && meant != device)
+        mu_error_context("MUSTER_DEVICE");
+    return err;
 }
 
 /* "check:cpu:onednn" */
@@ -179,9 +187,9 @@ static mu_err open_checked(const char *device, const mu_backend_options *options
 mu_err mu_backend_open(const char *device, const mu_backend_options *options, mu_backend **out)
 {
     mu_backend_choice choice;
-    device = meaning(device);
-    if (strncmp(device, "check:", 6) == 0)
-        return open_checked(device + 6, options, out);
+    const char *meant = meaning(device);
+    if (strncmp(meant, "check:", 6) == 0)
+        return open_checked(meant + 6, options, out);
     MU_TRY(mu_backend_find(device, options, &choice));
     mu_backend_options its = options ? *options : (mu_backend_options){0};
     its.device = choice.device;

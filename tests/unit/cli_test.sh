@@ -222,6 +222,8 @@ what='muster train, all closed'
 "$muster" train "$tmp/train.yaml" --work-dir "$tmp/run" <&- >&- 2>&- || complain "status $?"
 grep -q 'Checkpoints will be saved' "$tmp"/run/*/*.log || complain 'no log'
 ! grep -v '^20' "$tmp"/run/*/*.log >"$tmp/err" || complain 'the console in the log'
+MUSTER_DEVICE=nothing run 1 train "$tmp/train.yaml" --work-dir "$tmp/run" --quiet
+err_has 'muster: MUSTER_DEVICE: there is no device "nothing"'
 "$muster" list <&- >&- 2>"$tmp/err"
 status=$?
 what='muster list >&-'
