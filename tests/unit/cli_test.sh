@@ -211,7 +211,7 @@ run 0 data pack "$tmp/train.h5" --csv ../../../data/digits/digits.csv.gz --shape
 cat >"$tmp/train.yaml" <<END
 model:
   type: ImageClassifier
-  data_preprocessor: {type: ImgDataPreprocessor}
+  data_preprocessor: {type: ImgDataPreprocessor, mean: [8.0], std: [8.0]}
   backbone: {type: LeNet, in_channels: 1, width: 2, kernel: 3}
   head: {type: LinearClsHead, num_classes: 10}
 train_dataloader: {batch_size: 8, dataset: {type: HDF5Dataset, path: $tmp/train.h5}}
@@ -222,6 +222,7 @@ what='muster train, all closed'
 "$muster" train "$tmp/train.yaml" --work-dir "$tmp/run" <&- >&- 2>&- || complain "status $?"
 grep -q 'Checkpoints will be saved' "$tmp"/run/*/*.log || complain 'no log'
 ! grep -v '^20' "$tmp"/run/*/*.log >"$tmp/err" || complain 'the console in the log'
+run 0 train "$tmp/train.yaml" --work-dir "$tmp/run" --quiet --device check:cpu
 MUSTER_DEVICE=nothing run 1 train "$tmp/train.yaml" --work-dir "$tmp/run" --quiet
 err_has 'muster: MUSTER_DEVICE: there is no device "nothing"'
 "$muster" list <&- >&- 2>"$tmp/err"
