@@ -422,6 +422,14 @@ static mu_err prepare_empty(mu_onednn *self, const mu_call *call, mu_kernel **ou
     return MU_OK;
 }
 
+/* Along axis i. For one output any stride that is large enough does the same: the least one is taken. Where a stride is
+ * larger than the image, oneDNN 2.6's bf16 weight gradient multiplies memory that nobody wrote, perhaps NaN, by 0. */
+static int64_t least_stride(const mu_conv2d_attrs *a, int i, const mu_type *x, const mu_type *w, const mu_type *y)
+{
+    int64_t rest = x->dim[2 + i] + a->padding[i] + a->padding[2 + i] - a->dilation[i] * (w->dim[2 + i] - 1) - 1;
+    return y->dim[2 + i] == 1 && rest + 1 < a->stride[i] ? rest + 1 : a->stride[i];
+}
+
 mu_err mu_onednn_conv_prepare(mu_onednn *self, const mu_call *call, const mu_conv_roles *roles,
                               const mu_layout *const *in_layout, const mu_layout *const *want_out, mu_kernel **out)
 {
@@ -430,7 +438,7 @@ mu_err mu_onednn_conv_prepare(mu_onednn *self, const mu_call *call, const mu_con
     if (mu_onednn_empty(call))
         return prepare_empty(self, call, out);
     for (int i = 0; i < 2; i++) {
-        c.window.strides[i] = a->stride[i];
+        c.window.strides[i] = least_stride(a, i, tensor_type(&c, X), tensor_type(&c, W), tensor_type(&c, Y));
         c.window.dilates[i] = a->dilation[i] - 1;
         c.window.pad_l[i] = a->padding[i];
         c.window.pad_r[i] = a->padding[2 + i];
@@ -468,6 +476,9 @@ bool mu_onednn_conv_supports(const mu_call *call, const mu_conv_roles *roles, co
     for (int i = 0; i < w->ndim; i++)
         if (w->dim[i] == 0)
             return false;
+    *why = "oneDNN's bf16 weight gradient wants images that are as wide as the stride";
+    if (roles->product == MU_CONV_GRAD_WEIGHT && dtype == MU_BF16 && x->dim[3] < least_stride(a, 1, x, w, y))
+        return false;
     *why = "oneDNN's convolution wants paddings of zero or more";
     for (int i = 0; i < 4; i++)
         if (a->padding[i] < 0)
