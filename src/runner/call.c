@@ -45,6 +45,8 @@ mu_err mu_runner_call(mu_runner *runner, mu_hook_point point, const mu_hook_even
         if (err && !runner->agreed && !(runner->own && runner->own->trouble.known))
             mu_error_context("%s, %s", component->name, mu_hook_point_name(point));
         MU_TRY(err);
+        if (point == MU_AFTER_VAL_EPOCH && runner->val_left)
+            break; /* the hook was to evaluate again: the others hear of all of it, or of nothing */
     }
     return MU_OK;
 }

@@ -18,7 +18,8 @@ typedef struct {
 } mu_loop_ops;
 
 /* Collective. For hooks in AFTER_VAL_EPOCH and AFTER_TEST_EPOCH: the pass that is just over once more, with the parameters as they are now, and no
- * points of hooks but those of its iterations. *out is empty when the ranks agreed to stop meanwhile; owned by the caller. */
+ * points of hooks but those of its iterations. *out is empty when the ranks agreed to stop meanwhile: then the validation is left, as if they had in
+ * its first pass, and no further hook is told of AFTER_VAL_EPOCH. *out is owned by the caller. */
 MU_CHECKED mu_err mu_loop_evaluate_again(mu_runner *runner, mu_results *out);
 
 /* The interval between validations that holds after `done` epochs or iterations: dynamic_intervals as the reference has them, by

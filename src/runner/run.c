@@ -153,13 +153,14 @@ static mu_err load_weights(mu_runner *runner)
         MU_INFO("run", "loading weights from %s", from);
         err = mu_checkpoint_load_from(runner, from, false);
     }
+    bool loaded = resume || from;
     mu_free(resume);
     MU_TRY(err);
     if (!runner->resumed) /* else every rank has read all of it */
         MU_TRY(broadcast_weights(runner));
     else
         MU_INFO("run", "resumed after iteration %lld, in %.2f s", (long long)runner->iter, mu_clock() - begun);
-    return resume || from ? mu_runner_call(runner, MU_AFTER_LOAD_CHECKPOINT, NULL) : MU_OK;
+    return loaded ? mu_runner_call(runner, MU_AFTER_LOAD_CHECKPOINT, NULL) : MU_OK;
 }
 
 /* Of this rank. */

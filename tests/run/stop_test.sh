@@ -125,6 +125,30 @@ for n in 1 2; do
     done
 done
 
+# The same in the second pass of a validation: that of the model itself, after its average.
+for action in slow term; do
+    cat >again.$action.yaml <<END
+_base_: $configs/lenet.yaml
+train_dataloader: {batch_size: 12, dataset: {indices: 240}}
+val_dataloader: {batch_size: 25, dataset: {indices: 325}}
+train_cfg: {max_epochs: 2}
+custom_imports: {imports: [fault_hook]}
+custom_hooks:
+  - {type: FaultHook, point: after_val_epoch, rank: 1, iter: 20, action: $action}
+  - {type: EMAHook, evaluate_on_origin: true}
+END
+done
+expect 0 2 train again.slow.yaml --work-dir again
+expect 75 2 train again.term.yaml --work-dir again.struck
+said 1 'stopped after iteration 20;'
+said 1 'the validation is left for the stop'
+[ "$(grep -c 'Epoch(val).*accuracy' err)" -eq 1 ] || complain 'a validation that was left in its second pass has a result'
+expect 0 2 train again.slow.yaml --work-dir again.struck --resume
+same again/epoch_2.h5 again.struck/epoch_2.h5
+metrics again >metrics1
+metrics again.struck >metrics2
+grep -q origin metrics1 && cmp -s metrics1 metrics2 || { diff metrics1 metrics2; complain 'a validation that was left in its second pass: other metrics'; }
+
 # Counted in iterations, in pieces, and the ranks have 7 and 6 batches.
 for sharing in MMDistributedDataParallel MMFullyShardedDataParallel; do
     cat >left.yaml <<END

@@ -124,13 +124,13 @@ static mu_err measure(mu_runner *runner, mu_loader *loader, mu_evaluator *evalua
 
 mu_err mu_loop_evaluate_again(mu_runner *runner, mu_results *out)
 {
-    bool val = runner->phase == MU_PHASE_VAL, left;
+    bool val = runner->phase == MU_PHASE_VAL;
     mu_loader *loader = val ? runner->val_loader : runner->test_loader;
     mu_results results = {0};
     int64_t stops;
     MU_TRY(count_stops(runner, loader, runner->train_loop != NULL, &stops));
-    MU_TRY(measure(runner, loader, val ? runner->val_evaluator : runner->test_evaluator, val ? &val_points : &test_points, stops, &left,
-                   &results));
+    MU_TRY(measure(runner, loader, val ? runner->val_evaluator : runner->test_evaluator, val ? &val_points : &test_points, stops,
+                   &runner->val_left, &results));
     *out = results;
     return MU_OK;
 }
