@@ -154,7 +154,22 @@ START_TEST(what_is_wrong_is_told)
     ck_fails(mu_dump_results_new("/nowhere/x.h5", &metric), MU_ERR_CONFIG, "the folder '/nowhere/' cannot be written to");
     ck_fails(mu_dump_results_new("/tmp", &metric), MU_ERR_CONFIG, "'/tmp' is not a regular file");
     ck_fails(mu_dump_results_new("/tmp/", &metric), MU_ERR_CONFIG, "'/tmp/' names no file");
+    /* What is not results is not replaced; an empty file, and results, are. */
+    char other[160];
+    snprintf(other, sizeof other, "%s.other", path);
+    int empty = open(other, O_CREAT | O_WRONLY, 0666);
+    ck_ok(mu_dump_results_new(other, &metric));
+    mu_destroy(metric);
+    ck_assert_int_eq(write(empty, "weights", 7), 7);
+    close(empty);
+    ck_fails(mu_dump_results_new(other, &metric), MU_ERR_CONFIG, "holds no results, and is not replaced");
     ck_ok(test_time("[]", &r));
+    ck_ok(mu_dump_results_new(path, &metric));
+    mu_destroy(metric);
+    ck_assert_int_eq(rename(path, other), 0);
+    ck_ok(mu_dump_results_new(other, &metric));
+    mu_destroy(metric);
+    ck_assert_int_eq(rename(other, path), 0);
     ck_fails(offline("{\"type\": \"Accuracy\", \"topk\": 9}", &r), MU_ERR_CONFIG, "there are 7 classes only");
     /* One changed byte of the scores. */
     int fd = open(path, O_RDWR);

@@ -178,6 +178,32 @@ START_TEST(test_cache_cannot_be_written)
 }
 END_TEST
 
+/* Two that share a file: each has what the other has put, however many there are. */
+START_TEST(test_choices_are_shared)
+{
+    mu_choices *a, *b;
+    char key[16];
+    ck_ok(mu_choices_open(dir, "shared.txt", "# choices", &a));
+    ck_ok(mu_choices_open(dir, "shared.txt", "# choices", &b));
+    for (int i = 0; i < 300; i++) {
+        snprintf(key, sizeof key, "k%d", i);
+        ck_assert_ptr_null(choice_of(b, key));
+        ck_ok(mu_choices_put(i % 2 ? a : b, key, i % 3 ? "direct" : "winograd", 1e-3));
+    }
+    for (int i = 0; i < 300; i++) {
+        snprintf(key, sizeof key, "k%d", i);
+        ck_assert_str_eq(choice_of(a, key), i % 3 ? "direct" : "winograd");
+        ck_assert_str_eq(choice_of(b, key), i % 3 ? "direct" : "winograd");
+    }
+    ck_ok(mu_choices_put(a, "k7", "winograd", 1e-3));
+    mu_choices_close(b);
+    ck_ok(mu_choices_open(dir, "shared.txt", "# choices", &b));
+    ck_assert_str_eq(choice_of(b, "k7"), "winograd");
+    mu_choices_close(a);
+    mu_choices_close(b);
+}
+END_TEST
+
 static const mu_conv2d_attrs conv_attrs = {.stride = {1, 1}, .padding = {1, 1, 1, 1}, .dilation = {1, 1}, .groups = 1};
 static const mu_type conv_in[2] = {MU_TYPE(MU_F32, 2, 32, 9, 9), MU_TYPE(MU_F32, 48, 32, 3, 3)};
 static const mu_type conv_out = MU_TYPE(MU_F32, 2, 48, 9, 9);
@@ -326,6 +352,7 @@ int main(void)
     tcase_add_test(tc, test_cache_is_kept);
     tcase_add_loop_test(tc, test_cache_is_broken, 0, sizeof broken / sizeof *broken);
     tcase_add_test(tc, test_cache_cannot_be_written);
+    tcase_add_test(tc, test_choices_are_shared);
     tcase_add_test(tc, test_choice_comes_from_the_file);
     tcase_add_test(tc, test_options);
     tcase_add_test(tc, test_steady_state);

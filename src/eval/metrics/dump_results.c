@@ -2,6 +2,7 @@
 #include "eval/dump.h"
 
 #include "core/mem.h"
+#include "io/hdf5.h"
 #include "io/tensor_file.h"
 
 #include <stdio.h>
@@ -35,18 +36,52 @@ static const mu_option options[] = {
     MU_OPTION_END,
 };
 
+static mu_err holds_results(const char *path, bool *out)
+{
+    hid_t file;
+    char *format = NULL;
+    mu_err err = mu_h5_open(path, false, &file);
+    if (!err) {
+        err = mu_h5_get_text(file, "muster_format", &format);
+        mu_h5_close(file);
+    }
+    if (err == MU_ERR_MEMORY)
+        return err;
+    *out = !err && strcmp(format, "results") == 0;
+    if (!err)
+        mu_free(format);
+    mu_error_clear();
+    return MU_OK;
+}
+
+/* A typing mistake must not cost a dataset or a checkpoint. */
+static mu_err check_replaceable(const char *path)
+{
+    struct stat info;
+    bool results = false;
+    if (stat(path, &info) != 0)
+        return MU_OK;
+    if (!S_ISREG(info.st_mode))
+        return MU_FAIL(MU_ERR_CONFIG, "out_file_path: '%s' is not a regular file and is not replaced", path);
+    if (info.st_size == 0)
+        return MU_OK;
+    MU_TRY(holds_results(path, &results));
+    if (results)
+        return MU_OK;
+    MU_FAIL(MU_ERR_CONFIG, "out_file_path: '%s' is there, holds no results, and is not replaced", path);
+    return mu_error_hint("choose another name, or remove it");
+}
+
 /* Better now than after the test. */
 static mu_err create(void *object, const mu_cfg *cfg)
 {
     (void)cfg;
     const dump_results *self = object;
     const char *slash = strrchr(self->out_file_path, '/');
-    struct stat info;
     char *folder;
     if (!(slash ? slash + 1 : self->out_file_path)[0])
         return MU_FAIL(MU_ERR_CONFIG, "out_file_path: '%s' names no file", self->out_file_path);
-    if (stat(self->out_file_path, &info) == 0 && !S_ISREG(info.st_mode))
-        return MU_FAIL(MU_ERR_CONFIG, "out_file_path: '%s' is not a regular file and is not replaced", self->out_file_path);
+    MU_TRY(check_replaceable(self->out_file_path));
     MU_TRY(mu_strndup(&folder, slash ? self->out_file_path : ".", slash ? (size_t)(slash - self->out_file_path) + 1 : 1));
     mu_err err = access(folder, W_OK) == 0 ? MU_OK : MU_FAIL(MU_ERR_CONFIG, "out_file_path: the folder '%s' cannot be written to", folder);
     mu_free(folder);
