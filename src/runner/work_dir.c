@@ -67,6 +67,10 @@ mu_err mu_make_dirs(const char *path)
     char *copy;
     if (!*path)
         return MU_FAIL(MU_ERR_USAGE, "the name of a folder is empty");
+    if (strchr(path, '\n')) {
+        MU_FAIL(MU_ERR_USAGE, "the name of folder '%s' has a line break", path);
+        return mu_error_hint("choose another name: lists of checkpoints have a line for each");
+    }
     MU_TRY(mu_strdup(&copy, path));
     for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
         copy[n - 1] = '\0';

@@ -17,7 +17,7 @@ void mu_work_dir_release(mu_work_dir *dir); /* gives the lock back; NULL is allo
 const char *mu_work_dir_timestamp(const mu_work_dir *dir); /* what it has become */
 const char *mu_work_dir_log_dir(const mu_work_dir *dir);   /* PATH/timestamp */
 
-/* mkdir -p. */
+/* mkdir -p. MU_ERR_USAGE for a name without characters, or with a line break. */
 MU_CHECKED mu_err mu_make_dirs(const char *path);
 
 #endif

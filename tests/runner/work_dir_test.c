@@ -176,6 +176,9 @@ START_TEST(makes_folders)
     memset(name, 'n', sizeof name - 1);
     name[sizeof name - 1] = '\0';
     ck_fails(mu_make_dirs(name), MU_ERR_IO, "File name too long");
+    snprintf(name, sizeof name, "%s/two\nlines", root);
+    ck_fails(mu_make_dirs(name), MU_ERR_USAGE, "has a line break");
+    ck_assert(!is_dir(name));
     ck_fails(mu_make_dirs("/proc/muster"), MU_ERR_IO, "folder '/proc/muster' cannot be made");
 }
 END_TEST
