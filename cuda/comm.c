@@ -9,6 +9,7 @@
 #include "dist/doing.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -19,6 +20,9 @@ struct mu_device_comm {
     ncclComm_t nccl;      /* NULL: one rank, or given up */
     atomic_bool given_up;
     cudaStream_t used[MU_N_LANES]; /* streams that it has given work to */
+    uint64_t bit;                  /* in recordings; beyond 64 of them they share the last one */
+    pthread_t aborting;            /* where is_aborting */
+    bool is_aborting;
 };
 
 enum { EAGER = 256 }; /* questions without a pause: what NCCL does beside the caller takes some microseconds */
@@ -138,6 +142,16 @@ static mu_err open_ranks(mu_device_comm *self)
     return MU_OK;
 }
 
+static uint64_t free_bit(const mu_cuda *cuda)
+{
+    uint64_t taken = 0, bit = 1;
+    for (const mu_device_comm *at = cuda->comms; at; at = at->next)
+        taken |= at->bit;
+    while (bit << 1 && taken & bit)
+        bit <<= 1;
+    return bit;
+}
+
 mu_err mu_cuda_comm_open(mu_backend *backend, mu_comm *comm, mu_device_comm **out)
 {
     mu_cuda *cuda = mu_cuda_of(backend);
@@ -152,6 +166,7 @@ mu_err mu_cuda_comm_open(mu_backend *backend, mu_comm *comm, mu_device_comm **ou
         comm_free(self);
         MU_TRY(err);
     }
+    self->bit = free_bit(cuda);
     self->next = cuda->comms;
     cuda->comms = self;
     *out = self;
@@ -168,6 +183,24 @@ mu_device_comm *mu_cuda_comm_of(const mu_cuda *cuda, const mu_comm *comm)
 
 /* ---- the end ---- */
 
+static void *end_collectives(void *nccl)
+{
+    (void)ncclCommAbort(nccl);
+    return NULL;
+}
+
+/* Its first act frees the devices; then NCCL waits until there is no recording with a collective of this communicator, and these are another thread's. */
+static void start_abort(mu_device_comm *self, ncclComm_t nccl)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    self->is_aborting = pthread_create(&self->aborting, NULL, end_collectives, nccl) == 0;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (!self->is_aborting)
+        (void)ncclCommAbort(nccl);
+}
+
 void mu_cuda_comm_abort(mu_backend *backend, mu_device_comm *self)
 {
     struct timespec until;
@@ -179,7 +212,7 @@ void mu_cuda_comm_abort(mu_backend *backend, mu_device_comm *self)
     ncclComm_t nccl = self->nccl;
     self->nccl = NULL;
     if (nccl)
-        (void)ncclCommAbort(nccl);
+        start_abort(self, nccl);
     if (locked)
         pthread_mutex_unlock(&self->lock);
 }
@@ -212,10 +245,14 @@ void mu_cuda_comm_close(mu_backend *backend, mu_device_comm *self)
             break;
         }
     (void)cudaSetDevice(cuda->device);
+    cuda->base.n_unbound++;
+    mu_cuda_recordings_end(cuda, self->bit); /* NCCL waits for them */
     if (self->nccl && drained(self))
         (void)ncclCommDestroy(self->nccl);
     else if (self->nccl)
         (void)ncclCommAbort(self->nccl);
+    if (self->is_aborting)
+        (void)pthread_join(self->aborting, NULL);
     comm_free(self);
 }
 
@@ -310,6 +347,7 @@ mu_err mu_cuda_collect(mu_backend *backend, mu_device_comm *self, mu_lane lane, 
     pthread_mutex_lock(&self->lock);
     mu_err err = self->nccl ? start(self, what, stream) : lost();
     self->used[lane] = stream;
+    cuda->collecting |= self->bit;
     pthread_mutex_unlock(&self->lock);
     MU_TRY(err);
     return MU_OK;

@@ -53,6 +53,8 @@ typedef struct {
     mu_cuda_block *blocks; /* of alloc */
     size_t n_blocks, block_capacity, used, peak; /* used, peak: bytes of alloc */
     mu_device_comm *comms; /* that are open (comm.c) */
+    mu_recording *recordings; /* that there are */
+    uint64_t collecting;      /* a bit for each communicator that had a part since record_begin */
 } mu_cuda;
 
 static inline mu_cuda *mu_cuda_of(mu_backend *backend)
@@ -106,6 +108,8 @@ mu_err mu_cuda_record_upload(mu_backend *backend, void *device, const void *host
 mu_err mu_cuda_record_end(mu_backend *backend, mu_recording **out);
 mu_err mu_cuda_replay(mu_backend *backend, mu_recording *recording);
 void mu_cuda_recording_release(mu_backend *backend, mu_recording *recording);
+/* Those that one of these communicators has a part in cannot be replayed any more. */
+void mu_cuda_recordings_end(mu_cuda *self, uint64_t comms);
 mu_err mu_cuda_devices(mu_device *out, int most, int *n);
 mu_err mu_cuda_free_memory(int device, size_t *out);
 bool mu_cuda_library(int i, const char **name, char version[32]);

@@ -212,7 +212,7 @@ struct mu_backend {
     mu_run *run;      /* memory of the device: what kernels read of a run, so that replayed ones see it, too (mu_backend_set_run); NULL: they are told */
     mu_holder *holders; /* who has memory of it (backend/holders.h) */
     mu_repeat *repeat;  /* the span that is open (backend/repeat.h) */
-    int64_t n_unbound;  /* kernels of recordings that were bound anew or released */
+    int64_t n_unbound;  /* kernels and communicators of recordings that were bound anew, released or closed */
 };
 
 /* "cpu" (the best for the processor), "cpu:ref", "cpu:onednn", "check:cpu:onednn", "cuda" (options->device), "cuda:1", or "auto": what the

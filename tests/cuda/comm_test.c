@@ -196,6 +196,37 @@ static void two_lanes(void)
     ops->dealloc(device, b);
 }
 
+static mu_recording *record_reduce(mu_device_comm *comm, float *data, int64_t count)
+{
+    mu_recording *recording = NULL;
+    OK(ops->record_begin(device));
+    OK(all_reduce(comm, MU_LANE_KERNELS, data, count));
+    OK(ops->record_end(device, &recording));
+    return recording;
+}
+
+/* NCCL ends a communicator when there is no recording of it any more: those that are left cannot be replayed. */
+static void closes_before_recording(void)
+{
+    mu_device_comm *other = NULL;
+    float *data = block(4000);
+    OK(ops->comm_open(device, world, &other));
+    mu_recording *kept = record_reduce(devices, data, 1000), *lost = record_reduce(other, data, 1000);
+    int64_t unbound = device->n_unbound;
+    OK(ops->replay(device, kept));
+    OK(ops->replay(device, lost));
+    ops->comm_close(device, other);
+    OK(ops->synchronize(device));
+    CHECK(device->n_unbound > unbound); /* spans forget what they have noted */
+    if (world->size > 1)
+        FAILS(ops->replay(device, lost), MU_ERR_COMM, "a communicator that was closed");
+    OK(ops->replay(device, kept));
+    OK(ops->synchronize(device));
+    ops->recording_release(device, lost);
+    ops->recording_release(device, kept);
+    ops->dealloc(device, data);
+}
+
 /* ---- those who fall out with each other ---- */
 
 /* One rank cannot connect: all hear of it. */
@@ -238,12 +269,13 @@ static void one_dies(void)
     pthread_t thread;
     float *data = block(4000);
     signal(SIGTERM, SIG_IGN);
-    OK(all_reduce(devices, MU_LANE_KERNELS, data, 1000));
+    mu_recording *recording = record_reduce(devices, data, 1000);
+    OK(ops->replay(device, recording));
     OK(ops->synchronize(device));
     OK(mu_comm_barrier(world));
     if (world->rank == world->size - 1)
         kill(getpid(), SIGKILL);
-    OK(all_reduce(devices, MU_LANE_KERNELS, data, 1000));
+    OK(ops->replay(device, recording));
     CHECK(pthread_create(&thread, NULL, give_up, NULL) == 0);
     double begun = mu_clock();
     OK(ops->synchronize(device));
@@ -252,6 +284,8 @@ static void one_dies(void)
     FAILS(ops->comm_check(device, devices), MU_ERR_COMM, "was given up");
     FAILS(all_reduce(devices, MU_LANE_KERNELS, data, 1000), MU_ERR_COMM, "was given up");
     ops->comm_close(device, devices);
+    OK(ops->synchronize(device)); /* the recording held nobody up */
+    ops->recording_release(device, recording);
     ops->dealloc(device, data);
     mu_backend_close(device);
     say(failures ? "failed" : "came out of it");
@@ -332,6 +366,7 @@ int main(int argc, char **argv)
         conforms();
         refuses();
         two_lanes();
+        closes_before_recording();
     }
     ops->comm_close(device, devices);
     ops->comm_close(device, NULL);

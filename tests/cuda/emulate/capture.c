@@ -24,9 +24,11 @@ struct CUgraph_st {
 };
 struct CUgraphExec_st {
     struct CUgraph_st graph;
+    cudaGraphExec_t next;
 };
 
 static cudaGraph_t captures; /* that have begun */
+static cudaGraphExec_t execs;
 static int64_t n_captures;
 
 static cudaError_t nodes_add(emulate_nodes *self, int k)
@@ -263,11 +265,15 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsign
     *out = graph != NULL ? calloc(1, sizeof **out) : NULL;
     if (*out == NULL)
         return emulate_error(graph == NULL ? cudaErrorInvalidValue : cudaErrorMemoryAllocation);
+    pthread_mutex_lock(&emulate_lock);
+    (*out)->next = execs;
+    execs = *out;
     cudaError_t status = cudaSuccess;
     for (int i = 0; i < graph->n && status == cudaSuccess; i++) {
         const node *from = &graph->nodes[i];
         status = graph_add(&(*out)->graph, from->run, from->closure, from->bytes, &from->after);
     }
+    pthread_mutex_unlock(&emulate_lock);
     if (status != cudaSuccess) {
         cudaGraphExecDestroy(*out);
         *out = NULL;
@@ -343,7 +349,25 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
 {
     if (exec == NULL)
         return emulate_error(cudaErrorInvalidResourceHandle);
+    pthread_mutex_lock(&emulate_lock);
+    for (cudaGraphExec_t *at = &execs; *at != NULL; at = &(*at)->next)
+        if (*at == exec) {
+            *at = exec->next;
+            break;
+        }
+    pthread_mutex_unlock(&emulate_lock);
     graph_clear(&exec->graph);
     free(exec);
     return cudaSuccess;
+}
+
+bool emulate_in_graphs(emulate_run run, const void *what)
+{
+    bool found = false;
+    pthread_mutex_lock(&emulate_lock);
+    for (cudaGraphExec_t e = execs; e != NULL; e = e->next)
+        for (int i = 0; i < e->graph.n && !found; i++)
+            found = e->graph.nodes[i].run == run && *(void **)e->graph.nodes[i].closure == what;
+    pthread_mutex_unlock(&emulate_lock);
+    return found;
 }

@@ -41,6 +41,8 @@ long long emulate_setting(const char *name, long long none);
  * it is called again, after other streams had a chance. */
 typedef cudaError_t (*emulate_run)(const void *closure);
 cudaError_t emulate_submit(cudaStream_t stream, emulate_run run, const void *closure, size_t bytes);
+/* Has a graph that can be launched such work whose closure begins with the address `what`? */
+bool emulate_in_graphs(emulate_run run, const void *what);
 /* Is work dropped (MUSTER_EMULATE_IDLE)? */
 bool emulate_idles(void);
 /* Does all that is waiting, or what a stream was given (nothing where it captures) and others before that. */

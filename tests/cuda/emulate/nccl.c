@@ -5,6 +5,7 @@
  *   - with a communicator that does not block, a call is only on its way when it returns: it is given to the stream when the error is asked for;
  *   - sums begin at another rank for every piece, means are sums of what was divided before, a maximum drops NaN;
  *   - two ranks on one device are refused;
+ *   - a communicator does not end, and is not aborted to its end, while a graph has work of it: after SURE seconds that is a fault of the device;
  *   - while there is a communicator, the device goes on by itself, with a delay: its host may wait for another that waits for the device.
  *
  * What NCCL does not find is a fault of the device here: ranks that do different things, and two that wait for each other in two communicators.
@@ -264,6 +265,18 @@ ncclResult_t ncclCommInitRank(ncclComm_t *comm, int nranks, ncclUniqueId id, int
     return ncclCommInitRankConfig(comm, nranks, id, rank, NULL);
 }
 
+static cudaError_t run(const void *data);
+
+/* It would wait for ever. */
+static void wait_for_graphs(ncclComm_t self)
+{
+    for (int64_t begun = now_ns(); emulate_in_graphs(run, self); usleep(1000))
+        if (now_ns() - begun > SURE * 1000000000LL) {
+            (void)emulate_fault(cudaErrorLaunchTimeout, "NCCL: a communicator ends while a graph has a collective of it");
+            return;
+        }
+}
+
 static ncclResult_t leave(ncclComm_t self, bool aborted)
 {
     if (self == NULL || self->slots == NULL)
@@ -280,6 +293,7 @@ static ncclResult_t leave(ncclComm_t self, bool aborted)
         if (self->pidfd[r] >= 0)
             close(self->pidfd[r]);
     pthread_mutex_unlock(&lock);
+    wait_for_graphs(self);
     return ncclSuccess;
 }
 
