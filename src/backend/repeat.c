@@ -151,6 +151,16 @@ static mu_err learn(mu_repeat *r)
 
 /* ---- a span ---- */
 
+/* Now. What a kernel asks the device for is part of it (a norm's collective), and no order of its own. */
+static mu_err give(const mu_repeat *r, const mu_order *o, const char *mail)
+{
+    const mu_backend_ops *before = r->backend->ops;
+    r->backend->ops = r->ops;
+    mu_err err = mu_order_give(r->backend, r->ops, o, mail);
+    r->backend->ops = before;
+    return err;
+}
+
 /* From now on orders are given at once, after those that were held back. */
 static mu_err catch_up(mu_repeat *r)
 {
@@ -160,7 +170,7 @@ static mu_err catch_up(mu_repeat *r)
         MU_DEBUG("device", "span %lld is another one from order %zu on", (long long)r->n_spans, r->at);
     for (size_t i = 0; s && i < r->at; i++) {
         MU_TRY(mu_orders_append(&r->noted, &s->orders.order[i]));
-        MU_TRY(mu_order_give(r->backend, r->ops, &s->orders.order[i], mail_of(s)));
+        MU_TRY(give(r, &s->orders.order[i], mail_of(s)));
     }
     return MU_OK;
 }
@@ -227,7 +237,7 @@ static mu_err hear(mu_repeat *r, mu_order *o, const void *host)
     if (o->kind == MU_ORDER_UPLOAD)
         MU_TRY(r->ops->upload(r->backend, o->to, host, o->bytes));
     else
-        MU_TRY(mu_order_give(r->backend, r->ops, o, NULL));
+        MU_TRY(give(r, o, NULL));
     return MU_OK;
 }
 

@@ -82,7 +82,11 @@ learn 1 parts1 "$gan" $few && learn 2 parts2 "$gan" $few && close parts1 parts2 
 
 # ---- norms over all ranks ----
 few='train_dataloader.dataset.indices=192 train_cfg.max_epochs=1 val_dataloader.dataset.indices=100'
-learn 1 norms1 "$configs/resnet_sync.yaml" $few && learn 2 norms2 "$configs/resnet_sync.yaml" $few && close norms1 norms2 4
+learn 1 norms1 "$configs/resnet_sync.yaml" $few
+export MU_LOG=debug:device
+learn 2 norms2 "$configs/resnet_sync.yaml" $few && close norms1 norms2 4
+unset MU_LOG
+grep -q 'orders are recorded' err && ! grep -q 'is another one' err || complain 'an iteration with its norms is not one recording'
 
 # ---- checkpoints of two devices, taken up by one, by more, and by processors; validated by all ranks ----
 learn 2 half "$configs/lenet.yaml" $short train_cfg.max_epochs=2
