@@ -19,7 +19,7 @@ mu_err cli_comm(mu_comm **out)
 {
     if (!comm) {
         MU_TRY(mu_launch(&comm));
-        MU_TRY(mu_log_configure(comm->rank, comm->size));
+        MU_TRY(mu_comm_agree(comm, mu_log_configure(comm->rank, comm->size)));
         MU_TRY(mu_binding_apply(comm, &cores));
     }
     *out = comm;

@@ -41,7 +41,7 @@ static int unknown_command(const char *word)
 
 static int dispatch(int argc, char **argv)
 {
-    mu_err err = mu_log_configure(0, 1);
+    mu_err err = mu_log_configure(0, 0);
     if (err)
         return cli_fail(err);
     if (argc < 2) {

@@ -69,14 +69,16 @@ static mu_err parse_rules(const char *text, settings *s)
     return MU_OK;
 }
 
-/* Does MU_LOG_RANKS ("all", "0,2") name this rank? */
+/* Does MU_LOG_RANKS ("all", "0,2") name this rank? size 0: any number may be one. */
 static mu_err parse_ranks(const char *text, int rank, int size, bool *out)
 {
     bool all = strcmp(text, "all") == 0, found = all;
     for (const char *at = text; !all && *at; at += *at == ',') {
         char *end;
         long r = strtol(at, &end, 10);
-        if (end == at || (*end && *end != ',') || r < 0 || r >= size)
+        if (end == at || (*end && *end != ',') || r < 0)
+            return MU_FAIL(MU_ERR_USAGE, "MU_LOG_RANKS: \"%s\": expected all, or ranks as in 0,2", text);
+        if (size > 0 && r >= size)
             return MU_FAIL(MU_ERR_USAGE, "MU_LOG_RANKS: \"%s\": expected all, or ranks from 0 to %d as in 0,2", text,
                            size - 1);
         found |= r == rank;

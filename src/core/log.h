@@ -12,7 +12,7 @@ typedef enum { MU_LOG_ERROR, MU_LOG_WARNING, MU_LOG_INFO, MU_LOG_DEBUG, MU_LOG_T
 typedef void mu_log_sink(void *user, mu_log_level level, const char *room, const char *line);
 
 /* Reads MU_LOG and MU_LOG_RANKS (a bad value is MU_ERR_USAGE and names what is allowed). rank 0 logs by default, others
- * only warnings and errors. */
+ * only warnings and errors. size 0: how many ranks there are is not known yet. */
 MU_CHECKED mu_err mu_log_configure(int rank, int size);
 /* What rooms are logged at for which MU_LOG says nothing; ranks that are silent stay so. */
 void mu_log_set_level(mu_log_level level);

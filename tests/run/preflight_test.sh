@@ -64,6 +64,10 @@ line FAIL tasks 'one process, though the job has 4 tasks'
 SLURM_NTASKS=4 preflight 0 2
 line WARN tasks '2 ranks, though Slurm counts 4 tasks'
 
+MU_LOG_RANKS=1 preflight 0 2
+MU_LOG_RANKS=0,2 preflight 2 2
+grep -q 'MU_LOG_RANKS: "0,2": expected all, or ranks from 0 to 1' err || complain 'ranks that are not there may log'
+
 # Another program: the same with a byte more.
 if [ -x "$build/.libs/muster" ]; then
     cp "$build/.libs/muster" another

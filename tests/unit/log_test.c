@@ -79,6 +79,8 @@ START_TEST(ranks)
     ck_assert_str_eq(text.data, "1/graph/w1\n2/graph/i\n2/config/i\n");
     ck_ok(mu_log_configure(2, 8));
     ck_assert(!mu_log_enabled(MU_LOG_INFO, "graph"));
+    ck_ok(mu_log_configure(0, 0)); /* before anybody knows how many there are */
+    ck_assert(mu_log_enabled(MU_LOG_INFO, "graph"));
     setenv("MU_LOG_RANKS", "all", 1);
     ck_ok(mu_log_configure(2, 8));
     ck_assert(mu_log_enabled(MU_LOG_INFO, "graph"));
@@ -99,6 +101,9 @@ START_TEST(bad_values)
     ck_fails(mu_log_configure(0, 8), MU_ERR_USAGE, "from 0 to 7");
     setenv("MU_LOG_RANKS", "one", 1);
     ck_fails(mu_log_configure(0, 8), MU_ERR_USAGE, "expected all");
+    ck_fails(mu_log_configure(0, 0), MU_ERR_USAGE, "expected all");
+    setenv("MU_LOG_RANKS", "-1", 1);
+    ck_fails(mu_log_configure(0, 0), MU_ERR_USAGE, "expected all");
 }
 END_TEST
 
