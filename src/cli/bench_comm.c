@@ -365,7 +365,7 @@ static mu_err tell(const bench *b)
 static int bench_comm(bench *b)
 {
     mu_err err = cli_comm(&b->comm);
-    bool agreed = false;
+    bool agreed = err != MU_OK;
     if (!err) {
         err = measure(b);
         agreed = err != MU_OK;

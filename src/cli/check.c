@@ -148,7 +148,7 @@ static int check(const check_options *o)
     mu_comm *comm = NULL;
     mu_err err = o->net ? cli_comm(&comm) : MU_OK;
     err = err ? err : comm ? check_together(o, &f, comm) : check_alone(o, &f);
-    int status = err ? cli_end(comm, err, comm != NULL) : f.mistakes.n || f.net_mistakes.n ? 2 : 0;
+    int status = err ? cli_end(comm, err, true) : f.mistakes.n || f.net_mistakes.n ? 2 : 0;
     mu_free(f.prediction);
     mu_measurement_release(&f.measured);
     mu_inspection_release(&f.inspection);

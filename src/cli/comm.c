@@ -81,6 +81,7 @@ void cli_comm_release(void)
 
 int cli_end(mu_comm *c, mu_err err, bool agreed)
 {
+    c = c ? c : comm; /* NULL also where cli_comm has failed, together with the other ranks */
     if (c && !agreed)
         err = mu_comm_agree(c, err);
     if (!err)

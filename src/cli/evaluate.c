@@ -26,7 +26,7 @@ static int evaluate(const cli_run *run, mu_phase phase)
     int status = 0;
     mu_err err = cli_comm(&comm);
     if (err)
-        return cli_fail(err);
+        return cli_end(NULL, err, true);
     err = cli_run_open(run, comm, false, &config, &runner, &status);
     if (!err && runner)
         err = phase == MU_PHASE_VAL ? mu_runner_val(runner, run->checkpoint, &results)

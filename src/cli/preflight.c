@@ -79,7 +79,7 @@ int cli_preflight(const cli_run *run, bool json)
     bool failed = false;
     mu_err err = cli_comm(&comm);
     if (err)
-        return cli_fail(err);
+        return cli_end(NULL, err, true);
     err = fly(run, comm, &f);
     if (!err && f.all)
         err = print(&f, comm->size, run->config != NULL, json, &failed);

@@ -47,7 +47,7 @@ static int train(const cli_run *run)
     int status = 0;
     mu_err err = cli_comm(&comm);
     if (err)
-        return cli_fail(err);
+        return cli_end(NULL, err, true);
     err = cli_run_open(run, comm, true, &config, &runner, &status);
     if (!err && runner)
         err = tell_binding(comm);

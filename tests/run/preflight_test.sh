@@ -125,4 +125,5 @@ case $cores in
 esac
 MUSTER_BIND=nome mpi 2 env --preflight
 [ "$status" -eq 2 ] && grep -q 'MUSTER_BIND: "nome": expected auto or none; did you mean "none"?' err || complain 'MUSTER_BIND=nome'
+[ "$(grep -c '^muster: ' err)" -eq 1 ] || complain 'MUSTER_BIND=nome: not one message'
 exit $failed
