@@ -10,12 +10,15 @@
 static mu_err folder_of(const cli_run *run, char **out)
 {
     mu_config *config = NULL;
+    mu_diagnostics list = {0};
+    uint64_t fingerprint;
     const char *folder = run->work_dir;
-    if (!folder && run->config && mu_config_read(run->config, &config) == MU_OK) {
+    if (!folder && run->config && cli_run_read(run, &config, &list, &fingerprint) == MU_OK) { /* mistakes are told elsewhere */
         const mu_cfg *dir = mu_cfg_get(mu_config_root(config), "work_dir");
         folder = dir && mu_cfg_kind_of(dir) == MU_CFG_STRING ? mu_cfg_string(dir) : "work_dirs";
     }
     mu_err err = mu_strdup(out, folder && *folder ? folder : ".");
+    mu_diagnostics_release(&list);
     mu_config_release(config);
     MU_TRY(err);
     return MU_OK;

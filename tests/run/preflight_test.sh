@@ -48,6 +48,8 @@ fi
 # ---- provoked ----
 preflight 1 2 --work-dir /proc/self/muster
 line FAIL files 'rank 0 (.*), rank 1 (.*): .* cannot be made'
+preflight 1 2 "$configs/lenet.yaml" --cfg-options work_dir=/proc/self/muster
+line FAIL files 'rank 0 (.*), rank 1 (.*): .* cannot be made'
 preflight 1 2 "$configs/lenet.yaml" --cfg-options model.backbone.depht=3
 line FAIL config 'rank 0 (.*), rank 1 (.*): .*depht'
 preflight 1 2 "$configs/lenet.yaml" --cfg-options train_dataloader.dataset.path=nowhere.h5
