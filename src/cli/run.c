@@ -91,15 +91,41 @@ static mu_err share_mistakes(mu_comm *comm, const mu_diagnostics *list, int64_t 
     return mu_comm_agree(comm, err);
 }
 
-/* Collective. Reads and checks the config; *n: mistakes in it. */
-static mu_err read_same(const cli_run *run, mu_comm *comm, mu_config **config, mu_diagnostics *list, int64_t *n)
+/* Of what decides, beside the config, in which collectives the ranks meet. */
+static mu_err options_fingerprint(const cli_run *run, bool training, uint64_t *out)
 {
-    uint64_t fingerprint = 0;
-    MU_TRY(mu_comm_agree(comm, cli_run_read(run, config, list, &fingerprint)));
-    mu_err err = mu_comm_check_same(comm, "the config", fingerprint);
+    const char *const files[] = {run->checkpoint, run->resume, run->load_from, run->out};
+    mu_text text = {0};
+    mu_text_printf(&text, "%d %d", training, run->changed_schedule);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (files[i])
+            mu_text_printf(&text, "\n%zu %s", i, files[i]);
+    mu_err err = mu_text_status(&text);
+    if (!err)
+        *out = XXH3_64bits(text.data, text.length);
+    mu_text_release(&text);
+    MU_TRY(err);
+    return MU_OK;
+}
+
+/* Collective. */
+static mu_err check_same(mu_comm *comm, const char *what, uint64_t fingerprint)
+{
+    mu_err err = mu_comm_check_same(comm, what, fingerprint);
     if (err == MU_ERR_USAGE)
         mu_error_hint("start all ranks with the same config file, options and environment");
     MU_TRY(err);
+    return MU_OK;
+}
+
+/* Collective. Reads and checks the config; *n: mistakes in it. */
+static mu_err read_same(const cli_run *run, bool training, mu_comm *comm, mu_config **config, mu_diagnostics *list, int64_t *n)
+{
+    uint64_t fingerprint = 0, options = 0;
+    mu_err err = cli_run_read(run, config, list, &fingerprint);
+    MU_TRY(mu_comm_agree(comm, err ? err : options_fingerprint(run, training, &options)));
+    MU_TRY(check_same(comm, "the config", fingerprint));
+    MU_TRY(check_same(comm, "the command line", options));
     return share_mistakes(comm, list, n);
 }
 
@@ -120,7 +146,7 @@ mu_err cli_run_open(const cli_run *run, mu_comm *comm, bool training, mu_config 
 {
     mu_diagnostics list = {0};
     int64_t n = 0;
-    mu_err err = read_same(run, comm, config, &list, &n);
+    mu_err err = read_same(run, training, comm, config, &list, &n);
     if (!err && n) {
         *status = 2;
         err = mu_comm_is_main(comm) ? cli_tell_mistakes(run->config, &list) : MU_OK;

@@ -139,6 +139,10 @@ apart() {
 config=small.yaml
 apart NOTHING=1 --seed 7
 says 'rank 1/2: the config: not the same as on rank 0' 'hint: start all ranks with the same config file, options and environment'
+for option in --resume=good/epoch_1.h5 --load-from=good/epoch_1.h5; do
+    apart NOTHING=1 $option
+    says 'rank 1/2: the command line: not the same as on rank 0' 'hint: start all ranks with the same config file, options and environment'
+done
 config=plugin.yaml
 apart MUSTER_PLUGIN_PATH=/nowhere
 says 'rank 1/2' 'fault_hook' 'hint: not all ranks see this mistake'
