@@ -8,11 +8,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* The memory is a nameless file of the node's first rank: nothing is left behind, however the ranks end. */
+/* The memory is a nameless file of the node's first rank: nothing is left behind, however the ranks end. Where ranks have a PID namespace each,
+ * as in containers, pid and fd name another file, or none: device and inode tell. */
 typedef struct {
     int32_t pid, fd;
+    uint64_t device, inode;
 } origin;
 
 static size_t bytes_of(int n)
@@ -22,14 +25,15 @@ static size_t bytes_of(int n)
 
 static mu_err make(int n, origin *out)
 {
+    struct stat info;
     int fd = memfd_create("muster-watch", MFD_CLOEXEC);
-    if (fd < 0 || ftruncate(fd, (off_t)bytes_of(n)) != 0) {
+    if (fd < 0 || ftruncate(fd, (off_t)bytes_of(n)) != 0 || fstat(fd, &info) != 0) {
         mu_err err = MU_FAIL(MU_ERR_SYSTEM, "memory to share between ranks: %s", strerror(errno));
         if (fd >= 0)
             close(fd);
         return err;
     }
-    *out = (origin){.pid = getpid(), .fd = fd};
+    *out = (origin){.pid = getpid(), .fd = fd, .device = info.st_dev, .inode = info.st_ino};
     return MU_OK;
 }
 
@@ -47,6 +51,9 @@ static mu_err map_other(origin from, int n, mu_slot **out)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/fd/%d", from.pid, from.fd);
+    struct stat info;
+    if (stat(path, &info) != 0 || info.st_dev != from.device || info.st_ino != from.inode)
+        return MU_FAIL(MU_ERR_SYSTEM, "memory of process %d: that is another process here, or none", from.pid);
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return MU_FAIL(MU_ERR_SYSTEM, "memory of process %d: %s", from.pid, strerror(errno));

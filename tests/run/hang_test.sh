@@ -68,4 +68,22 @@ for rank in 0 1 2; do
         grep -q MPI_ABORT err && complain 'mpirun tells of an abort that nobody asked for'
     done
 done
+
+# ---- ranks with a PID namespace each, as in containers: what one calls a process of another is none, or one of its own with its own files ----
+if unshare -fp --mount-proc true 2>/dev/null; then
+    head -c 100000 /dev/zero >kept
+    cat >apart <<'END'
+#!/bin/bash
+for fd in $(seq 10 60); do
+    [ "$OMPI_COMM_WORLD_RANK" -eq 0 ] || eval "exec $fd<>kept"
+done
+exec unshare -fp --mount-proc "$@"
+END
+    chmod +x apart
+    OMPI_MCA_btl=self,tcp timeout "$limit" mpirun --oversubscribe -n 2 ./apart "$muster" train small.yaml --work-dir apart_work >out 2>err ||
+        complain 'two ranks in PID namespaces of their own'
+    head -c 100000 /dev/zero | cmp - kept >out 2>&1 || complain 'the monitor writes into a file that is not its own'
+else
+    echo 'not tested: PID namespaces (unshare is not allowed here)'
+fi
 exit $failed
