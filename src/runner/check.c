@@ -167,7 +167,7 @@ static mu_err check_device(const mu_cfg *root, mu_diagnostics *list)
         return err;
     char expected[2 * MU_ERROR_TEXT + 32], found[128];
     const mu_error *why = mu_error_last();
-    bool name = err == MU_ERR_NOT_FOUND;
+    bool name = err == MU_ERR_NOT_FOUND && strcmp(mu_cfg_string(device), "auto") != 0; /* of auto, MUSTER_DEVICE is to blame */
     snprintf(expected, sizeof expected, "a device (%s%s%s)", name ? "" : why->message, name || !why->hint[0] ? "" : "; ",
              why->hint);
     mu_cfg_describe(device, found, sizeof found);

@@ -368,11 +368,14 @@ static mu_err inspect(inspector *i)
         return note(i, err, train ? train : i->cfg, train ? "train_dataloader" : "");
     if (!i->example)
         return MU_OK;
+    const mu_cfg *device = get(i, "device");
     err = open_device(i);
-    mu_err fits = err || !i->runner->optim ? MU_OK : mu_optim_wrapper_check_device(i->runner->optim, i->runner->backend);
+    if (err)
+        return note(i, err, device ? device : i->cfg, "device");
+    mu_err fits = i->runner->optim ? mu_optim_wrapper_check_device(i->runner->optim, i->runner->backend) : MU_OK;
     if (fits)
         return note(i, fits, get(i, "optim_wrapper"), "optim_wrapper");
-    err = err ? err : trace_model(i);
+    err = trace_model(i);
     return err ? note(i, err, get(i, "model"), "model") : MU_OK;
 }
 

@@ -225,6 +225,10 @@ grep -q 'Checkpoints will be saved' "$tmp"/run/*/*.log || complain 'no log'
 run 0 train "$tmp/train.yaml" --work-dir "$tmp/run" --quiet --device check:cpu
 MUSTER_DEVICE=nothing run 1 train "$tmp/train.yaml" --work-dir "$tmp/run" --quiet
 err_has 'muster: MUSTER_DEVICE: there is no device "nothing"'
+MUSTER_DEVICE=nothing run 2 check "$tmp/train.yaml"
+err_has 'train.yaml:1:1: device: MUSTER_DEVICE: there is no device "nothing"'
+MUSTER_DEVICE=nothing run 2 check "$tmp/train.yaml" --cfg-options device=auto
+err_has 'device: expected a device (MUSTER_DEVICE: there is no device "nothing"'
 "$muster" list <&- >&- 2>"$tmp/err"
 status=$?
 what='muster list >&-'
