@@ -229,6 +229,11 @@ MUSTER_DEVICE=nothing run 2 check "$tmp/train.yaml"
 err_has 'train.yaml:1:1: device: MUSTER_DEVICE: there is no device "nothing"'
 MUSTER_DEVICE=nothing run 2 check "$tmp/train.yaml" --cfg-options device=auto
 err_has 'device: expected a device (MUSTER_DEVICE: there is no device "nothing"'
+MU_SIMD_ISA=avx2 run 0 train "$tmp/train.yaml" --work-dir "$tmp/run" --quiet
+err_has 'MU_SIMD_ISA: "avx2" is none of baseline, x86-64-v3 and x86-64-v4'
+MU_SIMD_ISA=baseline run 0 train "$tmp/train.yaml" --work-dir "$tmp/run" --quiet
+err ''
+
 "$muster" list <&- >&- 2>"$tmp/err"
 status=$?
 what='muster list >&-'

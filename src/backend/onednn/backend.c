@@ -112,6 +112,7 @@ static mu_err open_onednn(mu_backend *backend, const mu_backend_options *options
     self->direct_convolution = options->direct_convolution;
     self->deterministic = options->deterministic;
     mu_onednn_use_threads(self);
+    mu_simd_check_isa();
     mu_err err = MU_OK;
     MU_TRY_DNN_GOTO(err, dnnl_engine_create(&self->engine, dnnl_cpu, 0), fail);
     MU_TRY_DNN_GOTO(err, dnnl_stream_create(&self->stream, self->engine, dnnl_stream_default_flags), fail);

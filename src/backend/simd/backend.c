@@ -20,6 +20,7 @@ static mu_err open_simd(mu_backend *backend, const mu_backend_options *options)
 {
     backend->n_threads = options->n_threads > 0 ? options->n_threads : mu_cpu_count();
     backend->host_memory = true;
+    mu_simd_check_isa();
     return MU_OK;
 }
 

@@ -20,5 +20,7 @@ bool mu_simd_is_vectorised(const mu_call *call);
 
 /* "baseline", "x86-64-v3", "x86-64-v4": the best that the processor has, or a lower one named by MU_SIMD_ISA. */
 const char *mu_simd_isa(void);
+/* Warns when MU_SIMD_ISA is none of these names. */
+void mu_simd_check_isa(void);
 
 #endif

@@ -6,8 +6,10 @@
 #include "backend/simd/copy.h"
 #include "backend/simd/kernel.h"
 #include "backend/simd/simd.h"
+#include "core/log.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { ISA_BASE, ISA_V3, ISA_V4, N_ISA };
 
@@ -50,6 +52,16 @@ static int isa(void)
 const char *mu_simd_isa(void)
 {
     return isa_names[isa()];
+}
+
+void mu_simd_check_isa(void)
+{
+    const char *wish = getenv("MU_SIMD_ISA");
+    bool known = !wish || !*wish;
+    for (int i = 0; i < N_ISA && !known; i++)
+        known = strcmp(wish, isa_names[i]) == 0;
+    if (!known)
+        MU_WARN("backend", "MU_SIMD_ISA: \"%s\" is none of baseline, x86-64-v3 and x86-64-v4: %s is used", wish, mu_simd_isa());
 }
 
 bool mu_simd_one_float(const mu_call *call, const char **why)
