@@ -36,26 +36,37 @@ static mu_err twice(const char *name, const mu_metric *metric)
     return mu_error_hint("set a prefix of its own in one of them: {type: %s, prefix: other}", mu_metric_name(metric));
 }
 
+typedef const char *const *names_of(const mu_metric *metric);
+
+/* Has one of the metrics such a result? */
 static bool is_known(const mu_evaluator *e, const char *name)
 {
     char other[MAX_NAME];
     for (size_t i = 0; i < e->n; i++) {
-        const mu_metric_ops *ops = ops_of(e->metric[i]);
-        for (const char *const *n = ops->names ? ops->names(e->metric[i]) : NULL; n && *n; n++)
-            if (strcmp(full_name(e->metric[i], *n, other), name) == 0)
-                return true;
+        names_of *const kind[] = {ops_of(e->metric[i])->names, ops_of(e->metric[i])->tables};
+        for (int k = 0; k < 2; k++)
+            for (const char *const *n = kind[k] ? kind[k](e->metric[i]) : NULL; n && *n; n++)
+                if (strcmp(full_name(e->metric[i], *n, other), name) == 0)
+                    return true;
     }
     return false;
 }
 
-mu_err mu_evaluator_add(mu_evaluator *e, mu_metric *metric)
+static mu_err check_new(const mu_evaluator *e, const mu_metric *metric, names_of *names)
 {
     char name[MAX_NAME];
+    for (const char *const *n = names ? names(metric) : NULL; n && *n; n++)
+        if (is_known(e, full_name(metric, *n, name)))
+            return twice(name, metric);
+    return MU_OK;
+}
+
+mu_err mu_evaluator_add(mu_evaluator *e, mu_metric *metric)
+{
     const mu_metric_ops *ops = ops_of(metric);
     mu_err err = mu_grow(&e->metric, &e->capacity, e->n + 1, sizeof *e->metric);
-    for (const char *const *n = ops->names ? ops->names(metric) : NULL; !err && n && *n; n++)
-        if (is_known(e, full_name(metric, *n, name)))
-            err = twice(name, metric);
+    err = err ? err : check_new(e, metric, ops->names);
+    err = err ? err : check_new(e, metric, ops->tables);
     if (err) {
         mu_destroy(metric);
         return err;
@@ -154,6 +165,16 @@ fail:
     mu_cfg_release(tree);
     mu_free(meta);
     return err;
+}
+
+mu_err mu_evaluator_check(const mu_evaluator *e, int64_t n_classes)
+{
+    for (size_t i = 0; i < e->n; i++) {
+        const mu_metric_ops *ops = ops_of(e->metric[i]);
+        if (ops->check)
+            MU_TRY(ops->check(e->metric[i], n_classes));
+    }
+    return MU_OK;
 }
 
 void mu_evaluator_reset(mu_evaluator *e)

@@ -14,6 +14,9 @@ MU_CHECKED mu_err mu_evaluator_set_meta(mu_evaluator *evaluator, const char *jso
 /* Adds a metric from code: DumpResults for --out. Taken over. */
 MU_CHECKED mu_err mu_evaluator_add(mu_evaluator *evaluator, mu_metric *metric);
 
+/* Whether the metrics' options suit a model that scores so many classes. */
+MU_CHECKED mu_err mu_evaluator_check(const mu_evaluator *evaluator, int64_t n_classes);
+
 /* Drops what was recorded. */
 void mu_evaluator_reset(mu_evaluator *evaluator);
 /* Not collective. Metrics see the fields without the images. */

@@ -56,6 +56,10 @@ typedef struct {
     mu_err (*compute)(mu_metric *metric, const mu_records *records, mu_results *out);
     /* Names that compute will give, for checks before the first epoch; NULL-terminated, static or the metric's. May be NULL. */
     const char *const *(*names)(const mu_metric *metric);
+    /* The same of tables, which cannot be the best. May be NULL. */
+    const char *const *(*tables)(const mu_metric *metric);
+    /* Do the options suit a model that scores so many classes? Asked before the first batch, where that is known. May be NULL. */
+    mu_err (*check)(const mu_metric *metric, int64_t n_classes);
 } mu_metric_ops;
 
 /* Copies the bytes. */

@@ -324,6 +324,32 @@ static mu_err look_at_model(mu_runner *runner, mu_loader *loader, size_t *bytes)
     return MU_OK;
 }
 
+int64_t mu_runner_count_classes(mu_runner *runner, const mu_batch *batch)
+{
+    mu_graph *graph;
+    int64_t n = 0;
+    if (mu_model_trace(runner->model, batch, MU_MODE_PREDICT, false, &graph) != MU_OK)
+        return 0; /* validation may have other batches */
+    for (int i = 0; i < mu_graph_n_outputs(graph); i++) {
+        const mu_type *type = mu_graph_type(graph, mu_graph_output_value(graph, i));
+        if (strcmp(mu_graph_output_name(graph, i), "pred_score") == 0 && type->ndim == 2)
+            n = type->dim[1];
+    }
+    mu_graph_release(graph);
+    return n;
+}
+
+/* What would else be met by the first batch that is evaluated, hours later. */
+static mu_err check_evaluators(mu_runner *runner, const mu_batch *batch)
+{
+    mu_evaluator *const evaluator[] = {runner->val_evaluator, runner->test_evaluator};
+    int64_t n = evaluator[0] || evaluator[1] ? mu_runner_count_classes(runner, batch) : 0;
+    for (int i = 0; i < 2 && n > 0; i++)
+        if (evaluator[i])
+            MU_TRY(mu_evaluator_check(evaluator[i], n));
+    return MU_OK;
+}
+
 static mu_err prepare_model(mu_runner *runner, mu_loader *loader, bool training)
 {
     mu_batch_buffer *example;
@@ -331,6 +357,7 @@ static mu_err prepare_model(mu_runner *runner, mu_loader *loader, bool training)
         MU_TRY(mu_params_share(mu_model_params(runner->model), &runner->own->sharing));
     MU_TRY(mu_loader_example(loader, 0, &example));
     mu_err err = mu_model_prepare(runner->model, mu_batch_buffer_batch(example), training);
+    err = err ? err : check_evaluators(runner, mu_batch_buffer_batch(example));
     mu_batch_buffer_release(example);
     MU_TRY(err);
     return MU_OK;

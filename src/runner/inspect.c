@@ -245,6 +245,20 @@ static mu_err open_model(inspector *i)
     return mu_model_bind(i->runner->model, &model);
 }
 
+/* Do the metrics suit the model? */
+static mu_err check_evaluators(inspector *i, const mu_batch *batch)
+{
+    static const char *const keys[] = {"val_evaluator", "test_evaluator"};
+    mu_evaluator *const evaluator[] = {i->runner->val_evaluator, i->runner->test_evaluator};
+    int64_t n = evaluator[0] || evaluator[1] ? mu_runner_count_classes(i->runner, batch) : 0;
+    for (int k = 0; k < 2 && n > 0; k++) {
+        mu_err err = evaluator[k] ? mu_evaluator_check(evaluator[k], n) : MU_OK;
+        if (err)
+            MU_TRY(note(i, err, get(i, keys[k]), keys[k]));
+    }
+    return MU_OK;
+}
+
 static mu_err trace_model(inspector *i)
 {
     mu_plan_stats stats;
@@ -261,6 +275,7 @@ static mu_err trace_model(inspector *i)
     i->out->gradient_bytes = stats.gradient_bytes;
     i->out->activation_bytes = stats.arena_bytes;
     i->out->optimizer_bytes = optimizer_bytes(i);
+    MU_TRY(check_evaluators(i, batch));
     i->out->traced = true;
     i->out->example = i->example;
     i->example = NULL;

@@ -58,6 +58,8 @@ MU_CHECKED mu_err mu_runner_build_parallel(mu_runner *runner);
 void mu_runner_close_norm_device(mu_runner *runner);
 /* Collective. Model, bound and prepared for batches of `loader`, with the same parameter arenas on every rank. */
 MU_CHECKED mu_err mu_runner_build_model(mu_runner *runner, mu_loader *loader, bool training);
+/* Not collective. How many classes a bound model scores in such a batch (the columns of pred_score); 0: that cannot be told. */
+int64_t mu_runner_count_classes(mu_runner *runner, const mu_batch *batch);
 /* Collective. Memory of the backend becomes that of rank 0. In evaluation devices do not speak: there it is left as it is, the same on all ranks. */
 MU_CHECKED mu_err mu_runner_broadcast(mu_runner *runner, void *data, size_t bytes);
 /* Collective. Binds the parallel wrapper, the optimizer wrapper and the schedulers of a prepared model. */

@@ -301,6 +301,8 @@ START_TEST(what_is_missing_or_wrong_is_told)
     setup s;
     mu_tensors none = {0}, f = fields(truth, N), p = scores(score, N, C), wrong = {0};
     ck_ok(open_("{\"type\": \"Accuracy\", \"topk\": [1, 7]}", &s));
+    ck_ok(mu_evaluator_check(s.evaluator, 7));
+    ck_fails(mu_evaluator_check(s.evaluator, 6), MU_ERR_CONFIG, "topk has 7, but there are 6 classes");
     ck_fails(mu_evaluator_process(s.evaluator, N, id, &f, &p), MU_ERR_CONFIG, "topk has 7, but there are 6 classes");
     close_(&s);
     ck_ok(open_("{\"type\": \"ConfusionMatrix\"}", &s));
@@ -323,10 +325,9 @@ END_TEST
 START_TEST(a_name_twice_is_refused)
 {
     setup s;
-    mu_results r = {0};
     ck_fails(open_("[{\"type\": \"Accuracy\"}, {\"type\": \"Accuracy\", \"topk\": [5, 1]}]", &s), MU_ERR_CONFIG,
              "two metrics give 'accuracy/top1'");
-    ck_fails(evaluate("[{\"type\": \"ConfusionMatrix\"}, {\"type\": \"ConfusionMatrix\"}]", &r), MU_ERR_CONFIG,
+    ck_fails(open_("[{\"type\": \"ConfusionMatrix\"}, {\"type\": \"ConfusionMatrix\"}]", &s), MU_ERR_CONFIG,
              "two metrics give 'confusion_matrix/result'");
     ck_ok(open_("[{\"type\": \"Accuracy\"}, {\"type\": \"Accuracy\", \"prefix\": \"b\"}]", &s));
     close_(&s);

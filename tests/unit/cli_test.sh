@@ -234,6 +234,25 @@ err_has 'MU_SIMD_ISA: "avx2" is none of baseline, x86-64-v3 and x86-64-v4'
 MU_SIMD_ISA=baseline run 0 train "$tmp/train.yaml" --work-dir "$tmp/run" --quiet
 err ''
 
+# Metrics that do not suit the model are found before training.
+cat >"$tmp/metrics.yaml" <<END
+_base_: train.yaml
+val_dataloader: {batch_size: 8, dataset: {type: HDF5Dataset, path: $tmp/train.h5}}
+val_cfg: {}
+val_evaluator: {type: Accuracy, topk: [1, 11]}
+END
+run 2 check "$tmp/metrics.yaml"
+err_has 'metrics.yaml:4:16: val_evaluator: Accuracy: topk has 11, but there are 10 classes only; take it out of topk'
+run 2 train "$tmp/metrics.yaml" --work-dir "$tmp/metrics" --quiet
+err_has 'Accuracy: topk has 11, but there are 10 classes only'
+[ ! -e "$tmp/metrics/epoch_1.h5" ] || complain 'an epoch was trained'
+sed 's/^val_evaluator.*/val_evaluator: [{type: ConfusionMatrix}, {type: ConfusionMatrix, num_classes: 5}]/' "$tmp/metrics.yaml" >"$tmp/twice.yaml"
+run 2 check "$tmp/twice.yaml"
+err_has "two metrics give 'confusion_matrix/result', the second is ConfusionMatrix"
+run 0 check "$tmp/metrics.yaml" --cfg-options val_evaluator.topk=10
+sed 's/^val_evaluator.*/val_evaluator: {type: ConfusionMatrix, num_classes: 5}/' "$tmp/metrics.yaml" >"$tmp/five.yaml"
+run 2 check "$tmp/five.yaml"
+err_has 'val_evaluator: ConfusionMatrix: num_classes is 5, but there are 10 classes'
 "$muster" list <&- >&- 2>"$tmp/err"
 status=$?
 what='muster list >&-'

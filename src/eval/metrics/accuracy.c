@@ -115,18 +115,26 @@ static void judge_score(accuracy *self, const float *score, int64_t n, int64_t t
             self->correct[i * self->n_thr + j] = rank < self->topk.v[i] && score[truth] > self->thr[j];
 }
 
+static mu_err check(const mu_metric *metric, int64_t n_classes)
+{
+    const accuracy *self = (const accuracy *)metric;
+    for (size_t i = 0; i < self->topk.n; i++)
+        if (self->topk.v[i] > n_classes) {
+            MU_FAIL(MU_ERR_CONFIG, "Accuracy: topk has %lld, but there are %lld classes only", (long long)self->topk.v[i],
+                    (long long)n_classes);
+            return mu_error_hint("take it out of topk");
+        }
+    return MU_OK;
+}
+
 static mu_err process(mu_metric *metric, const mu_eval_batch *batch)
 {
     accuracy *self = (accuracy *)metric;
     mu_class_batch c;
     size_t n = self->topk.n * self->n_thr;
     MU_TRY(mu_eval_classification(batch, "Accuracy", &c));
-    for (size_t i = 0; c.score && i < self->topk.n; i++)
-        if (self->topk.v[i] > c.n_classes) {
-            MU_FAIL(MU_ERR_CONFIG, "Accuracy: topk has %lld, but there are %lld classes only", (long long)self->topk.v[i],
-                    (long long)c.n_classes);
-            return mu_error_hint("take it out of topk");
-        }
+    if (c.score)
+        MU_TRY(check(metric, c.n_classes));
     if (c.label && (n > 1 || self->topk.v[0] != 1)) {
         MU_FAIL(MU_ERR_CONFIG, "Accuracy: the predictions have 'pred_label' only, which gives top1 and nothing else");
         return mu_error_hint("leave topk and thrs out, or let the model give 'pred_score'");
@@ -159,7 +167,7 @@ static const char *const *names(const mu_metric *metric)
     return (const char *const *)((const accuracy *)metric)->names;
 }
 
-static const mu_metric_ops ops = {.default_prefix = "accuracy", .process = process, .compute = compute, .names = names};
+static const mu_metric_ops ops = {.default_prefix = "accuracy", .process = process, .compute = compute, .names = names, .check = check};
 
 const mu_component mu_component_accuracy = {
     .kind = "metric",

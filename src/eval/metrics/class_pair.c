@@ -13,7 +13,7 @@ static int64_t argmax(const float *score, int64_t n)
     return best;
 }
 
-static mu_err check_count(const char *who, int64_t known, int64_t fixed)
+mu_err mu_class_pairs_check(const char *who, int64_t known, int64_t fixed)
 {
     if (known > INT32_MAX || fixed > INT32_MAX)
         return MU_FAIL(MU_ERR_OVERFLOW, "%s: %lld classes are too many", who, (long long)(known > fixed ? known : fixed));
@@ -29,7 +29,7 @@ mu_err mu_class_pairs_process(mu_metric *metric, const mu_eval_batch *batch, int
     mu_class_batch c;
     const char *who = mu_metric_name(metric);
     MU_TRY(mu_eval_classification(batch, who, &c));
-    MU_TRY(check_count(who, c.n_classes, fixed));
+    MU_TRY(mu_class_pairs_check(who, c.n_classes, fixed));
     int64_t limit = fixed ? fixed : INT32_MAX;
     for (int64_t i = 0; i < batch->size; i++) {
         int64_t label = c.score ? argmax(c.score + i * c.n_classes, c.n_classes) : c.label[i];

@@ -29,7 +29,20 @@ static mu_err compute(mu_metric *metric, const mu_records *records, mu_results *
     return err;
 }
 
-static const mu_metric_ops ops = {.default_prefix = "confusion_matrix", .process = process, .compute = compute};
+static const char *const *tables(const mu_metric *metric)
+{
+    static const char *const names[] = {"result", NULL};
+    (void)metric;
+    return names;
+}
+
+static mu_err check(const mu_metric *metric, int64_t n_classes)
+{
+    return mu_class_pairs_check(mu_metric_name(metric), n_classes, ((const confusion_matrix *)metric)->num_classes);
+}
+
+static const mu_metric_ops ops = {
+    .default_prefix = "confusion_matrix", .process = process, .compute = compute, .tables = tables, .check = check};
 
 const mu_component mu_component_confusion_matrix = {
     .kind = "metric",

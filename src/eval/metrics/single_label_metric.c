@@ -138,12 +138,22 @@ static mu_err compute(mu_metric *metric, const mu_records *records, mu_results *
 static const char *const *names(const mu_metric *metric)
 {
     const single_label *self = (const single_label *)metric;
-    static const char *const none[] = {NULL};
-    return self->average == NONE ? none : (const char *const *)self->names;
+    return self->average == NONE ? NULL : (const char *const *)self->names;
+}
+
+static const char *const *tables(const mu_metric *metric)
+{
+    const single_label *self = (const single_label *)metric;
+    return self->average == NONE ? (const char *const *)self->names : NULL;
+}
+
+static mu_err check(const mu_metric *metric, int64_t n_classes)
+{
+    return mu_class_pairs_check(mu_metric_name(metric), n_classes, ((const single_label *)metric)->num_classes);
 }
 
 static const mu_metric_ops ops = {
-    .default_prefix = "single-label", .process = process, .compute = compute, .names = names};
+    .default_prefix = "single-label", .process = process, .compute = compute, .names = names, .tables = tables, .check = check};
 
 const mu_component mu_component_single_label_metric = {
     .kind = "metric",
