@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -79,16 +80,32 @@ static bool is_blank(const char *text, size_t n)
     return strspn(text, " \t\r") >= n;
 }
 
-/* text[n] is NUL. *whole: it is a JSON object, or there is nothing. */
-static mu_err read_line(const char *text, size_t n, int64_t number, mu_scalars *out, bool *whole)
+/* With what mu_cfg_parse_json said of it, which is the last error; not of a line that is something else than an object. */
+static mu_err tell_line(const char *path, int64_t number, bool parsed)
+{
+    char why[MU_ERROR_TEXT];
+    int column = 0, at = 0;
+    snprintf(why, sizeof why, "%s", parsed ? "" : mu_error_last()->message);
+    bool placed = sscanf(why, "line:1:%d: %n", &column, &at) == 1 && at > 0;
+    if (!placed) {
+        MU_FAIL(MU_ERR_FORMAT, "'%s': line %lld is no JSON object", path, (long long)number);
+        return mu_error_hint("take the line out");
+    }
+    MU_FAIL(MU_ERR_FORMAT, "'%s': line %lld is no JSON object: at column %d, %s", path, (long long)number, column, why + at);
+    return mu_error_hint("write null for a number that is not finite, or take the line out");
+}
+
+/* text[n] is NUL. *whole: it is a JSON object, or there is nothing. *parsed: it is JSON. */
+static mu_err read_line(const char *text, size_t n, int64_t number, mu_scalars *out, bool *whole, bool *parsed)
 {
     mu_cfg *line;
-    *whole = true;
+    *whole = *parsed = true;
     if (is_blank(text, n))
         return MU_OK;
     mu_err err = mu_cfg_parse_json(text, n, "line", &line);
     if (err == MU_ERR_MEMORY)
         return err;
+    *parsed = !err;
     if (err || mu_cfg_kind_of(line) != MU_CFG_DICT) {
         if (!err)
             mu_cfg_release(line);
@@ -106,16 +123,14 @@ static mu_err read_lines(char *text, size_t size, const char *path, mu_scalars *
     for (size_t at = 0; at < size; number++) {
         char *end = memchr(text + at, '\n', size - at);
         size_t n = (end ? (size_t)(end - text) : size) - at;
-        bool good = memchr(text + at, '\0', n) == NULL;
+        bool good = memchr(text + at, '\0', n) == NULL, parsed = true;
         text[at + n] = '\0';
         if (good)
-            MU_TRY(read_line(text + at, n, number, out, &good));
+            MU_TRY(read_line(text + at, n, number, out, &good, &parsed));
         if (!good && !end)
             break;
-        if (!good) {
-            MU_FAIL(MU_ERR_FORMAT, "'%s': line %lld is no JSON object", path, (long long)number);
-            return mu_error_hint("take the line out");
-        }
+        if (!good)
+            return tell_line(path, number, parsed);
         at += n + (end != NULL);
         *whole = (int64_t)at;
     }

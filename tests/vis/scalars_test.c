@@ -201,6 +201,11 @@ START_TEST(what_is_damaged_is_told)
     put_text(in("scalars.jsonl"), "{\"loss\": 1, \"step\": 1}\n{\"loss\": \n{\"loss\": 1, \"step\": 3}\n");
     ck_fails(mu_scalars_read(dir, &s), MU_ERR_FORMAT, "scalars.jsonl': line 2 is no JSON object");
     ck_fails(mu_scalars_writer_new(dir, &w), MU_ERR_FORMAT, "line 2");
+    put_text(in("scalars.jsonl"), "{\"step\": 1}\n\n{\"loss\": NaN, \"step\": 2}\n");
+    ck_fails(mu_scalars_read(dir, &s), MU_ERR_FORMAT, "line 3 is no JSON object: at column 10, JSON has no NaN");
+    put_text(in("scalars.jsonl"), "[1]\n");
+    ck_fails(mu_scalars_read(dir, &s), MU_ERR_FORMAT, "line 1 is no JSON object");
+    ck_assert_str_eq(mu_error_last()->hint, "take the line out");
     ck_assert_int_eq(unlink(in("scalars.jsonl")), 0);
     ck_fails(mu_scalars_read(dir, &s), MU_ERR_IO, "there are no scalars in");
     ck_fails(mu_scalars_read(in("nothing.jsonl"), &s), MU_ERR_IO, "nothing.jsonl");
