@@ -3,6 +3,8 @@
 set -u
 here=$(pwd)
 muster=$here/muster
+case ${srcdir:=.} in /*) ;; *) srcdir=$here/$srcdir ;; esac
+jobs=$srcdir/jobs
 python=$(command -v python3 || true)
 unset MUSTER_LAUNCHER MU_LOG MU_LOG_RANKS
 tmp=$(mktemp -d) || exit 99
@@ -78,4 +80,15 @@ err_has "'nowhere/x.json' cannot be written"
 head -c 3000 dump.h5 >cut.h5
 run 1 eval cut.h5
 err_has 'cut.h5'
+
+# jobs/eval.sbatch, with stand-ins for srun and muster: a config whose path has a blank is one word, METRICS may be several.
+mkdir bin
+printf '#!/bin/sh\nwhile [ "${1#--}" != "$1" ]; do shift; done\nexec "$@"\n' >bin/srun
+printf '#!/bin/sh\n[ "$1" = test ] || { printf "<%%s>" "$@"; echo; }\n' >bin/say
+chmod +x bin/srun bin/say
+what='eval.sbatch'
+PATH=$tmp/bin:$PATH MUSTER=$tmp/bin/say sh "$jobs/eval.sbatch" 'a b.yaml' c.h5 d.h5 --device cpu >out 2>err || complain "status $?"
+out_has '<eval><d.h5><--metrics><a b.yaml><--out><d.json>'
+PATH=$tmp/bin:$PATH MUSTER=$tmp/bin/say METRICS='Accuracy:topk=[1,2] *' sh "$jobs/eval.sbatch" 'a b.yaml' c.h5 d.h5 >out 2>err || complain "status $?"
+out_has '<eval><d.h5><--metrics><Accuracy:topk=[1,2]><*><--out><d.json>'
 exit $failed
