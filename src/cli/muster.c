@@ -26,7 +26,8 @@ static void print_usage(FILE *file)
     for (int i = 0; i < N_COMMANDS; i++)
         fprintf(file, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
     fputs("\nmuster COMMAND --help tells more; muster --version tells the version.\n"
-          "Exit status: 0 done, 1 failed, 2 wrong use or a mistake in a config, 75 stopped by a signal: run it again.\n",
+          "Exit status: 0 done, 1 failed, 2 wrong use or a mistake in a config, 75 stopped by a signal: run it again,\n"
+          "76 ended by the monitor: a rank hung or was stopped.\n",
           file);
 }
 
