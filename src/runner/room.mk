@@ -20,7 +20,7 @@ libmuster_la_SOURCES += src/runner/signals.c
 libmuster_la_SOURCES += src/runner/stop.c src/runner/stop.h
 libmuster_la_SOURCES += src/runner/values.c src/runner/values.h
 libmuster_la_SOURCES += src/runner/work_dir.c
-libmuster_la_SOURCES += src/runner/build.c src/runner/inspect.c src/runner/inspect.h src/runner/loop.h src/runner/mistake.c src/runner/mistake.h src/runner/own.h src/runner/run.c src/runner/runner.c
+libmuster_la_SOURCES += src/runner/build.c src/runner/build_model.c src/runner/build_optim.c src/runner/inspect.c src/runner/inspect.h src/runner/loop.h src/runner/mistake.c src/runner/mistake.h src/runner/own.h src/runner/run.c src/runner/runner.c
 libmuster_la_SOURCES += src/runner/loops/epoch_based_train_loop.c src/runner/loops/eval_loop.c \
 	src/runner/loops/iter_based_train_loop.c src/runner/loops/train_loop.c src/runner/loops/train_loop.h
 libmuster_la_SOURCES += src/runner/network.c src/runner/network.h src/runner/network_read.c src/runner/measure.c src/runner/measure.h src/runner/predict.c src/runner/predict.h
