@@ -163,7 +163,7 @@ void preflight_find_out(const cli_run *run, const mu_comm *comm, preflight_facts
     if (run->config)
         look_at_config(run, comm->size, facts);
     facts->memory = number_in("/proc/meminfo", "MemAvailable: %lld") * 1024;
-    facts->memory_limit = number_in("/sys/fs/cgroup/memory.max", "%lld");
+    facts->memory_limit = mu_memory_limit(NULL);
     facts->quota = mu_cpu_quota(NULL);
     facts->limit_files = limit(RLIMIT_NOFILE);
     facts->limit_core = limit(RLIMIT_CORE);

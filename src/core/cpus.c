@@ -148,23 +148,45 @@ int mu_cpus_cores(const mu_cpus *cpus, const char *folder)
     return n;
 }
 
-/* The least quota of a group and those above it: files cpu.max, or those of version 1. */
-static double group_quota(const char *mount, const char *group)
+/* Files cpu.max, or those of version 1; 0: none, as below. */
+static double quota_of(const char *folder)
 {
-    char folder[PATH_MAX], path[PATH_MAX + 32], line[256];
+    char path[PATH_MAX + 32], line[256];
+    double quota = 0, period = 0;
+    snprintf(path, sizeof path, "%s/cpu.max", folder);
+    if (!first_line(path, line, sizeof line) || sscanf(line, "%lf %lf", &quota, &period) != 2) {
+        snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", folder);
+        quota = first_line(path, line, sizeof line) ? atof(line) : 0;
+        snprintf(path, sizeof path, "%s/cpu.cfs_period_us", folder);
+        period = first_line(path, line, sizeof line) ? atof(line) : 0;
+    }
+    return quota > 0 && period > 0 ? quota / period : 0;
+}
+
+/* memory.max, or that of version 1, where a number near 2^63 means none. */
+static double memory_of(const char *folder)
+{
+    char path[PATH_MAX + 32], line[256];
+    snprintf(path, sizeof path, "%s/memory.max", folder);
+    bool there = first_line(path, line, sizeof line);
+    if (!there) {
+        snprintf(path, sizeof path, "%s/memory.limit_in_bytes", folder);
+        there = first_line(path, line, sizeof line);
+    }
+    double bytes = there ? atof(line) : 0; /* "max" is 0 */
+    return bytes > 0 && bytes < 0x1p60 ? bytes : 0;
+}
+
+/* The least of a group and those above it. */
+static double least_above(const char *mount, const char *group, double (*limit_of)(const char *folder))
+{
+    char folder[PATH_MAX];
     double least = 0;
     snprintf(folder, sizeof folder, "%s%s", mount, strcmp(group, "/") == 0 ? "" : group);
     while (strlen(folder) >= strlen(mount)) {
-        double quota = 0, period = 0;
-        snprintf(path, sizeof path, "%s/cpu.max", folder);
-        if (!first_line(path, line, sizeof line) || sscanf(line, "%lf %lf", &quota, &period) != 2) {
-            snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", folder);
-            quota = first_line(path, line, sizeof line) ? atof(line) : 0;
-            snprintf(path, sizeof path, "%s/cpu.cfs_period_us", folder);
-            period = first_line(path, line, sizeof line) ? atof(line) : 0;
-        }
-        if (quota > 0 && period > 0 && (least == 0 || quota / period < least))
-            least = quota / period;
+        double limit = limit_of(folder);
+        if (limit > 0 && (least == 0 || limit < least))
+            least = limit;
         char *slash = strrchr(folder, '/');
         if (!slash)
             break;
@@ -173,10 +195,12 @@ static double group_quota(const char *mount, const char *group)
     return least;
 }
 
-double mu_cpu_quota(const char *root)
+/* The least of the groups that this process is in; of those of version 1 that of the controller. */
+static double least_limit(const char *root, const char *controller, double (*limit_of)(const char *folder))
 {
     char path[PATH_MAX], line[PATH_MAX];
     double least = 0;
+    size_t n = strlen(controller);
     root = root ? root : "";
     snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
     FILE *file = fopen(path, "r");
@@ -187,17 +211,28 @@ double mu_cpu_quota(const char *root)
             continue;
         *group++ = '\0';
         group[strcspn(group, "\n")] = '\0';
-        bool unified = controllers[1] == '\0';
-        if (!unified && strcmp(controllers + 1, "cpu") != 0 && strncmp(controllers + 1, "cpu,", 4) != 0)
+        const char *name = controllers + 1;
+        bool unified = *name == '\0';
+        if (!unified && (strncmp(name, controller, n) != 0 || (name[n] != '\0' && name[n] != ',')))
             continue;
-        snprintf(path, sizeof path, "%s/sys/fs/cgroup%s", root, unified ? "" : "/cpu");
-        double quota = group_quota(path, group);
-        if (quota > 0 && (least == 0 || quota < least))
-            least = quota;
+        snprintf(path, sizeof path, "%s/sys/fs/cgroup%s%s", root, unified ? "" : "/", unified ? "" : controller);
+        double limit = least_above(path, group, limit_of);
+        if (limit > 0 && (least == 0 || limit < least))
+            least = limit;
     }
     if (file)
         fclose(file);
     return least;
+}
+
+double mu_cpu_quota(const char *root)
+{
+    return least_limit(root, "cpu", quota_of);
+}
+
+int64_t mu_memory_limit(const char *root)
+{
+    return (int64_t)least_limit(root, "memory", memory_of);
 }
 
 int mu_cpu_count(void)

@@ -36,6 +36,8 @@ int mu_cpus_cores(const mu_cpus *cpus, const char *folder);
 
 /* Cores' worth of time that the control groups of this process allow; 0: all. `root` is before the paths /proc and /sys, NULL: "". */
 double mu_cpu_quota(const char *root);
+/* The same of memory, in bytes; 0: all. */
+int64_t mu_memory_limit(const char *root);
 
 /* Cores that this process may use: those of its affinity mask, within the quota, at least 1. */
 int mu_cpu_count(void);

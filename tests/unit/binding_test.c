@@ -118,6 +118,16 @@ START_TEST(quotas)
     ck_assert_double_eq(mu_cpu_quota(root), 0);
     put("sys/fs/cgroup/cpu/job/cpu.cfs_quota_us", "150000\n");
     ck_assert_double_eq(mu_cpu_quota(root), 1.5);
+    ck_assert_int_eq(mu_memory_limit(root), 0);
+    put("proc/self/cgroup", "4:memory:/job/step\n0::/\n");
+    put("sys/fs/cgroup/memory/job/step/memory.limit_in_bytes", "9223372036854771712\n");
+    ck_assert_int_eq(mu_memory_limit(root), 0);
+    put("sys/fs/cgroup/memory/job/memory.limit_in_bytes", "400000000\n");
+    ck_assert_int_eq(mu_memory_limit(root), 400000000);
+    put("proc/self/cgroup", "0::/job/step\n");
+    put("sys/fs/cgroup/job/memory.max", "300000000\n");
+    put("sys/fs/cgroup/job/step/memory.max", "max\n");
+    ck_assert_int_eq(mu_memory_limit(root), 300000000);
     clear();
     ck_assert_int_ge(mu_cpu_count(), 1);
 }
