@@ -7,6 +7,7 @@
 #include "io/file.h"
 #include "runner/network.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
@@ -150,7 +151,7 @@ static mu_err transfer(const bench *b, int fd, const char *path, int part, bool 
         MU_TRY(write ? mu_pwrite(fd, b->data, piece, at + done, path) : mu_pread(fd, b->copy, piece, at + done, path));
     }
     if (write && fsync(fd) != 0)
-        return MU_FAIL(MU_ERR_IO, "'%s' cannot be flushed", path);
+        return MU_FAIL(MU_ERR_IO, "'%s' cannot be flushed: %s", path, strerror(errno));
     return MU_OK;
 }
 
@@ -185,7 +186,7 @@ static mu_err open_file(const char *path, int flags, int *out)
     *out = open(path, flags | O_CLOEXEC, 0600);
     if (*out >= 0)
         return MU_OK;
-    (void)MU_FAIL(MU_ERR_IO, "'%s' cannot be opened", path);
+    (void)MU_FAIL(MU_ERR_IO, "'%s' cannot be opened: %s", path, strerror(errno));
     return mu_error_hint("give a folder with --folder that all ranks can write in");
 }
 
@@ -203,7 +204,7 @@ static mu_err measure_files(bench *b)
     if (first)
         err = open_file(path, O_RDWR | O_CREAT | O_EXCL, &fd);
     if (first && !err && fsync(fd) != 0)
-        err = MU_FAIL(MU_ERR_IO, "'%s' cannot be flushed", path);
+        err = MU_FAIL(MU_ERR_IO, "'%s' cannot be flushed: %s", path, strerror(errno));
     b->network.open_latency = mu_clock() - begun;
     err = mu_comm_agree(b->comm, err);
     if (!err)

@@ -124,6 +124,7 @@ json 'p[0]["ranks"] == 1 and p[0]["checkpoint"] > 0'
 [ -z "$(ls | grep muster_bench)" ] || complain 'the file of the measurement is left over'
 run 1 bench comm --folder nowhere
 err_has "'nowhere/muster_bench_"
+err_has 'cannot be opened: No such file or directory'
 run 2 bench comm --size 0
 err_has '--size takes MiB'
 run 0 bench comm --json
