@@ -357,9 +357,9 @@ static mu_err choose_type(folder *f, mu_h5_field *field)
         field->bytes += f->size[i];
         channels = (f->dim[i] & 15) > channels ? f->dim[i] & 15 : channels;
         if (f->p->decode && !f->p->width && f->dim[i] >> 4 != f->dim[0] >> 4) {
-            MU_FAIL(MU_ERR_SHAPE, "'%s' has %lldx%lld pixels, '%s' has %lldx%lld", f->entry[0].path, (long long)(f->dim[0] >> 34),
-                    (long long)(f->dim[0] >> 4 & ((1 << 30) - 1)), f->entry[i].path, (long long)(f->dim[i] >> 34),
-                    (long long)(f->dim[i] >> 4 & ((1 << 30) - 1)));
+            MU_FAIL(MU_ERR_SHAPE, "'%s' has %lldx%lld pixels (WxH), '%s' has %lldx%lld", f->entry[0].path,
+                    (long long)(f->dim[0] >> 4 & ((1 << 30) - 1)), (long long)(f->dim[0] >> 34), f->entry[i].path,
+                    (long long)(f->dim[i] >> 4 & ((1 << 30) - 1)), (long long)(f->dim[i] >> 34));
             return mu_error_hint("--decode is for images of one size: --size WxH makes them so; without both they are kept as they are");
         }
     }

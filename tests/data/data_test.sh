@@ -180,6 +180,10 @@ else
     printf 'cat/no.png 0\n' >list
     run 1 pack x.h5 --folder tree --list list
     err_has "'tree/cat/no.png' cannot be opened"
+    echo iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAAAAADRSSBWAAAAC0lEQVR4nGNgYAAAAAMAAbitOmMAAAAASUVORK5CYII= | base64 -d >tree/dog/two.png # 2x1
+    run 1 pack x.h5 --folder tree --decode
+    err_has "'cat/m.png' has 3x2 pixels (WxH), 'dog/two.png' has 2x1"
+    rm tree/dog/two.png
     head -c 60 tree/dog/deep/b.PNG >tree/dog/deep/cut.png
     run 1 pack x.h5 --folder tree
     err_has 'dog/deep/cut.png'
