@@ -236,7 +236,7 @@ static mu_err read_scalar(reader *r, mu_pos pos, mu_cfg **out)
         r->at++;
         MU_TRY(read_string(r, &text, &length));
         MU_TRY(mu_builder_string(&r->builder, text, length, false, pos, out));
-    } else if (r->at < r->end && ((*r->at >= '0' && *r->at <= '9') || (*r->at == '-' && memcmp(r->at, "-I", 2) != 0))) {
+    } else if (r->at < r->end && ((*r->at >= '0' && *r->at <= '9') || (*r->at == '-' && !(r->end - r->at > 1 && r->at[1] == 'I')))) {
         MU_TRY(read_number(r, pos, out));
     } else {
         MU_TRY(read_word(r, pos, out));

@@ -75,20 +75,20 @@ static mu_err read_identity(mu_h5_dataset *d, hid_t file)
     mu_err err = mu_h5_get_text(file, "muster_format", &format);
     if (err == MU_ERR_NOT_FOUND)
         return not_ours(d, "it lacks the attribute muster_format");
-    MU_TRY(err);
+    MU_TRY(mu_h5_of_file(d->path, err));
     bool dataset = strcmp(format, H5_FORMAT) == 0;
     if (!dataset)
         MU_FAIL(MU_ERR_FORMAT, "'%s' is not a Muster dataset: its muster_format is '%.40s'", d->path, format);
     mu_free(format);
     if (!dataset)
         return mu_error_hint("datasets are made by: muster data pack");
-    MU_TRY(mu_h5_get_i64(file, "muster_version", &version));
+    MU_TRY(mu_h5_of_file(d->path, mu_h5_get_i64(file, "muster_version", &version)));
     if (version != MU_H5_DATASET_VERSION) {
         MU_FAIL(MU_ERR_FORMAT, "'%s' is a dataset of version %lld; this Muster reads version %d", d->path,
                 (long long)version, MU_H5_DATASET_VERSION);
         return mu_error_hint("use a Muster that knows it, or pack the data again");
     }
-    return mu_h5_get_text(file, "uuid", &d->uuid);
+    return mu_h5_of_file(d->path, mu_h5_get_text(file, "uuid", &d->uuid));
 }
 
 /* Checks that `bytes` bytes at `at` lie in the file. */

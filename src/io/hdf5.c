@@ -468,6 +468,13 @@ mu_err mu_h5_dataset_offset(hid_t dataset, int64_t bytes, int64_t *out)
     return MU_OK;
 }
 
+mu_err mu_h5_of_file(const char *path, mu_err err)
+{
+    if (err)
+        mu_error_context("'%s'", path);
+    return err;
+}
+
 mu_err mu_h5_text_length(hid_t dataset, size_t *out)
 {
     hid_t type, space = H5I_INVALID_HID;
@@ -476,10 +483,12 @@ mu_err mu_h5_text_length(hid_t dataset, size_t *out)
     MU_TRY_H5(type = H5Dget_type(dataset));
     MU_TRY_GOTO(err, MU_H5(space = H5Dget_space(dataset)), done);
     MU_TRY_GOTO(err, MU_H5(count = H5Sget_simple_extent_npoints(space)), done);
-    if (count != 1 || H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) != 0)
-        err = MU_FAIL(MU_ERR_FORMAT, "it is not one text of fixed length");
-    else
+    if (count != 1 || H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) != 0) {
+        MU_FAIL(MU_ERR_FORMAT, "it is not one text of fixed length");
+        err = mu_error_hint("h5py writes such a text from numpy.bytes_(text.encode())");
+    } else {
         *out = H5Tget_size(type);
+    }
 done:
     mu_h5_close(space);
     mu_h5_close(type);

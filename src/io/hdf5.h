@@ -48,6 +48,8 @@ MU_CHECKED mu_err mu_h5_set_text(hid_t object, const char *name, const char *tex
 MU_CHECKED mu_err mu_h5_get_text(hid_t object, const char *name, char **out);
 MU_CHECKED mu_err mu_h5_set_i64(hid_t object, const char *name, int64_t value);
 MU_CHECKED mu_err mu_h5_get_i64(hid_t object, const char *name, int64_t *out);
+/* Adds to an error of an attribute which file it is of. Returns err. */
+mu_err mu_h5_of_file(const char *path, mu_err err);
 
 /* The type in a file: little-endian; bool is the enumeration that h5py uses. Closed by mu_h5_close. */
 MU_CHECKED mu_err mu_h5_type_new(mu_dtype dtype, hid_t *out);

@@ -88,7 +88,7 @@ static mu_err check_format(const part *f, hid_t file, const char *format)
         MU_FAIL(MU_ERR_FORMAT, "'%s' is not a %s file: it lacks the attribute muster_format", f->path, format);
         return mu_error_hint("it is an HDF5 file of another program");
     }
-    MU_TRY(err);
+    MU_TRY(mu_h5_of_file(f->path, err));
     if (strcmp(found, format) != 0)
         err = foreign(MU_FAIL(MU_ERR_FORMAT, "'%s' is %s %.40s file, not a %s file", f->path, mu_article(found), found, format),
                       format);
@@ -100,13 +100,13 @@ static mu_err read_identity(part *f, hid_t file, const char *format, int64_t ver
 {
     int64_t found = 0;
     MU_TRY(check_format(f, file, format));
-    MU_TRY(mu_h5_get_i64(file, "muster_version", &found));
+    MU_TRY(mu_h5_of_file(f->path, mu_h5_get_i64(file, "muster_version", &found)));
     if (found < 1 || found > version) {
         MU_FAIL(MU_ERR_FORMAT, "'%s' is a %s file of version %lld; this Muster reads up to version %lld", f->path, format,
                 (long long)found, (long long)version);
         return mu_error_hint("use a Muster that knows it");
     }
-    return mu_h5_get_text(file, "uuid", &f->uuid);
+    return mu_h5_of_file(f->path, mu_h5_get_text(file, "uuid", &f->uuid));
 }
 
 static bool is_text(hid_t dataset)

@@ -410,6 +410,17 @@ static void number_format(hid_t file)
     ck_ok(mu_h5_set_i64(file, "muster_format", 7));
 }
 static void version(hid_t file) { ck_ok(mu_h5_set_i64(file, "muster_version", 2)); }
+static void no_uuid(hid_t file) { ck_ok(MU_H5(H5Adelete(file, "uuid"))); }
+static void variable_meta(hid_t file)
+{
+    hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR), dataset;
+    ck_ok(MU_H5(H5Tset_size(type, H5T_VARIABLE)));
+    ck_ok(MU_H5(H5Ldelete(file, "meta", H5P_DEFAULT)));
+    ck_ok(MU_H5(dataset = H5Dcreate2(file, "meta", type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)));
+    mu_h5_close(dataset);
+    mu_h5_close(space);
+    mu_h5_close(type);
+}
 static void no_version(hid_t file) { ck_ok(MU_H5(H5Adelete(file, "muster_version"))); }
 static void no_meta(hid_t file) { ck_ok(MU_H5(H5Ldelete(file, "meta", H5P_DEFAULT))); }
 static void no_data(hid_t file) { ck_ok(MU_H5(H5Ldelete(file, "data", H5P_DEFAULT))); }
@@ -462,6 +473,10 @@ START_TEST(foreign)
     ck_fails(altered(number_format), MU_ERR_FORMAT, "is not text");
     ck_fails(altered(version), MU_ERR_FORMAT, "is a dataset of version 2");
     ck_fails(altered(no_version), MU_ERR_NOT_FOUND, "muster_version");
+    ck_fails(altered(no_uuid), MU_ERR_NOT_FOUND, "': there is no attribute 'uuid'");
+    ck_assert_ptr_nonnull(strstr(mu_error_last()->message, path));
+    ck_fails(altered(variable_meta), MU_ERR_FORMAT, "/meta: it is not one text of fixed length");
+    ck_assert_ptr_nonnull(strstr(mu_error_last()->hint, "numpy.bytes_"));
     ck_fails(altered(no_meta), MU_ERR_IO, "/meta");
     ck_fails(altered(no_data), MU_ERR_FORMAT, "lacks the group /data");
     ck_fails(altered(empty_data), MU_ERR_FORMAT, "holds no field");

@@ -31,7 +31,7 @@ check_PROGRAMS += tests/runner/tensor_file_test
 endif
 tests_runner_tensor_file_test_SOURCES = tests/runner/tensor_file_test.c
 tests_runner_tensor_file_test_CPPFLAGS = $(TEST_CPPFLAGS)
-tests_runner_tensor_file_test_LDADD = $(TEST_LDADD)
+tests_runner_tensor_file_test_LDADD = $(TEST_LDADD) $(HDF5_LIBS)
 if WITH_CHECK
 check_PROGRAMS += tests/runner/checkpoint_test
 endif

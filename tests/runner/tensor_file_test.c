@@ -1,3 +1,4 @@
+#include "io/hdf5.h"
 #include "io/tensor_file.h"
 
 #include "test.h"
@@ -455,6 +456,12 @@ START_TEST(other_files)
     ck_ok(write_file(path));
     ck_fails(mu_tensor_file_open(path, "results", VERSION, &f), MU_ERR_FORMAT, "is a checkpoint file, not a results file");
     ck_fails(mu_tensor_file_open(path, FORMAT, 1, &f), MU_ERR_FORMAT, "version 2; this Muster reads up to version 1");
+    hid_t file;
+    ck_ok(mu_h5_open(path, true, &file));
+    ck_ok(MU_H5(H5Adelete(file, "uuid")));
+    ck_ok(MU_H5(H5Fclose(file)));
+    ck_fails(mu_tensor_file_open(path, FORMAT, VERSION, &f), MU_ERR_NOT_FOUND, "there is no attribute 'uuid'");
+    ck_assert_ptr_nonnull(strstr(mu_error_last()->message, path));
 }
 END_TEST
 
