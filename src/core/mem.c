@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 
 /* Each block is preceded by one alignment unit that holds its size. */
 typedef union {
@@ -42,6 +45,16 @@ static void advise(void *block, size_t bytes)
 #endif
 }
 
+/* What lies behind a block, up to the next unit: the address sanitizer takes it for a part of the block by itself. */
+static void guard_rest(char *block, size_t bytes)
+{
+#ifdef __SANITIZE_ADDRESS__
+    __asan_poison_memory_region(block + bytes, mu_align_up(bytes) - bytes);
+#else
+    (void)block, (void)bytes;
+#endif
+}
+
 mu_err mu_alloc(void *out, size_t bytes)
 {
     void *block = NULL;
@@ -52,6 +65,7 @@ mu_err mu_alloc(void *out, size_t bytes)
             h->bytes = bytes;
             count_add(bytes);
             block = h + 1;
+            guard_rest(block, bytes);
         }
     }
     memcpy(out, &block, sizeof block);

@@ -1,5 +1,22 @@
 #include "test.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+
+/* The next byte is none of the block's, though its memory goes on to a multiple of MU_ALIGN. */
+START_TEST(ends_where_it_was_asked_to)
+{
+    for (size_t bytes = 0; bytes < 3 * MU_ALIGN; bytes++) {
+        char *block;
+        ck_ok(mu_alloc(&block, bytes));
+        ck_assert(bytes == 0 || !__asan_address_is_poisoned(block + bytes - 1));
+        ck_assert(__asan_address_is_poisoned(block + bytes));
+        mu_free(block);
+    }
+}
+END_TEST
+#endif
+
 START_TEST(aligned_and_counted)
 {
     mu_mem_counts before = mu_mem_get_counts();
@@ -98,6 +115,9 @@ int main(void)
 {
     Suite *suite = suite_create("mem");
     TCase *tests = tcase_create("mem");
+#ifdef __SANITIZE_ADDRESS__
+    tcase_add_test(tests, ends_where_it_was_asked_to);
+#endif
     tcase_add_test(tests, aligned_and_counted);
     tcase_add_test(tests, too_large);
     tcase_add_test(tests, growing);
